@@ -1,0 +1,194 @@
+//! The options of `#[durable_object]`, and its marks on the functions of the block.
+
+use proc_macro2::{Ident, TokenStream};
+use syn::parse::ParseStream;
+use syn::{LitInt, LitStr, Meta, Path, Type, Visibility};
+
+use super::options::{each_option, literal, set, wrong};
+use super::private;
+
+use crate::errors::Errors;
+use crate::names;
+use crate::parse::Function;
+
+const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idle = \"10s\"`, `visibility = \
+        \"pub(crate)\"`, `crate = path`";
+const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`";
+
+/// What stands in `#[durable_object(…)]`.
+#[derive(Default)]
+pub(crate) struct ClassOptions {
+    /// `None`: missing, or wrong and reported.
+    pub(crate) name: Option<LitStr>,
+    /// `None`: version 1.
+    pub(crate) version: Option<LitInt>,
+    /// `None`: plain names.
+    pub(crate) key: Option<Type>,
+    /// `None`: as the runtime says.
+    pub(crate) idle_ms: Option<u64>,
+    /// `None`: `pub`.
+    pub(crate) visibility: Option<Visibility>,
+    /// `None`: `::durable`.
+    pub(crate) krate: Option<Path>,
+    /// Whether `name` was written at all.
+    pub(crate) has_name: bool,
+}
+
+impl ClassOptions {
+    pub(crate) fn read(args: TokenStream, errors: &mut Errors) -> Self {
+        let mut options = ClassOptions::default();
+        let mut seen = Vec::new();
+        each_option(args, CLASS_OPTIONS, errors, |key, value, errors| {
+            let known = match names::text(key).as_str() {
+                "name" => {
+                    options.has_name = true;
+                    set(&mut options.name, literal(key, value, "bank.Account"), errors)
+                }
+                "version" => set(&mut options.version, number(key, value), errors),
+                "key" => set(&mut options.key, value.parse(), errors),
+                "idle" => set(&mut options.idle_ms, duration(key, value), errors),
+                "visibility" => set(&mut options.visibility, visibility(key, value), errors),
+                "crate" => set(&mut options.krate, value.call(Path::parse_mod_style), errors),
+                _ => return false,
+            };
+            if seen.contains(key) {
+                errors.at(key, format!("`{key}` is given twice; keep one of them"));
+            }
+            seen.push(key.clone());
+            known
+        });
+        options
+    }
+
+    /// The module that generated code takes everything from.
+    pub(crate) fn private(&self) -> TokenStream {
+        private(self.krate.as_ref())
+    }
+}
+
+/// The marks on one function of the block.
+#[derive(Default)]
+pub(crate) struct Marks {
+    pub(crate) on_activate: Option<Ident>,
+    pub(crate) init: Option<Ident>,
+    /// The `rpc` of `#[rpc(…)]`.
+    pub(crate) rpc: Option<Ident>,
+    pub(crate) skip: bool,
+    /// The wire name, if it is not the method's own.
+    pub(crate) name: Option<LitStr>,
+}
+
+impl Marks {
+    pub(crate) fn read(function: &Function, errors: &mut Errors) -> Self {
+        let mut marks = Marks::default();
+        for attr in function.own_attrs() {
+            let ident = attr.path().get_ident().expect("own attributes are single words").clone();
+            if ident == names::RPC {
+                marks.read_rpc(&attr.meta, errors);
+                marks.rpc = Some(ident);
+                continue;
+            }
+            if !matches!(attr.meta, Meta::Path(_)) {
+                errors.at(&attr.meta, format!("`#[{ident}]` takes no options; write `#[{ident}]`"));
+            }
+            let mark = if ident == names::INIT { &mut marks.init } else { &mut marks.on_activate };
+            *mark = Some(ident);
+        }
+        marks
+    }
+
+    fn read_rpc(&mut self, meta: &Meta, errors: &mut Errors) {
+        let Meta::List(list) = meta else {
+            errors.at(meta, format!("`#[rpc]` needs an option; the options are {RPC_OPTIONS}"));
+            return;
+        };
+        each_option(list.tokens.clone(), RPC_OPTIONS, errors, |key, value, errors| {
+            match names::text(key).as_str() {
+                "skip" => self.skip = true,
+                "name" => return set(&mut self.name, literal(key, value, "deposit"), errors),
+                _ => return false,
+            }
+            true
+        });
+    }
+}
+
+fn number(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
+    let expected = "a number from 1 to 4294967295; write `version = 2`";
+    let number: LitInt = input.parse().map_err(|_| wrong(key, input, expected))?;
+    match number.base10_parse::<u32>() {
+        Ok(1..) => Ok(number),
+        _ => Err(syn::Error::new(number.span(), format!("`{key}` takes {expected}"))),
+    }
+}
+
+fn visibility(key: &Ident, input: ParseStream<'_>) -> syn::Result<Visibility> {
+    let text = literal(key, input, "pub(crate)")?;
+    text.parse().map_err(|_| {
+        let hint = "takes a visibility; write \"pub\", \"pub(crate)\", \"pub(super)\" or \"\" for \
+            private";
+        syn::Error::new(text.span(), format!("`{key}` {hint}"))
+    })
+}
+
+/// A duration in milliseconds: `"500ms"`, `"10s"`, `"5m"`, `"2h"`.
+fn duration(key: &Ident, input: ParseStream<'_>) -> syn::Result<u64> {
+    let text = literal(key, input, "10s")?;
+    parse_duration(&text.value()).ok_or_else(|| {
+        let hint = "write a whole number and its unit: \"500ms\", \"10s\", \"5m\" or \"2h\"";
+        syn::Error::new(text.span(), format!("`{}` is not a duration; {hint}", text.value()))
+    })
+}
+
+fn parse_duration(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, unit) = text.split_at(digits);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    count.parse::<u64>().ok()?.checked_mul(unit_ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use quote::quote;
+
+    #[test]
+    fn a_duration_is_a_whole_number_and_its_unit() {
+        for (text, expected) in [
+            ("500ms", Some(500)),
+            ("10s", Some(10_000)),
+            ("5m", Some(300_000)),
+            ("2h", Some(7_200_000)),
+            ("0s", Some(0)),
+            ("10", None),
+            ("s", None),
+            ("1.5s", None),
+            ("-1s", None),
+            ("10 s", None),
+            ("99999999999999999999s", None),
+            ("9999999999999999999h", None),
+        ] {
+            assert_eq!(parse_duration(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_wrong_option_is_reported() {
+        let mut errors = Errors::default();
+        let args = quote!(name = 5, verzion = 2, idle = "soon", key = Map<A, B>, name = "a");
+        let options = ClassOptions::read(args, &mut errors);
+        let texts = errors.texts();
+        assert_eq!(texts.len(), 4, "{texts:?}");
+        assert!(texts[0].contains("takes a string"), "{texts:?}");
+        assert!(texts[1].contains("unknown option `verzion`; the options are"), "{texts:?}");
+        assert!(texts[2].contains("`soon` is not a duration"), "{texts:?}");
+        assert!(texts[3].contains("given twice"), "{texts:?}");
+        assert!(options.key.is_some());
+    }
+}

@@ -1,0 +1,412 @@
+//! Rules of one function of a class.
+
+use proc_macro2::TokenStream;
+use quote::ToTokens;
+use syn::{
+    FnArg, GenericArgument, GenericParam, Pat, PathArguments, ReceiverKind, Safety, Type,
+    Visibility,
+};
+
+use super::{Tied, tied};
+use crate::attr::Marks;
+use crate::errors::Errors;
+use crate::model::{Class, Taken, compact, context_of, output};
+use crate::names;
+use crate::parse::Function;
+
+/// The two ways out for a public method that cannot be called from outside.
+const OR_PRIVATE: &str = "or make the method private, or put `#[rpc(skip)]` on it";
+
+/// What a function is to its class.
+pub(super) enum Role {
+    Rpc,
+    OnActivate,
+    Init,
+    /// Nothing; it is not checked further.
+    Private,
+}
+
+/// What the function is, by its marks, visibility and receiver.
+pub(super) fn role(function: &Function, marks: &Marks, errors: &mut Errors) -> Role {
+    let is_public = matches!(function.vis, Visibility::Public(_));
+    let has_receiver = function.sig.receiver().is_some();
+    if let (Some(_), Some(second)) = (&marks.on_activate, &marks.init) {
+        errors.at(
+            second,
+            "a function cannot be both `#[init]` and `#[on_activate]`; write two \
+            functions",
+        );
+    }
+    if let Some(rpc) = &marks.rpc {
+        no_idle_rpc_mark(function, marks, rpc, is_public && has_receiver, errors);
+    }
+    if marks.on_activate.is_some() {
+        Role::OnActivate
+    } else if marks.init.is_some() {
+        Role::Init
+    } else if is_public && has_receiver && !marks.skip {
+        Role::Rpc
+    } else {
+        Role::Private
+    }
+}
+
+/// A `#[rpc(…)]` that would do nothing is a misunderstanding.
+fn no_idle_rpc_mark(
+    function: &Function,
+    marks: &Marks,
+    rpc: &syn::Ident,
+    is_callable: bool,
+    errors: &mut Errors,
+) {
+    let name = &function.sig.ident;
+    if marks.on_activate.is_some() || marks.init.is_some() {
+        errors.at(
+            rpc,
+            format!(
+                "the runtime calls `{name}` itself, no caller can; remove \
+            `#[rpc(…)]`"
+            ),
+        );
+    } else if marks.skip && marks.name.is_some() {
+        errors.at(
+            rpc,
+            format!(
+                "`{name}` is skipped, so it has no wire name; keep `skip` or \
+            `name`"
+            ),
+        );
+    } else if !is_callable && !marks.skip {
+        let fix = if function.sig.receiver().is_some() {
+            "make it `pub`"
+        } else {
+            "give it \
+            `&self` or `&mut self`"
+        };
+        errors.at(
+            rpc,
+            format!(
+                "`{name}` cannot be called from outside, so `#[rpc(…)]` does \
+            nothing; {fix}"
+            ),
+        );
+    }
+}
+
+/// The rules of a method that can be called from outside.
+pub(super) fn rpc(function: &Function, class: &Class, errors: &mut Errors) {
+    receiver(function, errors);
+    qualifiers(function, OR_PRIVATE, errors);
+    no_method_generics(function, errors);
+    context(function, class, errors);
+    for arg in function.sig.inputs.iter().filter(|arg| context_of(arg).is_none()) {
+        argument(arg, class, errors);
+    }
+    returned(function, class, errors);
+    not_reserved(function, errors);
+}
+
+/// Rule 4: turns borrow the object.
+fn receiver(function: &Function, errors: &mut Errors) {
+    let Some(receiver) = function.sig.receiver() else { return };
+    if !matches!(receiver.kind, ReceiverKind::Reference(..)) {
+        errors.at(
+            receiver,
+            format!("a turn borrows its object; take `&mut self` or `&self`, {OR_PRIVATE}"),
+        );
+    }
+}
+
+/// Rule 12: nothing that the generated code could not call.
+fn qualifiers(function: &Function, ways_out: &str, errors: &mut Errors) {
+    let sig = &function.sig;
+    let mut refuse = |tokens: TokenStream, word: &str| {
+        errors.at(tokens, format!("the runtime calls plain methods; remove `{word}`, {ways_out}"));
+    };
+    if let Some(constness) = &sig.constness {
+        refuse(constness.to_token_stream(), "const");
+    }
+    if let Safety::Unsafe(unsafety) = &sig.safety {
+        refuse(unsafety.to_token_stream(), "unsafe");
+    }
+    if let Some(abi) = &sig.abi {
+        refuse(abi.to_token_stream(), "extern");
+    }
+    if let Some(variadic) = &sig.variadic {
+        refuse(variadic.to_token_stream(), "...");
+    }
+}
+
+/// Rule 2, for methods: a message has one layout. `impl Trait` arguments are reported with their
+/// argument.
+fn no_method_generics(function: &Function, errors: &mut Errors) {
+    let generics = &function.sig.generics;
+    for param in &generics.params {
+        let (what, fix) = match param {
+            GenericParam::Lifetime(_) => ("lifetime", "take owned arguments"),
+            GenericParam::Type(_) => ("type parameter", "take a concrete type"),
+            GenericParam::Const(_) => ("const parameter", "take it as an argument"),
+        };
+        errors.at(
+            param,
+            format!(
+                "a method that is called by message has no {what}; {fix}, \
+            {OR_PRIVATE}"
+            ),
+        );
+    }
+    if let (true, Some(clause)) = (generics.params.is_empty(), &generics.where_clause) {
+        errors.at(
+            clause,
+            format!(
+                "a method that is called by message has no `where` clause; \
+            remove it, {OR_PRIVATE}"
+            ),
+        );
+    }
+}
+
+/// Rule 10: the context comes first, once, by reference, and is the class's own.
+fn context(function: &Function, class: &Class, errors: &mut Errors) {
+    let inputs = function.sig.inputs.iter().filter(|arg| matches!(arg, FnArg::Typed(_)));
+    let mut has_one = false;
+    for (index, arg) in inputs.enumerate() {
+        let Some(context) = context_of(arg) else { continue };
+        if has_one {
+            errors.at(arg, "the context is given twice; keep the first");
+            continue;
+        }
+        has_one = true;
+        if index != 0 {
+            errors.at(
+                arg,
+                "the context comes before the other arguments; move it behind the \
+                receiver",
+            );
+        }
+        if context.taken == Taken::Value {
+            let text = "the context is borrowed; write `cx: &mut Context<'_, Self>`, or `&` in a \
+                `&self` method";
+            errors.at(context.ty, text);
+        } else if context.taken == Taken::Exclusive && !may_change(function) {
+            let text = "a `&self` method reads, so its context is shared; write `cx: &Context<'_, \
+                Self>`";
+            errors.at(context.ty, text);
+        }
+        own_context(context.path, class, errors);
+    }
+}
+
+fn may_change(function: &Function) -> bool {
+    let kind = function.sig.receiver().map(|receiver| &receiver.kind);
+    matches!(kind, Some(ReceiverKind::Reference(_, _, Some(_))))
+}
+
+/// Rule 10: `Context<'_, Self>`, not another class's.
+fn own_context(path: &syn::Path, class: &Class, errors: &mut Errors) {
+    let last = path.segments.last().expect("a context has a name");
+    let named = match &last.arguments {
+        PathArguments::AngleBracketed(arguments) => {
+            arguments.args.iter().find_map(|arg| match arg {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            })
+        }
+        _ => None,
+    };
+    match named {
+        None => errors.at(path, "the context names its class; write `Context<'_, Self>`"),
+        Some(ty) if is_class(ty, class) => {}
+        Some(ty) => {
+            let ty = ty.to_token_stream();
+            errors.at(path, format!("this is the context of `{ty}`; write `Context<'_, Self>`"));
+        }
+    }
+}
+
+fn is_class(ty: &Type, class: &Class) -> bool {
+    let text = compact(ty);
+    text == "Self" || text == compact(&class.ty) || text == compact(&class.ident)
+}
+
+/// Rules 2, 5 and 6: an argument has a name, and owns what it brings.
+fn argument(arg: &FnArg, class: &Class, errors: &mut Errors) {
+    let FnArg::Typed(arg) = arg else { return };
+    for attr in arg
+        .attrs
+        .iter()
+        .filter(|attr| attr.path().is_ident("cfg") || attr.path().is_ident("cfg_attr"))
+    {
+        errors.at(
+            attr,
+            format!(
+                "an argument cannot depend on `cfg`, the message would have two \
+            layouts; put it on the method, {OR_PRIVATE}"
+            ),
+        );
+    }
+    match &*arg.pat {
+        Pat::Ident(pat) if pat.by_ref.is_none() && pat.subpat.is_none() => {}
+        pattern => errors.at(
+            pattern,
+            format!(
+                "an argument needs a name, which becomes a field of `{}`; name it here and \
+                take it apart in the body",
+                class.call
+            ),
+        ),
+    }
+    let (span, message) = match tied(arg.ty.to_token_stream()) {
+        None => return,
+        Some(Tied::Reference) => {
+            errors.at(
+                &arg.ty,
+                format!(
+                    "an argument cannot be borrowed, its caller may be gone \
+                when it is used; {}, {OR_PRIVATE}",
+                    owned(&arg.ty)
+                ),
+            );
+            return;
+        }
+        Some(Tied::Lifetime(span)) => (
+            span,
+            "an argument cannot have a lifetime, its caller may be gone when it is used; \
+                take an owned type"
+                .to_owned(),
+        ),
+        Some(Tied::ImplTrait) => {
+            errors.at(
+                &arg.ty,
+                format!(
+                    "a method that is called by message cannot be generic; \
+                take a concrete type, {OR_PRIVATE}"
+                ),
+            );
+            return;
+        }
+        Some(Tied::SelfType(span)) => (span, self_type(class)),
+    };
+    errors.push(syn::Error::new(span, message));
+}
+
+fn self_type(class: &Class) -> String {
+    format!("`Self` means another type in `{}`; write `{}`", class.call, names::text(&class.ident))
+}
+
+/// What to write in place of a reference.
+fn owned(ty: &Type) -> String {
+    let Type::Reference(reference) = ty else { return "take an owned type".to_owned() };
+    match (compact(&reference.elem).as_str(), &*reference.elem) {
+        ("str", _) => "take `String`".to_owned(),
+        ("Path", _) => "take `PathBuf`".to_owned(),
+        (_, Type::Slice(slice)) => format!("take `Vec<{}>`", slice.elem.to_token_stream()),
+        (_, Type::Path(path)) => {
+            let ty = path.to_token_stream();
+            format!("take `{ty}` (if it is the context, its type must be called `Context`)")
+        }
+        _ => "take an owned type".to_owned(),
+    }
+}
+
+/// Rule 7: what is returned outlives the turn, and has a name.
+fn returned(function: &Function, class: &Class, errors: &mut Errors) {
+    let Some(ty) = output(function) else { return };
+    let message = match tied(ty.to_token_stream()) {
+        None => return,
+        Some(Tied::Reference | Tied::Lifetime(_)) => {
+            format!(
+                "a result cannot be borrowed, the turn is over when it is read; return an \
+                owned type, {OR_PRIVATE}"
+            )
+        }
+        Some(Tied::ImplTrait) => {
+            format!("a result needs a type that can be named; return a concrete type, {OR_PRIVATE}")
+        }
+        Some(Tied::SelfType(span)) => return errors.push(syn::Error::new(span, self_type(class))),
+    };
+    errors.at(ty, message);
+}
+
+/// Rule 11: the stub has methods of its own.
+fn not_reserved(function: &Function, errors: &mut Errors) {
+    let ident = &function.sig.ident;
+    if names::RESERVED.contains(&names::text(ident).as_str()) {
+        errors.at(
+            ident,
+            format!(
+                "`{ident}` is a method that every stub has; rename this one, \
+                 `#[rpc(name = \"{ident}\")]` keeps its wire name"
+            ),
+        );
+    }
+}
+
+/// Rule 14, for `#[on_activate]`.
+pub(super) fn on_activate(function: &Function, class: &Class, errors: &mut Errors) {
+    let by_itself = "it runs by itself when an object comes into memory";
+    hook(function, errors, "on_activate");
+    match function.sig.receiver() {
+        Some(receiver) => {
+            if !matches!(receiver.kind, ReceiverKind::Reference(..)) {
+                errors.at(receiver, "`#[on_activate]` borrows the object; take `&mut self`");
+            }
+        }
+        None => errors.at(
+            &function.sig.ident,
+            "`#[on_activate]` borrows the object; take `&mut \
+            self`",
+        ),
+    }
+    if let Visibility::Public(vis) = &function.vis {
+        errors.at(
+            vis,
+            format!(
+                "`#[on_activate]` cannot be called from outside, {by_itself}; \
+            remove `pub`"
+            ),
+        );
+    }
+    context(function, class, errors);
+}
+
+/// Rule 14, for `#[init]`.
+pub(super) fn init(function: &Function, class: &Class, errors: &mut Errors) {
+    hook(function, errors, "init");
+    if let Some(receiver) = function.sig.receiver() {
+        errors.at(
+            receiver,
+            "`#[init]` makes the object, so it has none to borrow; remove the \
+            receiver",
+        );
+    }
+    if let Some(asyncness) = &function.sig.asyncness {
+        errors.at(asyncness, "`#[init]` cannot wait; remove `async`, and wait in `#[on_activate]`");
+    }
+    if output(function).is_none() {
+        errors.at(&function.sig.ident, "`#[init]` makes the object; let it return `Self`");
+    }
+    context(function, class, errors);
+}
+
+/// Rules 2, 12 and 14: a hook takes the context or nothing.
+fn hook(function: &Function, errors: &mut Errors, attribute: &str) {
+    qualifiers(function, &format!("or remove `#[{attribute}]`"), errors);
+    if !function.sig.generics.params.is_empty() {
+        errors.at(
+            &function.sig.generics,
+            format!("`#[{attribute}]` cannot be generic; remove the parameters"),
+        );
+    }
+    for arg in &function.sig.inputs {
+        if matches!(arg, FnArg::Typed(_)) && context_of(arg).is_none() {
+            errors.at(
+                arg,
+                format!(
+                    "`#[{attribute}]` has no caller that could pass this; take \
+                `cx: &Context<'_, Self>` or nothing"
+                ),
+            );
+        }
+    }
+}

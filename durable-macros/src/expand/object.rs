@@ -1,0 +1,165 @@
+//! `impl Object`: the class's description, its birth, its hook, and the probes that its types are
+//! checked by.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens, quote, quote_spanned};
+
+use super::stub::{Shape, shape};
+use super::{at, dispatch, place};
+use crate::model::{Access, Birth, Class, Method};
+use crate::names;
+
+pub(super) fn object(class: &Class) -> TokenStream {
+    let Class { private, ty, stub, call, reply, .. } = class;
+    let spec = spec(class);
+    let key = class.key.as_ref().map_or_else(|| quote!(#private::Name), |key| quote!(#key));
+    let method = method_of(class);
+    let create = create(class);
+    let on_activate = on_activate(class);
+    let dispatchers = dispatch::dispatchers(class);
+    let probes = probes(class);
+    let given = names::local("call");
+    // Both words of the header stand at the user's type: a type that is not durable state is
+    // reported once, there.
+    let here = place(ty);
+    let (private_here, ty_here) = (at(private, here), at(&ty.to_token_stream(), here));
+    let header = quote_spanned!(here=> impl #private_here::Object for #ty_here);
+    quote! {
+        #[allow(deprecated, unreachable_patterns, private_interfaces)]
+        #[allow(clippy::all, clippy::pedantic)]
+        const _: () = {
+            #header {
+                const CLASS: #private::ClassSpec = #spec;
+                type Key = #key;
+                type Call = #call;
+                type Reply = #reply;
+                type Stub = #stub;
+
+                fn method(#given: &Self::Call) -> &'static #private::MethodSpec {
+                    method_of(#given)
+                }
+
+                #create
+                #on_activate
+                #dispatchers
+            }
+
+            #method
+            #probes
+        };
+    }
+}
+
+fn spec(class: &Class) -> TokenStream {
+    let Class { private, name, version, .. } = class;
+    let methods = class.methods.iter().map(|method| {
+        let cfgs = &method.cfgs;
+        let spec = method_spec(class, method);
+        quote!(#(#cfgs)* #spec)
+    });
+    let version = (*version != 1).then(|| quote!(.version(#version)));
+    let idle = class.idle_ms.map(|idle_ms| quote!(.idle_ms(#idle_ms)));
+    quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#version #idle)
+}
+
+fn method_spec(class: &Class, method: &Method) -> TokenStream {
+    let private = &class.private;
+    let Method { wire_name, is_async, .. } = method;
+    let access = match method.access {
+        Access::Read => quote!(Read),
+        Access::Write => quote!(Write),
+    };
+    quote!(#private::MethodSpec::new(#wire_name, #private::Access::#access, #is_async))
+}
+
+fn method_of(class: &Class) -> TokenStream {
+    let Class { private, call, .. } = class;
+    let given = names::local("call");
+    let arms = class.methods.iter().map(|method| {
+        let Method { cfgs, variant, .. } = method;
+        let spec = method_spec(class, method);
+        quote!(#(#cfgs)* #call::#variant { .. } => const { &#spec },)
+    });
+    quote! {
+        fn method_of(#given: &#call) -> &'static #private::MethodSpec {
+            match *#given { #(#arms)* }
+        }
+    }
+}
+
+fn create(class: &Class) -> TokenStream {
+    let Class { private, ty, .. } = class;
+    let cx = names::local("cx");
+    let body = match &class.birth {
+        Birth::Default => {
+            let span = place(ty);
+            let private = at(private, span);
+            quote_spanned!(span=> #private::Probe::<#ty>::first())
+        }
+        Birth::Init(init) => {
+            let ident = &init.ident;
+            let arg = init.has_context.then_some(&cx);
+            quote_spanned!(place(ident)=> Self::#ident(#arg))
+        }
+        Birth::Broken => quote!(::core::unreachable!()),
+    };
+    quote! {
+        fn create(#cx: &#private::Context<'_, Self>) -> Self {
+            let _ = #cx;
+            #body
+        }
+    }
+}
+
+fn on_activate(class: &Class) -> Option<TokenStream> {
+    let private = &class.private;
+    let hook = class.on_activate.as_ref()?;
+    let (ident, cfgs) = (&hook.ident, &hook.cfgs);
+    let cx = names::local("cx");
+    let arg = hook.has_context.then_some(&cx);
+    let wait = hook.is_async.then(|| quote!(.await));
+    let span = place(ident);
+    let activated = at(private, span);
+    let output = hook.output.as_ref().map_or_else(|| quote!(()), |ty| quote!(#ty));
+    let run = quote_spanned! {span=>
+        ::std::boxed::Box::pin(async move {
+            <#output as #activated::Activated>::into_result(Self::#ident(self, #arg)#wait)
+        })
+    };
+    Some(quote! {
+        #(#cfgs)*
+        fn on_activate<'t>(
+            &'t mut self,
+            #cx: &'t mut #private::Context<'_, Self>,
+        ) -> ::core::option::Option<
+            #private::BoxFuture<'t, ::core::result::Result<(), ::std::string::String>>,
+        > {
+            let _ = &#cx;
+            ::core::option::Option::Some(#run)
+        }
+    })
+}
+
+/// Asks rustc about every type that crosses a call, at the place where the user wrote it.
+fn probes(class: &Class) -> TokenStream {
+    let private = &class.private;
+    let probes = class.methods.iter().map(|method| {
+        let cfgs = &method.cfgs;
+        let args = method.args.iter().map(|arg| &arg.ty);
+        let results = match method.output.as_ref().map(|ty| (ty, shape(ty))) {
+            None => Vec::new(),
+            Some((_, Shape::Result(ok, error))) => vec![ok, error],
+            Some((ty, _)) => vec![ty],
+        };
+        let types = args.chain(results);
+        quote!(#(#cfgs)* { #(crosses::<#types>();)* })
+    });
+    quote! {
+        fn crosses<T: #private::Wire>() {}
+
+        #[allow(dead_code)]
+        fn probes() {
+            #(#probes)*
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! The macros of the `durable` crate. Use them through it: generated code names
+//! `::durable::__private`.
+//!
+//! An input goes through four steps, each in files of its own: `attr` and `parse` read tokens
+//! without judging them, `check` holds one function for each rule, `model` is what is left of a
+//! sound input, and `expand` only prints. Whatever is wrong, the user's own code is emitted, so
+//! that an editor keeps completing it.
+
+mod attr;
+mod check;
+mod errors;
+mod expand;
+mod model;
+mod names;
+mod parse;
+
+use proc_macro::TokenStream;
+
+/// Makes every value of a type a virtual object, and gives it a typed stub. Goes on the type's
+/// `impl` block.
+///
+/// Public methods with a receiver can be called from outside: a `&mut self` method is a turn that
+/// may change the object, a `&self` method reads. Next to the block it emits, for a type called
+/// `Account`, the stub `AccountStub`, the message enum `AccountCall`, and the implementation of
+/// `durable::Object`.
+///
+/// # Options
+/// - `name = "bank.Account"` (required): identity in storage and on wires; never change it once
+///   objects are stored.
+/// - `version = 2`: version of the state's layout, 1 unless given.
+/// - `key = CartId`: objects are asked for by this type, which has `Display` and `FromStr`, instead
+///   of by plain text.
+/// - `idle = "10s"`: how long an object without calls stays in memory (`ms`, `s`, `m`, `h`).
+/// - `visibility = "pub(crate)"`: visibility of the generated types, `pub` unless given.
+/// - `crate = path`: where the `durable` crate is found, `::durable` unless given.
+///
+/// # Attributes inside the block
+/// - `#[rpc(skip)]`: a public method that cannot be called from outside.
+/// - `#[rpc(name = "…")]`: the method's name on wires, when the Rust name has changed.
+/// - `#[on_activate]`: runs when an object comes into memory, before its first turn.
+/// - `#[init]`: makes an object that has no stored state; without it, `Default` does.
+#[proc_macro_attribute]
+pub fn durable_object(args: TokenStream, item: TokenStream) -> TokenStream {
+    expand::durable_object(args.into(), item.into()).into()
+}
+
+/// Makes a struct or an enum part of an object's durable state: serde's traits and the schema that
+/// stored bytes are checked against.
+///
+/// It takes serde's `rename`, `alias`, `default`, `skip` and `deny_unknown_fields`, and refuses
+/// what would make stored bytes ambiguous or different from run to run; each refusal says what to
+/// write instead.
+///
+/// # Options
+/// - `#[durable(serde = "own")]` on the type: you derive or write serde's traits yourself.
+/// - `#[durable(crate = path)]` on the type: where the `durable` crate is found.
+/// - `#[durable(schema = Type)]` on a field with `#[serde(with = "…")]`: the type whose shape the
+///   stored bytes have.
+#[proc_macro_derive(DurableState, attributes(serde, durable))]
+pub fn durable_state(item: TokenStream) -> TokenStream {
+    expand::durable_state(item.into()).into()
+}

@@ -1,0 +1,310 @@
+//! A class as the expansion sees it: checked, and free of syntax that means nothing to it.
+
+use proc_macro2::{Ident, TokenStream};
+use quote::ToTokens;
+use syn::punctuated::Punctuated;
+use syn::{Attribute, FnArg, LitStr, Meta, Pat, ReceiverKind, ReturnType, Token, Type, Visibility};
+
+use crate::attr::{ClassOptions, Marks};
+use crate::names;
+use crate::parse::Function;
+
+/// A class: the type, its settings, what can be called.
+pub(crate) struct Class {
+    pub(crate) ty: Type,
+    pub(crate) ident: Ident,
+    pub(crate) name: String,
+    pub(crate) version: u32,
+    /// `None`: plain names.
+    pub(crate) key: Option<Type>,
+    /// `None`: as the runtime says.
+    pub(crate) idle_ms: Option<u64>,
+    pub(crate) visibility: Visibility,
+    /// The module that generated code takes everything from.
+    pub(crate) private: TokenStream,
+    pub(crate) stub: Ident,
+    pub(crate) call: Ident,
+    pub(crate) reply: Ident,
+    pub(crate) methods: Vec<Method>,
+    /// `None`: nothing runs when an object is activated.
+    pub(crate) on_activate: Option<Hook>,
+    pub(crate) birth: Birth,
+}
+
+/// A method that can be called from outside.
+pub(crate) struct Method {
+    pub(crate) ident: Ident,
+    pub(crate) wire_name: LitStr,
+    pub(crate) variant: Ident,
+    pub(crate) access: Access,
+    pub(crate) is_async: bool,
+    pub(crate) has_context: bool,
+    pub(crate) args: Vec<Arg>,
+    /// `None`: it returns nothing.
+    pub(crate) output: Option<Type>,
+    pub(crate) docs: Vec<Attribute>,
+    /// On everything that is generated for the method.
+    pub(crate) cfgs: Vec<Attribute>,
+    /// `#[deprecated]`, on the stub's method.
+    pub(crate) deprecated: Vec<Attribute>,
+}
+
+/// An argument that crosses the call.
+pub(crate) struct Arg {
+    pub(crate) ident: Ident,
+    pub(crate) ty: Type,
+}
+
+/// How objects without stored state begin.
+pub(crate) enum Birth {
+    Default,
+    Init(Hook),
+    /// `#[init]` was wrong and is reported; nothing else is to be said about it.
+    Broken,
+}
+
+/// A function that the runtime calls by itself.
+pub(crate) struct Hook {
+    pub(crate) ident: Ident,
+    pub(crate) is_async: bool,
+    pub(crate) has_context: bool,
+    /// `None`: it returns nothing.
+    pub(crate) output: Option<Type>,
+    pub(crate) cfgs: Vec<Attribute>,
+}
+
+/// What a method may do to its object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+impl Class {
+    /// A class without methods. `ident`: the last word of `ty`.
+    pub(crate) fn new(ty: Type, ident: Ident, options: ClassOptions) -> Self {
+        Class {
+            private: options.private(),
+            stub: names::derived(&ident, "Stub"),
+            call: names::derived(&ident, "Call"),
+            reply: names::derived(&ident, "Reply"),
+            // A missing name has been reported; anything that is not empty lets the rest of the
+            // class be checked.
+            name: options.name.map_or_else(|| names::text(&ident), |name| name.value()),
+            version: options.version.and_then(|version| version.base10_parse().ok()).unwrap_or(1),
+            key: options.key,
+            idle_ms: options.idle_ms,
+            visibility: options
+                .visibility
+                .unwrap_or_else(|| Visibility::Public(<Token![pub]>::default())),
+            methods: Vec::new(),
+            on_activate: None,
+            birth: Birth::Default,
+            ty,
+            ident,
+        }
+    }
+}
+
+impl Method {
+    /// `function` has passed the checks of a method that can be called.
+    pub(crate) fn new(function: &Function, marks: &Marks) -> Self {
+        let ident = function.sig.ident.clone();
+        Method {
+            wire_name: marks
+                .name
+                .clone()
+                .unwrap_or_else(|| LitStr::new(&names::text(&ident), ident.span())),
+            variant: names::variant(&ident),
+            access: access(function),
+            is_async: function.sig.asyncness.is_some(),
+            has_context: has_context(function),
+            args: function.sig.inputs.iter().filter_map(arg).collect(),
+            output: output(function).cloned(),
+            docs: function
+                .attrs
+                .iter()
+                .filter(|attr| is_forwarded(attr, &["doc"]))
+                .cloned()
+                .collect(),
+            cfgs: cfgs(function),
+            deprecated: function
+                .attrs
+                .iter()
+                .filter(|attr| is_forwarded(attr, &["deprecated"]))
+                .cloned()
+                .collect(),
+            ident,
+        }
+    }
+}
+
+impl Hook {
+    /// `function` has passed the checks of its hook.
+    pub(crate) fn new(function: &Function) -> Self {
+        Hook {
+            ident: function.sig.ident.clone(),
+            is_async: function.sig.asyncness.is_some(),
+            has_context: has_context(function),
+            output: output(function).cloned(),
+            cfgs: cfgs(function),
+        }
+    }
+}
+
+fn access(function: &Function) -> Access {
+    let kind = function.sig.receiver().map(|receiver| &receiver.kind);
+    match kind {
+        Some(ReceiverKind::Reference(_, _, Some(_))) => Access::Write,
+        _ => Access::Read,
+    }
+}
+
+fn has_context(function: &Function) -> bool {
+    function.sig.inputs.iter().any(|arg| context_of(arg).is_some())
+}
+
+/// The argument that crosses the call, unless it is the receiver or the context.
+fn arg(arg: &FnArg) -> Option<Arg> {
+    let FnArg::Typed(typed) = arg else { return None };
+    let Pat::Ident(pat) = &*typed.pat else { return None };
+    if context_of(arg).is_some() {
+        return None;
+    }
+    Some(Arg { ident: pat.ident.clone(), ty: (*typed.ty).clone() })
+}
+
+/// What the function returns; `None`: nothing.
+pub(crate) fn output(function: &Function) -> Option<&Type> {
+    match &function.sig.output {
+        ReturnType::Default => None,
+        ReturnType::Type(_, ty) => Some(ty),
+    }
+}
+
+pub(crate) fn cfgs(function: &Function) -> Vec<Attribute> {
+    function.attrs.iter().filter(|attr| is_forwarded(attr, &["cfg"])).cloned().collect()
+}
+
+/// Whether the attribute is one of `names`, or a `cfg_attr` that can become nothing else.
+fn is_forwarded(attr: &Attribute, names: &[&str]) -> bool {
+    let is_named = |meta: &Meta| names.iter().any(|name| meta.path().is_ident(name));
+    if !attr.path().is_ident("cfg_attr") {
+        return is_named(&attr.meta);
+    }
+    let Meta::List(list) = &attr.meta else { return false };
+    list.parse_args_with(Punctuated::<Meta, Token![,]>::parse_terminated)
+        .is_ok_and(|metas| metas.iter().skip(1).all(is_named))
+}
+
+/// How a function takes its context.
+pub(crate) struct ContextArg<'a> {
+    pub(crate) ty: &'a Type,
+    /// The type's path, `Context<'_, Self>`.
+    pub(crate) path: &'a syn::Path,
+    pub(crate) taken: Taken,
+}
+
+/// By value, `&` or `&mut`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Taken {
+    Value,
+    Shared,
+    Exclusive,
+}
+
+/// The argument as a context, if its type is called so. A parameterless type of that name is the
+/// user's own.
+pub(crate) fn context_of(arg: &FnArg) -> Option<ContextArg<'_>> {
+    let FnArg::Typed(typed) = arg else { return None };
+    let (inner, taken) = match &*typed.ty {
+        Type::Reference(reference) if reference.mutability.is_some() => {
+            (&*reference.elem, Taken::Exclusive)
+        }
+        Type::Reference(reference) => (&*reference.elem, Taken::Shared),
+        other => (other, Taken::Value),
+    };
+    let Type::Path(path) = inner else { return None };
+    let last = path.path.segments.last()?;
+    let is_context =
+        last.ident == names::CONTEXT && (taken != Taken::Value || !last.arguments.is_empty());
+    is_context.then_some(ContextArg { ty: &typed.ty, path: &path.path, taken })
+}
+
+/// The tokens of a type or path as text without spaces, to compare them.
+pub(crate) fn compact(tokens: impl ToTokens) -> String {
+    tokens.to_token_stream().to_string().split_whitespace().collect()
+}
+
+/// A type that is stored.
+pub(crate) struct State {
+    pub(crate) ident: Ident,
+    pub(crate) generics: syn::Generics,
+    /// The module that generated code takes everything from.
+    pub(crate) private: TokenStream,
+    /// Whether the user derives serde's traits himself.
+    pub(crate) has_own_serde: bool,
+    /// serde's attributes on the type.
+    pub(crate) serde: Vec<Attribute>,
+    /// Its name in the schema.
+    pub(crate) name: String,
+    /// Whether missing fields are taken from the whole type's default.
+    pub(crate) has_default: bool,
+    pub(crate) body: StateBody,
+}
+
+/// What is stored.
+pub(crate) enum StateBody {
+    Struct(StateFields),
+    Enum(Vec<StateVariant>),
+}
+
+/// One variant of a stored enum.
+pub(crate) struct StateVariant {
+    pub(crate) ident: Ident,
+    pub(crate) serde: Vec<Attribute>,
+    pub(crate) name: String,
+    pub(crate) fields: StateFields,
+}
+
+/// The fields of a struct or a variant.
+pub(crate) enum StateFields {
+    Named(Vec<StateField>),
+    Unnamed(Vec<StateField>),
+    Unit,
+}
+
+/// One field.
+pub(crate) struct StateField {
+    /// `None`: it has a place and no name.
+    pub(crate) ident: Option<Ident>,
+    pub(crate) ty: Type,
+    pub(crate) serde: Vec<Attribute>,
+    pub(crate) name: String,
+    /// `None`: transient, never stored.
+    pub(crate) schema: Option<Type>,
+    /// Whether functions of the user's store it, in place of its type's serde.
+    pub(crate) has_codec: bool,
+    /// Whether reading takes the field from its type's `Default`.
+    pub(crate) needs_default: bool,
+}
+
+impl State {
+    /// The fields of the struct, or of all variants.
+    pub(crate) fn fields(&self) -> Vec<&StateField> {
+        match &self.body {
+            StateBody::Struct(fields) => fields.all().iter().collect(),
+            StateBody::Enum(variants) => variants.iter().flat_map(|it| it.fields.all()).collect(),
+        }
+    }
+}
+
+impl StateFields {
+    /// The fields in order.
+    pub(crate) fn all(&self) -> &[StateField] {
+        match self {
+            StateFields::Named(fields) | StateFields::Unnamed(fields) => fields,
+            StateFields::Unit => &[],
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! Classes and their methods, as the macro describes them. Plain data.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::error::{Code, Error};
+use crate::limits::CLASS_NAME_BYTES_MAX;
+
+/// What a class says of itself: its name on disk and wire, its state's version, its methods, its settings.
+///
+/// `#[durable_object]` writes it; a program only reads it.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ClassSpec {
+    /// Identity in storage and on wires, such as `bank.Account`. Never changes once objects are stored.
+    pub name: &'static str,
+    /// Version of the state's layout; 1 unless the class says otherwise.
+    pub version: u32,
+    /// The methods that can be called, in source order.
+    pub methods: &'static [MethodSpec],
+    /// How long an object without calls stays in memory; `None`: as the runtime says.
+    pub idle: Option<Duration>,
+}
+
+impl ClassSpec {
+    #[doc(hidden)]
+    pub const fn new(name: &'static str, methods: &'static [MethodSpec]) -> Self {
+        ClassSpec { name, version: 1, methods, idle: None }
+    }
+
+    #[doc(hidden)]
+    pub const fn version(mut self, version: u32) -> Self {
+        self.version = version;
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn idle_ms(mut self, idle_ms: u64) -> Self {
+        self.idle = Some(Duration::from_millis(idle_ms));
+        self
+    }
+
+    /// Checks what the macro cannot be trusted to have checked, because a class can also be written by hand.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let name = self.name;
+        if name.is_empty() || name.len() > CLASS_NAME_BYTES_MAX {
+            return Err(Code::ClassInvalid.error(format!(
+                "class name `{name}` has {} bytes, allowed are 1 to {CLASS_NAME_BYTES_MAX}; choose another name",
+                name.len()
+            )));
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        if let Some(bad) = name.chars().find(|c| !allowed(*c)) {
+            return Err(Code::ClassInvalid.error(format!(
+                "class name `{name}` contains {bad:?}; use letters, digits, `.`, `_` and `-`"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// One method that can be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MethodSpec {
+    /// Name on the wire: the method's own, or that of `#[rpc(name = "…")]`.
+    pub name: &'static str,
+    /// Whether a turn of it may change the object.
+    pub access: Access,
+    /// Whether it may wait inside its turn.
+    pub is_async: bool,
+}
+
+impl MethodSpec {
+    #[doc(hidden)]
+    pub const fn new(name: &'static str, access: Access, is_async: bool) -> Self {
+        MethodSpec { name, access, is_async }
+    }
+}
+
+/// What a turn may do to its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// `&self`: it reads, and may overlap with other reads.
+    Read,
+    /// `&mut self`: it has the object to itself.
+    Write,
+}
+
+impl fmt::Display for ClassSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}

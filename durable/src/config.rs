@@ -1,0 +1,62 @@
+//! The settings of one runtime, checked before anything starts.
+
+use std::time::Duration;
+
+use crate::error::{Code, Error};
+use crate::limits;
+
+/// Settings of a runtime, from its builder.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) idle: Duration,
+    pub(crate) resident_objects_max: usize,
+    pub(crate) inbox_calls_max: usize,
+    pub(crate) in_flight_calls_max: usize,
+    /// `None`: as the data directory says, or the default for a new one.
+    pub(crate) shards: Option<u16>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            idle: limits::IDLE,
+            resident_objects_max: limits::RESIDENT_OBJECTS_MAX,
+            inbox_calls_max: limits::INBOX_CALLS_MAX,
+            in_flight_calls_max: limits::IN_FLIGHT_CALLS_MAX,
+            shards: None,
+        }
+    }
+}
+
+impl Config {
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        let counts = [
+            ("resident_objects_max", self.resident_objects_max, usize::MAX),
+            ("inbox_calls_max", self.inbox_calls_max, limits::IN_FLIGHT_CALLS_MAX),
+            ("in_flight_calls_max", self.in_flight_calls_max, limits::IN_FLIGHT_CALLS_MAX),
+            ("shards", self.shards.unwrap_or(limits::SHARDS).into(), limits::SLOTS.into()),
+        ];
+        for (setting, value, max) in counts {
+            if value == 0 || value > max {
+                return Err(Code::ConfigInvalid.error(format!(
+                    "{setting} is {value}, allowed are 1 to {max}; set it within that range"
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_setting_out_of_range_is_named_with_both_numbers() {
+        let config = Config { inbox_calls_max: 0, ..Config::default() };
+        let error = config.check().expect_err("zero is out of range");
+        assert_eq!(error.code(), "config.invalid");
+        assert!(error.message().contains("inbox_calls_max is 0, allowed are 1 to"), "{error}");
+        assert!(Config::default().check().is_ok());
+    }
+}

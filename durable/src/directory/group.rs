@@ -1,0 +1,217 @@
+//! A class group: one class in one runtime, with everything that a call to it needs.
+
+use std::sync::{Arc, Weak};
+
+use crate::client::Client;
+use crate::directory::{Directory, Residency};
+use crate::error::{Code, Error};
+use crate::host::Host;
+use crate::id::{ClassKey, ObjectId, Placement};
+use crate::kernel::admission::{self, Refusal};
+use crate::object::{BoxFuture, Object, PendingCall, Permit, Refused, Slot};
+use crate::runtime::{Core, Shared};
+use crate::state::Fingerprint;
+use crate::listing::Listed;
+use crate::storage::{After, ClassNo, Shard};
+use crate::stub::{Address, Origin};
+use crate::supervise::Supervision;
+
+/// One class in one runtime.
+pub(crate) struct Group<O: Object> {
+    shared: Arc<Shared>,
+    core: Weak<Core>,
+    key: ClassKey,
+    class_no: ClassNo,
+    fingerprint: Fingerprint,
+    directory: Directory<O>,
+    residency: Arc<Residency>,
+    supervision: Supervision,
+}
+
+/// What a group is made of.
+pub(crate) struct GroupSpec {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) core: Weak<Core>,
+    pub(crate) class_no: ClassNo,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) supervision: Supervision,
+}
+
+impl<O: Object> Group<O> {
+    pub(crate) fn new(spec: GroupSpec) -> Arc<Self> {
+        let GroupSpec { shared, core, class_no, fingerprint, supervision } = spec;
+        let key = ClassKey::new(shared.store.id_key(), O::CLASS.name);
+        let residency = shared.residents.add_class(O::CLASS.idle.unwrap_or(shared.config.idle));
+        let directory = Directory::new();
+        Arc::new(Group { shared, core, key, class_no, fingerprint, directory, residency, supervision })
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.shared.host
+    }
+
+    pub(crate) fn key(&self) -> &ClassKey {
+        &self.key
+    }
+
+    pub(crate) fn class_no(&self) -> ClassNo {
+        self.class_no
+    }
+
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint
+    }
+
+    pub(crate) fn inbox_calls_max(&self) -> usize {
+        self.shared.config.inbox_calls_max
+    }
+
+    pub(crate) fn directory(&self) -> &Directory<O> {
+        &self.directory
+    }
+
+    pub(crate) fn shard(&self, id: &ObjectId) -> &Arc<Shard> {
+        self.shared.store.shard(id)
+    }
+
+    /// The way to an object, for stubs.
+    pub(crate) fn address(
+        self: &Arc<Self>,
+        id: ObjectId,
+        name: Option<Arc<str>>,
+        placement: Option<Arc<Placement>>,
+    ) -> Address<O> {
+        Address::new(Arc::clone(self), id, name, placement)
+    }
+
+    /// Where a turn gets its stubs from.
+    pub(crate) fn client(&self, origin: Option<Origin>) -> Client {
+        Client::inside(self.core.clone(), origin)
+    }
+
+    /// Takes a place among the calls in flight.
+    pub(crate) fn admit(&self) -> Result<Permit, Error> {
+        let Shared { in_flight, config, .. } = &*self.shared;
+        // The shared one itself is not a call.
+        let count = Arc::strong_count(in_flight) - 1;
+        let max = config.in_flight_calls_max;
+        admission::enter_runtime(self.shared.is_closed(), count, max).map_err(|refusal| match refusal {
+            Refusal::Closed => Code::RuntimeClosed.error("the runtime is shut down; start it again"),
+            Refusal::RuntimeFull | Refusal::ObjectFull => Code::RuntimeOverloaded.error(format!(
+                "{count} calls are in flight in this runtime, the limit is {max}; call again later"
+            )),
+        })?;
+        Ok(Arc::clone(in_flight))
+    }
+
+    /// Queues a call at its object.
+    pub(crate) fn deliver(
+        self: &Arc<Self>,
+        id: ObjectId,
+        name: Option<&Arc<str>>,
+        placement: Option<&Arc<Placement>>,
+        call: &Arc<PendingCall<O>>,
+    ) {
+        loop {
+            let slot = self.directory.place(id, || Slot::new(id, Arc::clone(self)));
+            slot.learn(name, placement);
+            match slot.enqueue(call) {
+                Ok(()) => return,
+                // It has left the directory since; the next look makes a new place.
+                Err(Refused::Forgotten) => {}
+                Err(Refused::Full(waiting)) => {
+                    let label = slot.label();
+                    let error = Code::ObjectOverloaded.error(format!(
+                        "{waiting} calls wait at {label}, the limit is {}; call again later",
+                        self.inbox_calls_max()
+                    ));
+                    return call.answer(Err(error.with_object(label)));
+                }
+            }
+        }
+    }
+
+    /// Starts an activation of `slot`. The slot is in the directory already, and calls queue in it meanwhile.
+    pub(crate) fn start(&self, slot: &Arc<Slot<O>>) {
+        self.residency.enter(slot, slot.incarnation(), self.host().clock.now());
+        if self.supervision.start(slot).is_err() {
+            slot.abandon();
+        }
+    }
+
+    /// One page of the class's stored objects.
+    pub(crate) async fn list(
+        &self,
+        prefix: Arc<str>,
+        after: Option<After>,
+        limit: usize,
+    ) -> Result<Vec<Listed>, Error> {
+        let rows = self.shared.store.list(self.class_no, &prefix, after.as_ref(), limit).await?;
+        Ok(rows.into_iter().map(|row| Listed::new(row.id, row.name)).collect())
+    }
+
+    /// An activation has left memory.
+    pub(crate) fn left(&self) {
+        self.residency.leave();
+    }
+}
+
+/// A class group without its type, for what a runtime does to all of them.
+pub(crate) trait ClassGroup: Send + Sync {
+    /// The class's name.
+    fn name(&self) -> &'static str;
+    /// Whether the id is one of the class.
+    fn owns(&self, id: &ObjectId) -> bool;
+    /// Ends the activation of one object; whether there was one.
+    fn evict(&self, id: ObjectId) -> BoxFuture<'_, bool>;
+    /// Ends all activations, and waits until they are gone.
+    fn evict_all(&self) -> BoxFuture<'_, ()>;
+    /// Takes no more activations, and ends those that run, without waiting for their turns.
+    fn abandon(&self);
+    /// Objects that are in memory.
+    fn resident(&self) -> usize;
+}
+
+impl<O: Object> ClassGroup for Group<O> {
+    fn name(&self) -> &'static str {
+        O::CLASS.name
+    }
+
+    fn owns(&self, id: &ObjectId) -> bool {
+        self.key.owns(id)
+    }
+
+    fn evict(&self, id: ObjectId) -> BoxFuture<'_, bool> {
+        let slot = self.directory.find(&id);
+        Box::pin(async move {
+            match slot {
+                Some(slot) => {
+                    slot.evict().await;
+                    true
+                }
+                None => false,
+            }
+        })
+    }
+
+    fn evict_all(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            loop {
+                let places = self.directory.all();
+                if places.is_empty() {
+                    return;
+                }
+                futures_util::future::join_all(places.iter().map(|slot| slot.evict())).await;
+            }
+        })
+    }
+
+    fn abandon(&self) {
+        self.supervision.stop();
+    }
+
+    fn resident(&self) -> usize {
+        self.residency.count()
+    }
+}
+

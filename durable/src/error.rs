@@ -1,0 +1,361 @@
+//! The one error type of the crate: a stable code, what to do next, and what happened to the call.
+//!
+//! It knows nothing of where errors come from; every floor above builds its errors with [`Code::error`].
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// What went wrong, what to do next, and what happened to the call.
+///
+/// Cheap to clone: a failed commit gives the same error to everyone who waited for it. The text is for people and
+/// may change; the [code](Error::code) and [kind](Error::kind) are stable.
+///
+/// ```
+/// use durable::{Code, ErrorKind, Outcome};
+///
+/// let error = Code::ObjectOverloaded.error("1,024 calls wait at bank.Account(ada), the limit is 1,024; call later");
+/// assert_eq!(error.code(), "object.overloaded");
+/// assert_eq!(error.kind(), ErrorKind::Backoff);
+/// assert_eq!(error.outcome(), Outcome::NotStarted);
+/// ```
+#[derive(Clone)]
+pub struct Error(Arc<Body>);
+
+#[derive(Clone)]
+struct Body {
+    code: Code,
+    message: String,
+    /// `None`: the error is not about one object.
+    object: Option<String>,
+    outcome: Outcome,
+    /// `None`: nothing below this crate reported the failure.
+    source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+/// What a caller should do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Call again; the reason has probably passed.
+    Retry,
+    /// Call again, later and more slowly.
+    Backoff,
+    /// The call itself is wrong; the same call will fail again.
+    FixCall,
+    /// The runtime is closed or closing.
+    Closed,
+    /// Stored bytes cannot be used; they were left as they are, and a person must look.
+    Corrupt,
+    /// A bug, in the object or in this crate.
+    Internal,
+}
+
+/// What happened to the call that an error answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Outcome {
+    /// No turn began; nothing changed.
+    NotStarted,
+    /// A turn ran and everything that it did was undone.
+    RolledBack,
+    /// The turn's changes are durable; only the answer was lost.
+    Committed,
+    /// A turn ran, or may still run; whether its changes are kept cannot be said.
+    Unknown,
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal, $kind:ident, $outcome:ident;)+) => {
+        /// The stable identity of an error: `noun.adjective`, listed with its cure in the [errors page](crate::guide::errors).
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $($(#[doc = $doc])+ $variant,)+
+        }
+
+        impl Code {
+            /// Every code, in the order of the errors page.
+            pub const ALL: &[Code] = &[$(Code::$variant),+];
+
+            /// The code as text, for logs and wires.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Code::$variant => $text,)+ }
+            }
+
+            /// What a caller should do about it.
+            pub const fn kind(self) -> ErrorKind {
+                match self { $(Code::$variant => ErrorKind::$kind,)+ }
+            }
+
+            /// What happened to the call, unless the error itself says otherwise.
+            const fn outcome(self) -> Outcome {
+                match self { $(Code::$variant => Outcome::$outcome,)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The class is not registered with this runtime.
+    ClassUnknown = "class.unknown", FixCall, NotStarted;
+    /// Two registered classes have one name.
+    ClassDuplicate = "class.duplicate", FixCall, NotStarted;
+    /// A class name is empty, too long, or has a character that is not allowed.
+    ClassInvalid = "class.invalid", FixCall, NotStarted;
+    /// The text is not an object id.
+    IdMalformed = "id.malformed", FixCall, NotStarted;
+    /// The id belongs to another class, or to another data directory.
+    IdForeign = "id.foreign", FixCall, NotStarted;
+    /// An object's name is longer than the limit.
+    NameTooLong = "name.too_long", FixCall, NotStarted;
+    /// A stored name cannot be read as the class's typed key.
+    KeyMalformed = "key.malformed", FixCall, NotStarted;
+    /// Too many calls wait at one object.
+    ObjectOverloaded = "object.overloaded", Backoff, NotStarted;
+    /// Too many calls are in flight in this runtime.
+    RuntimeOverloaded = "runtime.overloaded", Backoff, NotStarted;
+    /// The runtime is shut down or shutting down.
+    RuntimeClosed = "runtime.closed", Closed, NotStarted;
+    /// The call's time ran out.
+    CallExpired = "call.expired", Retry, NotStarted;
+    /// The method panicked; its changes were undone.
+    CallPanicked = "call.panicked", Internal, RolledBack;
+    /// The activation ended while the method ran; its changes were undone.
+    CallAborted = "call.aborted", Retry, RolledBack;
+    /// `#[on_activate]` failed, so the object cannot start.
+    ObjectUnstartable = "object.unstartable", Internal, NotStarted;
+    /// The stored state does not decode as the class's state.
+    StateUndecodable = "state.undecodable", Corrupt, NotStarted;
+    /// The stored state is damaged: its checksum or its frame is wrong.
+    StateTorn = "state.torn", Corrupt, NotStarted;
+    /// The stored state was written by newer code.
+    StateNewer = "state.newer", Corrupt, NotStarted;
+    /// The stored state was written by code with other fields.
+    StateChanged = "state.changed", Corrupt, NotStarted;
+    /// The state is larger than the limit once encoded.
+    StateTooLarge = "state.too_large", FixCall, RolledBack;
+    /// The state cannot be encoded.
+    StateUnencodable = "state.unencodable", FixCall, RolledBack;
+    /// Another process holds the data directory.
+    StorageLocked = "storage.locked", Retry, NotStarted;
+    /// The data directory was written by a newer format of this crate.
+    StorageNewer = "storage.newer", FixCall, NotStarted;
+    /// The data directory's files contradict each other or cannot be read.
+    StorageCorrupt = "storage.corrupt", Corrupt, NotStarted;
+    /// The disk is full.
+    StorageFull = "storage.full", Backoff, RolledBack;
+    /// The disk failed to read or write.
+    StorageFailed = "storage.failed", Backoff, RolledBack;
+    /// The disk failed to sync; the shard takes no more writes.
+    StorageSyncFailed = "storage.sync_failed", Closed, Unknown;
+    /// A newer activation of the object has committed.
+    StorageFenced = "storage.fenced", Retry, RolledBack;
+    /// A setting of the runtime is out of range.
+    ConfigInvalid = "config.invalid", FixCall, NotStarted;
+}
+
+impl Code {
+    /// Makes an error of this code. `message`: lower case, no full stop, names the thing, ends with the next step.
+    pub fn error(self, message: impl Into<String>) -> Error {
+        let outcome = self.outcome();
+        Error(Arc::new(Body { code: self, message: message.into(), object: None, outcome, source: None }))
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Error {
+    /// The stable code, `noun.adjective`.
+    pub fn code(&self) -> &'static str {
+        self.0.code.as_str()
+    }
+
+    /// What to do about it.
+    pub fn kind(&self) -> ErrorKind {
+        self.0.code.kind()
+    }
+
+    /// What happened to the call.
+    pub fn outcome(&self) -> Outcome {
+        self.0.outcome
+    }
+
+    /// The text for people, without the code.
+    pub fn message(&self) -> &str {
+        &self.0.message
+    }
+
+    /// The object that it is about, as `class(name)` or `class(id)`; `None` if it is about no single object.
+    pub fn object(&self) -> Option<&str> {
+        self.0.object.as_deref()
+    }
+
+    /// Whether it has this code.
+    pub fn is(&self, code: Code) -> bool {
+        self.0.code == code
+    }
+
+    pub(crate) fn with_object(mut self, object: impl Into<String>) -> Self {
+        Arc::make_mut(&mut self.0).object = Some(object.into());
+        self
+    }
+
+    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
+        Arc::make_mut(&mut self.0).outcome = outcome;
+        self
+    }
+
+    pub(crate) fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        Arc::make_mut(&mut self.0).source = Some(Arc::new(source));
+        self
+    }
+}
+
+/// How an error travels: without its source, which stays where it happened.
+#[derive(Serialize, Deserialize)]
+#[serde(rename = "Error")]
+struct Travelling {
+    code: String,
+    message: String,
+    object: Option<String>,
+    outcome: Outcome,
+}
+
+impl Serialize for Error {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Body { code, message, object, outcome, .. } = &*self.0;
+        let (code, message, object) = (code.to_string(), message.clone(), object.clone());
+        Travelling { code, message, object, outcome: *outcome }.serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Error {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let Travelling { code, message, object, outcome } = Travelling::deserialize(deserializer)?;
+        let known = Code::ALL.iter().find(|known| known.as_str() == code);
+        let code = *known.ok_or_else(|| D::Error::custom(format!("no error has the code `{code}`")))?;
+        Ok(Error(Arc::new(Body { code, message, object, outcome, source: None })))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.code, self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("code", &self.code())
+            .field("message", &self.0.message)
+            .field("object", &self.0.object)
+            .field("outcome", &self.0.outcome)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+/// What a call of a method that returns `Result<T, E>` fails with: the method's own `E`, or the system's [`Error`].
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum CallError<E> {
+    /// The method returned this error; everything that it did was undone.
+    Rejected(E),
+    /// The call failed below the method.
+    Failed(Error),
+}
+
+impl<E> CallError<E> {
+    /// The method's own error, if it is one.
+    pub fn rejection(&self) -> Option<&E> {
+        match self {
+            CallError::Rejected(error) => Some(error),
+            CallError::Failed(_) => None,
+        }
+    }
+
+    /// The system's error, if it is one.
+    pub fn failure(&self) -> Option<&Error> {
+        match self {
+            CallError::Rejected(_) => None,
+            CallError::Failed(error) => Some(error),
+        }
+    }
+}
+
+impl<E> From<Error> for CallError<E> {
+    fn from(error: Error) -> Self {
+        CallError::Failed(error)
+    }
+}
+
+impl<E: fmt::Display> fmt::Display for CallError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CallError::Rejected(error) => error.fmt(f),
+            CallError::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl<E: StdError + 'static> StdError for CallError<E> {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        match self {
+            CallError::Rejected(error) => error.source(),
+            CallError::Failed(error) => error.source(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_code_is_one_noun_and_one_adjective_and_stands_once() {
+        let mut seen = BTreeSet::new();
+        for code in Code::ALL {
+            let (noun, adjective) = code.as_str().split_once('.').expect("a dot");
+            assert!(noun.chars().all(|c| c.is_ascii_lowercase()), "{code}");
+            assert!(adjective.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{code}");
+            assert!(seen.insert(code.as_str()), "{code} stands twice");
+        }
+    }
+
+    #[test]
+    fn every_code_stands_in_the_errors_page() {
+        let page = include_str!("../docs/errors.md");
+        for code in Code::ALL {
+            assert!(page.contains(&format!("`{code}`")), "docs/errors.md does not list `{code}`");
+        }
+    }
+
+    #[test]
+    fn an_error_travels_without_loss() {
+        for code in Code::ALL {
+            let error = code.error("text").with_object("a.B(c)").with_outcome(Outcome::Unknown);
+            let bytes = postcard::to_stdvec(&error).expect("an error encodes");
+            let arrived: Error = postcard::from_bytes(&bytes).expect("an error decodes");
+            assert_eq!(format!("{arrived:?}"), format!("{error:?}"));
+        }
+    }
+
+    #[test]
+    fn an_error_names_its_code_first() {
+        let error = Code::ClassUnknown.error("class a.B is not registered");
+        assert_eq!(error.to_string(), "class.unknown: class a.B is not registered");
+    }
+}

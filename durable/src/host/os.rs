@@ -1,0 +1,238 @@
+//! The host that ships: the operating system and the tokio runtime. The one file that may call
+//! either.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle, ThreadId};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use super::{BoxFuture, Clock, Disk, Entropy, Host, Lane, LaneWork, Lanes, LockGuard, Step, Tasks};
+use crate::time::{MonoNs, WallMs};
+
+pub(super) fn host() -> Host {
+    Host {
+        clock: Arc::new(OsClock { start: Instant::now() }),
+        entropy: Arc::new(OsEntropy),
+        disk: Arc::new(OsDisk),
+        tasks: Arc::new(OsTasks(tokio::runtime::Handle::current())),
+        lanes: Arc::new(OsLanes),
+    }
+}
+
+struct OsClock {
+    start: Instant,
+}
+
+impl Clock for OsClock {
+    fn now(&self) -> MonoNs {
+        MonoNs::default() + self.start.elapsed()
+    }
+
+    fn wall(&self) -> WallMs {
+        // A clock that stands before 1970 is wrong anyway; zero keeps the order of later times.
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        WallMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    fn sleep_until(&self, at: MonoNs) -> BoxFuture<'static, ()> {
+        let end = self.start.checked_add(Duration::from_nanos(at.0));
+        Box::pin(async move {
+            match end {
+                Some(end) => tokio::time::sleep_until(end.into()).await,
+                // Past the end of the clock: that time never comes.
+                None => std::future::pending().await,
+            }
+        })
+    }
+}
+
+struct OsEntropy;
+
+impl Entropy for OsEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system gives random bytes");
+    }
+}
+
+struct OsTasks(tokio::runtime::Handle);
+
+impl Tasks for OsTasks {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        self.0.spawn(task);
+    }
+}
+
+struct OsDisk;
+
+impl Disk for OsDisk {
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        if path.is_dir() {
+            return Ok(());
+        }
+        if let Some(parent) = parent(path) {
+            self.create_dir_all(parent)?;
+        }
+        match fs::create_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => {}
+            made => made?,
+        }
+        parent(path).map_or(Ok(()), sync_dir)
+    }
+
+    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn write_atomically(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".tmp");
+        let temporary: PathBuf = path.with_file_name(name);
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        parent(path).map_or(Ok(()), sync_dir)
+    }
+
+    fn lock(&self, path: &Path, contents: &str) -> io::Result<Result<LockGuard, String>> {
+        let options =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
+        let mut file = options?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut holder = Vec::new();
+                file.take(4_096).read_to_end(&mut holder)?;
+                return Ok(Err(String::from_utf8_lossy(&holder).into_owned()));
+            }
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+        // Written only under the lock: the losers of a race must not overwrite the holder's words.
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(contents.as_bytes())?;
+        Ok(Ok(Box::new(file)))
+    }
+
+    fn sqlite_vfs(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// The directory that names `path`; `None` for a root.
+fn parent(path: &Path) -> Option<&Path> {
+    let parent = path.parent()?;
+    Some(if parent.as_os_str().is_empty() { Path::new(".") } else { parent })
+}
+
+/// Makes the entries of a directory durable. Where directories cannot be opened, their entries need
+/// no sync.
+fn sync_dir(path: &Path) -> io::Result<()> {
+    if cfg!(unix) { File::open(path)?.sync_all() } else { Ok(()) }
+}
+
+struct OsLanes;
+
+impl Lanes for OsLanes {
+    fn start(&self, name: &str, work: Box<dyn LaneWork>) -> io::Result<Arc<dyn Lane>> {
+        // Born poked, so that work which was handed over before the start is seen.
+        let signal =
+            Arc::new(Signal { state: AtomicU8::new(POKED), stopping: AtomicBool::new(false) });
+        let seen = signal.clone();
+        let thread =
+            thread::Builder::new().name(name.to_owned()).spawn(move || run(&seen, work))?;
+        let handle = thread.thread().clone();
+        Ok(Arc::new(OsLane { signal, handle, thread: Mutex::new(Some(thread)) }))
+    }
+}
+
+/// The thread steps and has not been poked since it last looked.
+const RUNNING: u8 = 0;
+/// Work has been handed over that no step has looked for yet.
+const POKED: u8 = 1;
+/// The thread sleeps, or is about to.
+const PARKED: u8 = 2;
+
+struct Signal {
+    state: AtomicU8,
+    /// The lane ends when it is idle next.
+    stopping: AtomicBool,
+}
+
+/// A lane on a thread of its own.
+struct OsLane {
+    signal: Arc<Signal>,
+    handle: thread::Thread,
+    /// `None`: the thread has ended and was joined.
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+fn run(signal: &Signal, mut work: Box<dyn LaneWork>) {
+    loop {
+        // Taken back before the step looks: a poke that comes from here on makes another round.
+        signal.state.swap(RUNNING, Ordering::AcqRel);
+        // Read before the step as well: what was handed over before the stop is finished by this
+        // round.
+        let stopping = signal.stopping.load(Ordering::Acquire);
+        while work.step() == Step::Again {}
+        if stopping {
+            // A panic while the work is dropped must not look like a panic of the process's main
+            // thread.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(work)));
+            return;
+        }
+        let parked =
+            signal.state.compare_exchange(RUNNING, PARKED, Ordering::AcqRel, Ordering::Acquire);
+        while parked.is_ok() && signal.state.load(Ordering::Acquire) == PARKED {
+            thread::park();
+        }
+    }
+}
+
+impl OsLane {
+    fn is_own_thread(&self) -> bool {
+        let own: ThreadId = self.handle.id();
+        thread::current().id() == own
+    }
+}
+
+impl Lane for OsLane {
+    fn poke(&self) {
+        if self.signal.state.swap(POKED, Ordering::AcqRel) == PARKED {
+            self.handle.unpark();
+        }
+    }
+
+    fn stop(&self) {
+        self.signal.stopping.store(true, Ordering::Release);
+        self.poke();
+        if self.is_own_thread() {
+            return;
+        }
+        // Held while joining, so that a second caller returns no earlier than the first.
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            // A panic of the work was reported by the panic hook, and dropping the work told
+            // whoever waits for it.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for OsLane {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[cfg(test)]
+#[path = "os/tests.rs"]
+mod tests;

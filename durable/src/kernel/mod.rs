@@ -1,0 +1,11 @@
+//! Decisions, one small pure machine per file: state and event in, effects out.
+//!
+//! Nothing here waits, reads a clock, draws a random number, takes a lock or touches a disk. The shells carry out what
+//! these machines say, so every rule can be tested as a table and read without knowing what runs it.
+
+pub(crate) mod activation;
+pub(crate) mod admission;
+pub(crate) mod commit;
+pub(crate) mod gate;
+pub(crate) mod residency;
+pub(crate) mod turn;

@@ -1,0 +1,57 @@
+//! Every bound of the system, each with its reason.
+
+use std::time::Duration;
+
+/// Longest name of an object, in bytes of UTF-8. Names are stored and listed, so they stay small.
+pub const NAME_BYTES_MAX: usize = 1_024;
+
+/// Longest class name, in bytes. It is part of every error and log line.
+pub const CLASS_NAME_BYTES_MAX: usize = 128;
+
+/// Largest encoded state of one object, in bytes. It is rewritten whole by every commit; larger data belongs in KV or SQL.
+pub const SNAPSHOT_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Share of [`SNAPSHOT_BYTES_MAX`], in percent, from which a commit is warned about.
+pub const SNAPSHOT_WARNED_PERCENT: usize = 80;
+
+/// Calls that may wait at one object. More would only wait longer than their callers.
+pub const INBOX_CALLS_MAX: usize = 1_024;
+
+/// Calls that may be under way in one runtime. Also bounds the shards' queues: every write set belongs to a call.
+pub const IN_FLIGHT_CALLS_MAX: usize = 65_536;
+
+/// How long an object without calls stays in memory.
+pub const IDLE: Duration = Duration::from_secs(10);
+
+/// Objects that may be in memory at once; the least recently used one leaves when another needs its place.
+pub const RESIDENT_OBJECTS_MAX: usize = 100_000;
+
+/// Slots that ids hash to. A shard owns a range of them, so this is also the largest number of shards.
+pub const SLOTS: u16 = 1_024;
+
+/// Shards of a new data directory. One lane carries the load of a few cores; more shards sync separately.
+pub const SHARDS: u16 = 1;
+
+/// Turns that an activation runs before it lets other tasks of its thread run.
+pub(crate) const TURNS_PER_SLICE: usize = 64;
+
+/// Supervisors that the activations of one class are spread over, so that no one mailbox is the bottleneck.
+pub(crate) const GROUP_PARTITIONS: usize = 16;
+
+/// Parts of a class's directory, each with a lock of its own.
+pub(crate) const DIRECTORY_PARTITIONS: usize = 64;
+
+/// Write sets that one group commit takes. Bounds the longest wait behind one transaction.
+pub(crate) const BATCH_WRITE_SETS_MAX: usize = 4_096;
+
+/// Threads that read stored objects, per shard.
+pub(crate) const READERS_PER_SHARD: usize = 2;
+
+/// Pages of the write-ahead log after which the checkpointer starts.
+pub(crate) const CHECKPOINT_PAGES: u32 = 4_096;
+
+/// Objects that one page of a listing holds at most.
+pub const LIST_PAGE_MAX: usize = 1_000;
+
+const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
+const _: () = assert!(SHARDS <= SLOTS);

@@ -1,0 +1,197 @@
+//! One call on its way: queued, running, held back by the gate, answered.
+//!
+//! The caller, the activation and the shard's lane share it, so the whole way of a call costs one allocation, and the
+//! lane can answer without knowing what it answers.
+
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, Waker};
+
+use parking_lot::Mutex;
+
+use crate::class::Access;
+use crate::error::{Code, Error, Outcome};
+use crate::object::Object;
+use crate::storage::Release;
+use crate::time::MonoNs;
+
+/// A place among the calls that a runtime has in flight; dropping it gives it back. The count of its owners *is* the
+/// number of calls in flight.
+pub(crate) type Permit = Arc<()>;
+
+/// A call and, later, its answer.
+pub(crate) struct PendingCall<O: Object> {
+    state: Mutex<State<O>>,
+    access: Access,
+    /// `None`: it may wait as long as it takes.
+    deadline: Option<MonoNs>,
+    _permit: Permit,
+}
+
+struct State<O: Object> {
+    phase: Phase<O>,
+    /// `None`: the caller has not looked yet, or was woken already.
+    waker: Option<Waker>,
+}
+
+enum Phase<O: Object> {
+    /// No turn of it has begun.
+    Waiting(O::Call),
+    /// Its turn runs.
+    Running,
+    /// Its turn has ended; the gate holds the answer back.
+    Held(Result<O::Reply, Error>),
+    /// The answer may leave.
+    Answered(Result<O::Reply, Error>),
+    /// The caller has gone, or has its answer.
+    Closed,
+}
+
+/// What becomes of a call whose turn could begin.
+pub(crate) enum Begin<C> {
+    /// Run it.
+    Run(C),
+    /// Its caller left or its time is over; nothing is to be done.
+    Skip,
+}
+
+impl<O: Object> PendingCall<O> {
+    pub(crate) fn new(call: O::Call, deadline: Option<MonoNs>, permit: Permit) -> Arc<Self> {
+        let access = O::method(&call).access;
+        let state = Mutex::new(State { phase: Phase::Waiting(call), waker: None });
+        Arc::new(PendingCall { state, access, deadline, _permit: permit })
+    }
+
+    pub(crate) fn access(&self) -> Access {
+        self.access
+    }
+
+    /// Takes the message, for its turn.
+    pub(crate) fn begin(&self, now: impl FnOnce() -> MonoNs) -> Begin<O::Call> {
+        let is_late = self.deadline.is_some_and(|deadline| deadline <= now());
+        if is_late {
+            self.answer(Err(expired(false)));
+        }
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut state.phase, Phase::Running) {
+            Phase::Waiting(call) => Begin::Run(call),
+            other => {
+                state.phase = other;
+                Begin::Skip
+            }
+        }
+    }
+
+    /// Keeps the answer until the gate opens. Nothing to do if the caller has gone.
+    pub(crate) fn hold(&self, answer: Result<O::Reply, Error>) {
+        let mut state = self.state.lock();
+        match state.phase {
+            Phase::Running => state.phase = Phase::Held(answer),
+            Phase::Closed => drop(state),
+            _ => unreachable!("only a running call gets an answer"),
+        }
+    }
+
+    /// Lets the answer leave. `failure`: what a commit failed with, which then is the answer.
+    pub(crate) fn let_out(&self, failure: Option<&Error>) {
+        let mut state = self.state.lock();
+        state.phase = match std::mem::replace(&mut state.phase, Phase::Closed) {
+            Phase::Held(answer) => Phase::Answered(match failure {
+                Some(error) => Err(error.clone()),
+                None => answer,
+            }),
+            other => other,
+        };
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Answers at once, past the gate: for errors that no turn has seen.
+    pub(crate) fn answer(&self, answer: Result<O::Reply, Error>) {
+        let mut state = self.state.lock();
+        if matches!(state.phase, Phase::Waiting(_) | Phase::Running) {
+            let before = std::mem::replace(&mut state.phase, Phase::Answered(answer));
+            let waker = state.waker.take();
+            drop(state);
+            drop(before);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+
+    /// The caller's look at it.
+    pub(crate) fn poll(&self, task: &mut TaskContext<'_>) -> Poll<Result<O::Reply, Error>> {
+        let mut state = self.state.lock();
+        match std::mem::replace(&mut state.phase, Phase::Closed) {
+            Phase::Answered(answer) => Poll::Ready(answer),
+            Phase::Closed => panic!("a call was awaited after it had given its answer"),
+            other => {
+                state.phase = other;
+                match &mut state.waker {
+                    Some(waker) => waker.clone_from(task.waker()),
+                    none => *none = Some(task.waker().clone()),
+                }
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The caller goes. A turn that has not begun is skipped; one that runs goes on, and its answer is dropped.
+    /// Returns whether the turn had begun.
+    pub(crate) fn close(&self) -> bool {
+        let mut state = self.state.lock();
+        let before = std::mem::replace(&mut state.phase, Phase::Closed);
+        let waker = state.waker.take();
+        drop(state);
+        drop(waker);
+        !matches!(before, Phase::Waiting(_))
+    }
+}
+
+impl<O: Object> Release for PendingCall<O> {
+    fn release(&self, durable: Result<(), &Error>) {
+        self.let_out(durable.err());
+    }
+}
+
+/// The error of a call whose time ran out.
+pub(crate) fn expired(has_begun: bool) -> Error {
+    let error = if has_begun {
+        "the call's time ran out while its turn ran or was being committed; \
+         read the object to see whether it took effect"
+    } else {
+        "the call's time ran out before its turn began; call again with more time"
+    };
+    let outcome = if has_begun { Outcome::Unknown } else { Outcome::NotStarted };
+    Code::CallExpired.error(error).with_outcome(outcome)
+}
+
+/// A turn that runs. If it is dropped before it ends, its caller is told that it was aborted.
+pub(crate) struct Running<O: Object> {
+    call: Option<Arc<PendingCall<O>>>,
+}
+
+impl<O: Object> Running<O> {
+    pub(crate) fn new(call: Arc<PendingCall<O>>) -> Self {
+        Running { call: Some(call) }
+    }
+
+    /// The turn has ended; the answer waits for the gate.
+    pub(crate) fn end(mut self, answer: Result<O::Reply, Error>) -> Arc<PendingCall<O>> {
+        let call = self.call.take().expect("a turn ends once");
+        call.hold(answer);
+        call
+    }
+}
+
+impl<O: Object> Drop for Running<O> {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            call.answer(Err(Code::CallAborted
+                .error("the activation ended while the method ran, its changes were undone; call again")));
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The object itself: the user's struct beside the bytes of it that were submitted last.
+
+use std::any::type_name;
+use std::sync::Arc;
+
+use crate::class::ClassSpec;
+use crate::codec::{self, EncodeError};
+use crate::error::{Code, Error};
+use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
+use crate::object::{Context, Object, Slot};
+use crate::state::Fingerprint;
+use crate::storage::frame::{self, Codec, Header};
+use crate::storage::{Birth, CommitSeq, Fence, Loaded, ObjectNo, Release, WriteSet};
+use crate::stub::Origin;
+
+/// An object in memory.
+pub(crate) struct Live<O: Object> {
+    pub(crate) object: O,
+    /// The framed bytes that were submitted last; for an object that was never stored, those it began with.
+    framed: Arc<[u8]>,
+    object_no: ObjectNo,
+    fence: Arc<Fence>,
+    /// Number of the newest submitted commit of this object; 0: none yet.
+    commit_no: u64,
+    /// What storage does not know yet of who the object is; `None`: nothing.
+    birth: Option<Box<Birth>>,
+    /// The shard's number of the newest submitted commit; 0: none by this activation.
+    submitted: CommitSeq,
+}
+
+impl<O: Object> Live<O> {
+    /// Reads the object from storage, or creates it.
+    pub(crate) async fn load(slot: &Arc<Slot<O>>) -> Result<Self, Error> {
+        let group = slot.group();
+        let shard = group.shard(&slot.id());
+        let loaded = shard.load(&slot.id(), group.class_no()).await?;
+        let fence = Fence::new(shard.next_epoch());
+        match loaded {
+            Loaded { object_no, stored: None } => Self::create(slot, object_no, fence, true),
+            Loaded { object_no, stored: Some(stored) } => {
+                let is_name_news = stored.name.is_none() && slot.name().is_some();
+                slot.learn(stored.name.as_ref(), Some(&Arc::new(stored.placement)));
+                let Some(framed) = stored.body else {
+                    return Self::create(slot, object_no, fence, is_name_news);
+                };
+                let object = decode::<O>(&framed, group.fingerprint())?;
+                let birth = is_name_news.then(|| Box::new(birth_of(slot)));
+                let commit_no = stored.commit_no;
+                Ok(Live { object, framed, object_no, fence, commit_no, birth, submitted: CommitSeq(0) })
+            }
+        }
+    }
+
+    /// The object before its first turn.
+    fn create(
+        slot: &Arc<Slot<O>>,
+        object_no: ObjectNo,
+        fence: Arc<Fence>,
+        is_birth_news: bool,
+    ) -> Result<Self, Error> {
+        let object = O::create(&Context::new(slot, None));
+        let framed = Self::frame(&object, slot.group().fingerprint())?;
+        let birth = is_birth_news.then(|| Box::new(birth_of(slot)));
+        Ok(Live { object, framed, object_no, fence, commit_no: 0, birth, submitted: CommitSeq(0) })
+    }
+
+    fn frame(object: &O, fingerprint: Fingerprint) -> Result<Arc<[u8]>, Error> {
+        let framed = codec::encode(object, frame::HEADER_BYTES, SNAPSHOT_BYTES_MAX);
+        framed.map(|framed| seal::<O>(framed, fingerprint)).map_err(|error| unencodable(&error))
+    }
+
+    /// Runs `#[on_activate]`.
+    pub(crate) async fn wake(&mut self, slot: &Arc<Slot<O>>) -> Result<(), Error> {
+        let origin = self.origin(slot);
+        let mut cx = Context::new(slot, origin);
+        let Some(hook) = self.object.on_activate(&mut cx) else { return Ok(()) };
+        hook.await.map_err(|reason| {
+            Code::ObjectUnstartable
+                .error(format!("`#[on_activate]` failed: {reason}; mend its cause and call again"))
+        })
+    }
+
+    /// Encodes the object; `None` if its bytes are those that were submitted last.
+    pub(crate) fn encode(&self) -> Result<Option<Vec<u8>>, Error> {
+        let last = &self.framed[frame::HEADER_BYTES..];
+        codec::encode_if_changed(&self.object, last, frame::HEADER_BYTES, SNAPSHOT_BYTES_MAX)
+            .map_err(|error| unencodable(&error))
+    }
+
+    /// Hands the encoded state to the shard; `release` leaves with its commit.
+    pub(crate) fn submit(
+        &mut self,
+        slot: &Slot<O>,
+        encoded: Vec<u8>,
+        release: Option<Arc<dyn Release>>,
+    ) {
+        let size = encoded.len() - frame::HEADER_BYTES;
+        if size * 100 >= SNAPSHOT_BYTES_MAX * SNAPSHOT_WARNED_PERCENT {
+            tracing::warn!(
+                object = slot.label(),
+                size,
+                limit = SNAPSHOT_BYTES_MAX,
+                "the state is close to its limit; move large data to KV or SQL"
+            );
+        }
+        self.framed = seal::<O>(encoded, slot.group().fingerprint());
+        self.commit_no += 1;
+        self.submitted = slot.group().shard(&slot.id()).submit(WriteSet {
+            fence: Arc::clone(&self.fence),
+            object_no: self.object_no,
+            commit_no: self.commit_no,
+            birth: self.birth.take(),
+            snapshot: Arc::clone(&self.framed),
+            release,
+        });
+    }
+
+    /// Builds the object anew from the bytes that were submitted last.
+    pub(crate) fn restore(&mut self) {
+        let payload = &self.framed[frame::HEADER_BYTES..];
+        self.object = codec::decode(payload).unwrap_or_else(|reason| {
+            panic!("`{}` does not decode from what it encoded: {reason}", type_name::<O>())
+        });
+    }
+
+    pub(crate) fn fence(&self) -> &Arc<Fence> {
+        &self.fence
+    }
+
+    pub(crate) fn submitted(&self) -> CommitSeq {
+        self.submitted
+    }
+
+    /// What a turn that begins now may see and is not durable yet; `None`: nothing.
+    pub(crate) fn origin(&self, slot: &Slot<O>) -> Option<Origin> {
+        let shard = slot.group().shard(&slot.id());
+        let is_behind = self.submitted > shard.durable();
+        is_behind.then(|| Origin::new(shard, &self.fence, self.submitted))
+    }
+}
+
+fn birth_of<O: Object>(slot: &Slot<O>) -> Birth {
+    Birth {
+        id: slot.id(),
+        class_no: slot.group().class_no(),
+        name: slot.stored_name(),
+        placement: slot.placement().map(|placement| (**placement).clone()).unwrap_or_default(),
+    }
+}
+
+fn seal<O: Object>(mut framed: Vec<u8>, fingerprint: Fingerprint) -> Arc<[u8]> {
+    let header = Header { codec: Codec::Postcard, state_version: O::CLASS.version, fingerprint };
+    frame::finish(header, &mut framed);
+    framed.into()
+}
+
+/// Decodes a stored frame.
+fn decode<O: Object>(framed: &[u8], fingerprint: Fingerprint) -> Result<O, Error> {
+    let payload = open_frame(&O::CLASS, fingerprint, framed)?;
+    codec::decode(payload).map_err(|reason| {
+        Code::StateUndecodable.error(format!(
+            "the stored state does not decode as `{}`: {reason}; \
+             the bytes were left as they are, restore them or the class's old fields",
+            type_name::<O>()
+        ))
+    })
+}
+
+/// Checks what a stored frame says of itself against the code, and gives its payload.
+fn open_frame<'a>(
+    class: &ClassSpec,
+    fingerprint: Fingerprint,
+    body: &'a [u8],
+) -> Result<&'a [u8], Error> {
+    let (header, payload) = frame::decode(body).map_err(|error| {
+        if error.is_newer() {
+            Code::StateNewer.error(format!(
+                "the stored state was written by newer code: {error}; run the release that wrote it"
+            ))
+        } else {
+            Code::StateTorn.error(format!(
+                "the stored state is damaged: {error}; the bytes were left as they are, restore them from a copy"
+            ))
+        }
+    })?;
+    let Header { codec: Codec::Postcard, .. } = header;
+    if header.state_version > class.version {
+        return Err(Code::StateNewer.error(format!(
+            "the stored state has version {}, this code has version {}; run the code that wrote it",
+            header.state_version, class.version
+        )));
+    }
+    if header.state_version < class.version || header.fingerprint != fingerprint {
+        return Err(Code::StateChanged.error(format!(
+            "the stored state has version {} and fingerprint {:016x}, this code has version {} and fingerprint {:016x}; \
+             run the code that wrote it, its fields are not those of this code",
+            header.state_version, header.fingerprint.0, class.version, fingerprint.0
+        )));
+    }
+    Ok(payload)
+}
+
+fn unencodable(error: &EncodeError) -> Error {
+    match error {
+        EncodeError::TooLarge(size) => Code::StateTooLarge.error(format!(
+            "the state has {size} bytes once encoded, the limit is {SNAPSHOT_BYTES_MAX}; move large data to KV or SQL"
+        )),
+        EncodeError::Refused(reason) => Code::StateUnencodable
+            .error(format!("the state cannot be encoded: {reason}; mend its `Serialize`")),
+    }
+}

@@ -1,0 +1,16 @@
+//! One object in memory: its place in the directory, its activation, its turns, the calls that wait for it.
+
+mod activation;
+mod call;
+mod context;
+mod definition;
+mod live;
+mod slot;
+
+pub(crate) use activation::{Activation, ActivationMessage};
+pub(crate) use call::{PendingCall, Permit, expired};
+pub use context::{Context, Rng};
+pub use definition::{
+    Activated, BoxFuture, FromError, Object, Plain, Probe, Ran, Returned, misdirected,
+};
+pub(crate) use slot::{Incarnation, Refused, Resident, Slot};

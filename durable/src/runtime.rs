@@ -1,0 +1,335 @@
+//! One runtime: the classes of one data directory, running.
+
+use std::any::{Any, TypeId, type_name};
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::class::ClassSpec;
+use crate::client::Client;
+use crate::config::Config;
+use crate::directory::{ClassGroup, Group, GroupSpec, Residents};
+use crate::error::{Code, Error};
+use crate::host::Host;
+use crate::id::{IntoKey, ObjectId};
+use crate::listing::Listing;
+use crate::object::{Object, Permit};
+use crate::state::{Fingerprint, schema_of};
+use crate::storage::{ClassRow, Store};
+use crate::supervise::Supervision;
+
+/// Runs the objects of one data directory. Cheap to clone; when the last clone and the last [`Client`] are dropped,
+/// everything stops at once, mid-turn. Call [`shutdown`](Runtime::shutdown) to let turns end.
+///
+/// ```
+/// use durable::prelude::*;
+///
+/// #[derive(Default, DurableState)]
+/// struct Counter { count: u64 }
+///
+/// #[durable_object(name = "doc.Counter")]
+/// impl Counter {
+///     pub fn add(&mut self, n: u64) -> u64 { self.count += n; self.count }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let data = dir.path();
+/// let runtime = Runtime::builder(data).register::<Counter>().start().await?;
+/// assert_eq!(runtime.get::<Counter>("visits").add(2).await?, 2);
+/// runtime.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Runtime {
+    client: Client,
+    core: Arc<Core>,
+}
+
+/// What all parts of a runtime share.
+pub(crate) struct Shared {
+    pub(crate) host: Host,
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) residents: Arc<Residents>,
+    /// Its owners, but for this one, are the calls in flight.
+    pub(crate) in_flight: Permit,
+    is_closed: AtomicBool,
+}
+
+impl Shared {
+    /// Whether no more calls may enter.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+}
+
+/// The registry of a runtime: its classes, by type and in the order of their names.
+pub(crate) struct Core {
+    shared: Arc<Shared>,
+    by_type: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    groups: Vec<Arc<dyn ClassGroup>>,
+}
+
+impl Core {
+    pub(crate) fn group<C: Object>(&self) -> Result<Arc<Group<C>>, Error> {
+        let group = self.by_type.get(&TypeId::of::<C>()).cloned();
+        group.and_then(|group| group.downcast().ok()).ok_or_else(|| {
+            Code::ClassUnknown.error(format!(
+                "class {} is not registered; add `.register::<{}>()` to the runtime's builder",
+                C::CLASS.name,
+                type_name::<C>()
+            ))
+        })
+    }
+}
+
+impl Drop for Core {
+    fn drop(&mut self) {
+        self.shared.is_closed.store(true, Ordering::Release);
+        for group in &self.groups {
+            group.abandon();
+        }
+    }
+}
+
+impl Runtime {
+    /// A runtime on the data directory `dir`, which is created if it is missing.
+    pub fn builder(dir: impl Into<PathBuf>) -> RuntimeBuilder {
+        RuntimeBuilder { dir: dir.into(), config: Config::default(), classes: Vec::new(), host: None }
+    }
+
+    /// Where stubs come from; to hand to parts of a program that need nothing else of the runtime.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// A stub of the object of class `C` called `key`. See [`Client::get`].
+    pub fn get<C: Object>(&self, key: impl IntoKey<C::Key>) -> C::Stub {
+        self.client.get::<C>(key)
+    }
+
+    /// A stub of the object of class `C` with this id.
+    ///
+    /// # Errors
+    /// As [`Client::get_by_id`].
+    pub fn get_by_id<C: Object>(&self, id: ObjectId) -> Result<C::Stub, Error> {
+        self.client.get_by_id::<C>(id)
+    }
+
+    /// A stub of a new object that no name leads to. See [`Client::unique`].
+    pub fn unique<C: Object>(&self) -> C::Stub {
+        self.client.unique::<C>()
+    }
+
+    /// The objects of class `C` that have stored state, in memory or not.
+    pub fn list<C: Object>(&self) -> Listing<C> {
+        Listing::new(self.client.clone())
+    }
+
+    /// Takes one object out of memory, after the turns that run; calls that wait are served by its next activation.
+    /// Gives whether it was in memory.
+    ///
+    /// # Errors
+    /// `id.foreign` if the id is one of no registered class.
+    ///
+    /// # Cancel safety
+    /// The eviction goes on if the future is dropped.
+    pub async fn evict(&self, id: ObjectId) -> Result<bool, Error> {
+        match self.core.groups.iter().find(|group| group.owns(&id)) {
+            Some(group) => Ok(group.evict(id).await),
+            None => Err(Code::IdForeign.error(format!(
+                "{id} is not the id of an object of a registered class; \
+                 register its class, or use it with the data directory that it came from"
+            ))),
+        }
+    }
+
+    /// Objects in memory, of all classes.
+    pub fn resident_objects(&self) -> usize {
+        self.core.groups.iter().map(|group| group.resident()).sum()
+    }
+
+    /// Stops the runtime: takes no more calls, serves those that wait, takes all objects out of memory, closes the
+    /// store and gives the data directory free. Later calls do nothing.
+    ///
+    /// # Errors
+    /// None yet; a deadline for turns that never end will be one.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped the runtime stays closed to calls; call it again to go on.
+    pub async fn shutdown(&self) -> Result<(), Error> {
+        self.core.shared.is_closed.store(true, Ordering::Release);
+        for group in &self.core.groups {
+            group.evict_all().await;
+        }
+        for group in &self.core.groups {
+            group.abandon();
+        }
+        self.core.shared.store.close();
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let classes: Vec<_> = self.core.groups.iter().map(|group| group.name()).collect();
+        f.debug_struct("Runtime").field("classes", &classes).finish_non_exhaustive()
+    }
+}
+
+/// Settings and classes of a runtime that has not started.
+#[must_use = "a builder does nothing until `start`"]
+pub struct RuntimeBuilder {
+    dir: PathBuf,
+    config: Config,
+    classes: Vec<ClassEntry>,
+    /// `None`: the operating system.
+    host: Option<Host>,
+}
+
+/// A registered class that has no group yet.
+struct ClassEntry {
+    type_id: TypeId,
+    type_name: &'static str,
+    spec: ClassSpec,
+    fingerprint: Fingerprint,
+    schema: Vec<u8>,
+    build: fn(GroupSpec) -> (Arc<dyn Any + Send + Sync>, Arc<dyn ClassGroup>),
+}
+
+impl RuntimeBuilder {
+    /// Adds a class.
+    pub fn register<C: Object>(mut self) -> Self {
+        self.classes.push(ClassEntry {
+            type_id: TypeId::of::<C>(),
+            type_name: type_name::<C>(),
+            spec: C::CLASS,
+            fingerprint: Fingerprint::of::<C>(C::CLASS.name),
+            schema: schema_of::<C>(),
+            build: |spec| {
+                let group = Group::<C>::new(spec);
+                (Arc::clone(&group) as _, group)
+            },
+        });
+        self
+    }
+
+    /// How long an object without calls stays in memory, unless its class says otherwise. Default: 10 s.
+    pub fn idle(mut self, idle: Duration) -> Self {
+        self.config.idle = idle;
+        self
+    }
+
+    /// How many objects may be in memory; the least recently used idle one leaves when another needs its place.
+    /// Default: 100,000.
+    pub fn resident_max(mut self, objects: usize) -> Self {
+        self.config.resident_objects_max = objects;
+        self
+    }
+
+    /// How many calls may wait at one object. Default: 1,024.
+    pub fn inbox_max(mut self, calls: usize) -> Self {
+        self.config.inbox_calls_max = calls;
+        self
+    }
+
+    /// How many calls may be under way in the runtime. Default and most: 65,536.
+    pub fn in_flight_max(mut self, calls: usize) -> Self {
+        self.config.in_flight_calls_max = calls;
+        self
+    }
+
+    /// How many shards a new data directory gets, 1 to 1,024. Fixed when the directory is created. Default: 1.
+    pub fn shards(mut self, shards: u16) -> Self {
+        self.config.shards = Some(shards);
+        self
+    }
+
+    /// Runs on another host than the operating system.
+    #[doc(hidden)]
+    pub fn host(mut self, host: Host) -> Self {
+        self.host = Some(host);
+        self
+    }
+
+    /// Opens the data directory and starts. Must be awaited inside a tokio runtime, which then runs the objects.
+    ///
+    /// # Errors
+    /// `class.duplicate` and `class.invalid` for classes that cannot stand together; `config.invalid`;
+    /// `storage.locked` if another process holds the directory; `storage.newer`, `storage.corrupt`, `storage.failed`.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was opened.
+    pub async fn start(mut self) -> Result<Runtime, Error> {
+        self.config.check()?;
+        check_classes(&self.classes)?;
+        self.classes.sort_by_key(|class| class.spec.name);
+        let host = self.host.unwrap_or_else(Host::os);
+        let store = Store::open(&host, &self.dir, self.config.shards)?;
+        let residents = Residents::new(self.config.resident_objects_max);
+        host.tasks.spawn(Box::pin(Residents::sweep_forever(Arc::downgrade(&residents), host.clone())));
+        let shared = Arc::new(Shared {
+            host,
+            config: self.config,
+            store,
+            residents,
+            in_flight: Arc::new(()),
+            is_closed: AtomicBool::new(false),
+        });
+        let mut started = Vec::with_capacity(self.classes.len());
+        for class in self.classes {
+            let ClassEntry { spec, fingerprint, ref schema, .. } = class;
+            let row = ClassRow { name: spec.name, fingerprint, schema };
+            let class_no = shared.store.add_class(&row)?;
+            started.push((class_no, Supervision::start_all(spec.name).await?, class));
+        }
+        let core = Arc::new_cyclic(|core: &Weak<Core>| {
+            let mut by_type = HashMap::new();
+            let mut groups = Vec::new();
+            for (class_no, supervision, class) in started {
+                let (shared, core) = (Arc::clone(&shared), Weak::clone(core));
+                let fingerprint = class.fingerprint;
+                let spec = GroupSpec { shared, core, class_no, fingerprint, supervision };
+                let (typed, group) = (class.build)(spec);
+                by_type.insert(class.type_id, typed);
+                groups.push(group);
+            }
+            Core { shared, by_type, groups }
+        });
+        Ok(Runtime { client: Client::new(Arc::clone(&core)), core })
+    }
+}
+
+impl fmt::Debug for RuntimeBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let classes: Vec<_> = self.classes.iter().map(|class| class.spec.name).collect();
+        f.debug_struct("RuntimeBuilder")
+            .field("dir", &self.dir)
+            .field("config", &self.config)
+            .field("classes", &classes)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Checks that every class can be stored, and that no two have one name.
+fn check_classes(classes: &[ClassEntry]) -> Result<(), Error> {
+    let mut seen = BTreeMap::new();
+    for class in classes {
+        class.spec.check()?;
+        if let Some(first) = seen.insert(class.spec.name, class.type_name) {
+            let second = class.type_name;
+            let cure = if first == second { "register it once" } else { "give one of them another name" };
+            return Err(Code::ClassDuplicate.error(format!(
+                "class name {} is registered twice, by `{first}` and by `{second}`; {cure}",
+                class.spec.name
+            )));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,53 @@
+//! What may be state, and what may cross a call: the traits that the macros check types against.
+
+use postcard_schema::Schema;
+use postcard_schema::key::Key;
+use postcard_schema::schema::owned::OwnedNamedType;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// A type that can be an object's state, or a part of one. Derive it; it brings serde and the schema along.
+///
+/// ```
+/// use durable::DurableState;
+///
+/// #[derive(Default, DurableState)]
+/// struct Cart { items: Vec<Item>, paid: bool }
+///
+/// #[derive(DurableState)]
+/// struct Item { sku: String, count: u32 }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be durable state",
+    label = "this type is not durable state",
+    note = "put `#[derive(DurableState)]` on `{Self}`"
+)]
+pub trait DurableState: Serialize + DeserializeOwned + Schema {}
+
+/// Identity of a state type's layout: names and shapes of its fields and variants, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fingerprint(pub u64);
+
+impl Fingerprint {
+    /// The fingerprint of `T` as the state of the class called `class`.
+    pub fn of<T: Schema + ?Sized>(class: &str) -> Self {
+        Fingerprint(u64::from_le_bytes(Key::for_path::<T>(class).to_bytes()))
+    }
+}
+
+/// A type that may be an argument, a result or an error of a method: it can be encoded, and moved to another thread.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot cross a durable call",
+    label = "not an argument or result of a method",
+    note = "arguments, results and errors need serde's `Serialize` and `Deserialize`, and `Send + 'static`"
+)]
+pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
+
+/// The schema of `T` as bytes, to be stored beside the states that it describes.
+pub(crate) fn schema_of<T: Schema + ?Sized>() -> Vec<u8> {
+    let owned = OwnedNamedType::from(T::SCHEMA);
+    postcard::to_stdvec(&owned).expect("a schema is plain data")
+}

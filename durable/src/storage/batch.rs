@@ -1,0 +1,191 @@
+//! What one group commit takes, and in which order it is applied and released. It knows nothing of
+//! SQLite.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::numbers::{CommitSeq, ObjectNo};
+use super::write_set::{Birth, Fence, Release, WriteSet};
+use crate::error::Error;
+use crate::limits::BATCH_WRITE_SETS_MAX;
+
+/// Bytes of snapshots that one group commit takes, beyond its first: bounds memory and the longest
+/// wait when states are large.
+const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What waits in a shard: a write set, or a barrier that waits for those before it.
+pub(super) struct Item {
+    fence: Arc<Fence>,
+    release: Option<Arc<dyn Release>>,
+    /// `None`: a barrier.
+    change: Option<Change>,
+    /// Its change was not applied, because its fence is broken.
+    failed: bool,
+}
+
+/// The part of a write set that is stored.
+pub(super) struct Change {
+    seq: CommitSeq,
+    pub(super) object_no: ObjectNo,
+    pub(super) commit_no: u64,
+    pub(super) birth: Option<Box<Birth>>,
+    pub(super) snapshot: Arc<[u8]>,
+}
+
+impl Item {
+    pub(super) fn write(write: WriteSet, seq: CommitSeq) -> Self {
+        let WriteSet { fence, object_no, commit_no, birth, snapshot, release } = write;
+        let change = Some(Change { seq, object_no, commit_no, birth, snapshot });
+        Item { fence, release, change, failed: false }
+    }
+
+    pub(super) fn barrier(fence: &Arc<Fence>, release: Arc<dyn Release>) -> Self {
+        Item { fence: fence.clone(), release: Some(release), change: None, failed: false }
+    }
+
+    /// Ends it without having applied it.
+    pub(super) fn fail(&self, error: &Error) {
+        self.fence.break_with(error);
+        self.release(Err(self.fence.broken().unwrap_or(error)));
+    }
+
+    fn release(&self, durable: Result<(), &Error>) {
+        if let Some(release) = &self.release {
+            // One waiter's panic, reported by the panic hook, must not keep the others from their
+            // outcome.
+            let _ = catch_unwind(AssertUnwindSafe(|| release.release(durable)));
+        }
+    }
+}
+
+/// The items of one group commit.
+#[derive(Default)]
+pub(super) struct Batch {
+    /// In the order of submission.
+    items: Vec<Item>,
+    /// The changes to apply, by object and then by submission: pages are then touched in the order
+    /// of the file.
+    order: Vec<(ObjectNo, u32)>,
+}
+
+/// Changes of one activation that follow each other in a batch. Only the last state of them is
+/// stored.
+pub(super) struct Run<'a> {
+    pub(super) fence: &'a Arc<Fence>,
+    /// The commit that must be stored before; 0: none.
+    pub(super) after: u64,
+    pub(super) last: &'a Change,
+    /// The newest birth among them. `None`: the object's row stays as it is.
+    pub(super) birth: Option<&'a Birth>,
+    /// Whether each commit is the successor of the one before, as it must be.
+    pub(super) consecutive: bool,
+}
+
+impl Batch {
+    /// Moves what waits longest into an empty batch, as much as one group commit takes.
+    pub(super) fn take(&mut self, waiting: &mut VecDeque<Item>) {
+        assert!(self.items.is_empty(), "the batch before this one has been released");
+        self.order.clear();
+        let mut bytes = 0;
+        while let Some(item) = waiting.front() {
+            bytes += item.change.as_ref().map_or(0, |change| change.snapshot.len());
+            let full = bytes > BATCH_BYTES_MAX || self.items.len() >= BATCH_WRITE_SETS_MAX;
+            if full && !self.items.is_empty() {
+                break;
+            }
+            let mut item = waiting.pop_front().expect("the front was looked at");
+            if let Some(change) = &item.change {
+                item.failed = item.fence.broken().is_some();
+                if !item.failed {
+                    let index = u32::try_from(self.items.len()).expect("a batch is small");
+                    self.order.push((change.object_no, index));
+                }
+            }
+            self.items.push(item);
+        }
+        self.order.sort_unstable();
+    }
+
+    /// Whether there is anything to store.
+    pub(super) fn has_changes(&self) -> bool {
+        !self.order.is_empty()
+    }
+
+    /// The run that begins at `start` of the order, `None` at its end.
+    pub(super) fn run_at(&self, start: usize) -> Option<Range<usize>> {
+        let (object_no, first) = *self.order.get(start)?;
+        let fence = &self.items[first as usize].fence;
+        let same = |(no, index): &&(ObjectNo, u32)| {
+            *no == object_no && Arc::ptr_eq(&self.items[*index as usize].fence, fence)
+        };
+        Some(start..start + self.order[start..].iter().take_while(same).count())
+    }
+
+    /// What a run stores. `None`: its activation has failed earlier in this batch.
+    pub(super) fn run(&self, range: Range<usize>) -> Option<Run<'_>> {
+        let first = &self.items[self.order[range.start].1 as usize];
+        if first.fence.broken().is_some() {
+            return None;
+        }
+        let changes = || self.order[range.clone()].iter().map(|(_, index)| self.change(*index));
+        let last = changes().next_back().expect("a run has a change");
+        let first_no = changes().next().expect("a run has a change").commit_no;
+        let births = || changes().filter_map(|change| change.birth.as_deref());
+        let named = births().rfind(|birth| birth.name.is_some());
+        Some(Run {
+            fence: &first.fence,
+            after: first_no.saturating_sub(1),
+            last,
+            birth: named.or_else(|| births().next_back()),
+            consecutive: first_no > 0
+                && changes().zip(first_no..).all(|(change, number)| change.commit_no == number),
+        })
+    }
+
+    /// Breaks the fence of a run; nothing of the run has been stored.
+    pub(super) fn fail_run(&mut self, range: Range<usize>, error: Option<&Error>) {
+        for (_, index) in &self.order[range] {
+            let item = &mut self.items[*index as usize];
+            item.failed = true;
+            if let Some(error) = error {
+                item.fence.break_with(error);
+            }
+        }
+    }
+
+    /// Tells everyone the outcome, in the order of submission, and empties the batch. `Err`:
+    /// nothing was stored.
+    ///
+    /// Gives the last write set's place, `None` if there were only barriers.
+    pub(super) fn release(&mut self, stored: Result<(), &Error>) -> Option<CommitSeq> {
+        if let Err(error) = stored {
+            // All fences first: a waiter that learns of the failure must find every other one
+            // broken as well.
+            let changed = self.items.iter().filter(|item| item.change.is_some());
+            changed.for_each(|item| item.fence.break_with(error));
+        }
+        let last = self.items.iter().rev().find_map(|item| item.change.as_ref());
+        let last = last.map(|change| change.seq);
+        for item in self.items.drain(..) {
+            // A change that was stored before its fence broke, in the same batch, is durable all
+            // the same.
+            let settled = item.change.is_some() && !item.failed && stored.is_ok();
+            let broken = if settled { None } else { item.fence.broken() };
+            item.release(broken.map_or(Ok(()), Err));
+        }
+        last
+    }
+
+    /// Ends every item, barriers included, because the shard takes no more writes.
+    pub(super) fn fail_all(&mut self, error: &Error) {
+        self.items.iter().for_each(|item| item.fence.break_with(error));
+        self.items.drain(..).for_each(|item| item.fail(error));
+    }
+
+    fn change(&self, index: u32) -> &Change {
+        let change = self.items[index as usize].change.as_ref();
+        change.expect("only changes are in the order")
+    }
+}

@@ -1,0 +1,108 @@
+//! Keeps the write-ahead log short: copies it into the database beside the writer, so that it can
+//! start over.
+//!
+//! SQLite lets the log start over when a write begins while all of it has been copied. Under load
+//! that moment never comes by itself: whatever the checkpointer copies, the writer has appended
+//! meanwhile. So the checkpointer copies until a short rest is left, and the writer finishes that
+//! rest between two batches.
+//!
+//! Measured on two cores with other work beside, 64 submitters, 64-byte states: in 60 s and 1.45
+//! million commits to 200,000 objects the log reached 49 MiB; in runs of a few seconds to 1,000
+//! objects 16 to 20 MiB, little more than the length at which copying begins.
+
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::shard::{DirectoryLock, Shared};
+use super::sqlite::{self, Checkpoint, Fault};
+use crate::host::{Lane, LaneWork, Step};
+use crate::limits::CHECKPOINT_PAGES;
+
+/// A rest that the writer finishes itself: 1 MiB of copying and one sync.
+const FINISH_PAGES_MAX: u32 = 256;
+
+/// Length of the log from which the writer waits until everything is copied, because the
+/// checkpointer does not keep up. Bounds the log at 256 MiB and one batch.
+const LOG_PAGES_MAX: u32 = 16 * CHECKPOINT_PAGES;
+
+/// Times that one request copies what came meanwhile before it leaves the rest to the next request.
+const PASSES_MAX: u32 = 4;
+
+const _: () = assert!(FINISH_PAGES_MAX < CHECKPOINT_PAGES);
+
+/// The work of a checkpointer lane.
+pub(super) struct Checkpointer {
+    shared: Arc<Shared>,
+    connection: Connection,
+    /// Passes since the last request.
+    passes: u32,
+    /// Let go after the connection is closed: fields are dropped in their order.
+    _lock: Arc<DirectoryLock>,
+}
+
+impl Checkpointer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        connection: Connection,
+        lock: Arc<DirectoryLock>,
+    ) -> Self {
+        Checkpointer { shared, connection, passes: 0, _lock: lock }
+    }
+}
+
+impl LaneWork for Checkpointer {
+    fn step(&mut self) -> Step {
+        if self.passes == 0 && !self.shared.take_checkpoint_request() {
+            return Step::Idle;
+        }
+        self.passes += 1;
+        let rest = run(&self.shared, &self.connection, Checkpoint::Passive);
+        if rest > FINISH_PAGES_MAX && self.passes < PASSES_MAX {
+            return Step::Again;
+        }
+        self.passes = 0;
+        Step::Again
+    }
+}
+
+/// What the writer does about the log between two batches.
+pub(super) fn tend(shared: &Shared, connection: &Connection, checkpointer: &dyn Lane) {
+    // Looking takes no lock and reads no file.
+    let Ok(log) = sqlite::checkpoint(connection, Checkpoint::Look) else { return };
+    if log.pages < CHECKPOINT_PAGES {
+        return;
+    }
+    if log.pages >= LOG_PAGES_MAX {
+        run(shared, connection, Checkpoint::Restart);
+    } else if log.rest() <= FINISH_PAGES_MAX {
+        run(shared, connection, Checkpoint::Passive);
+    } else if shared.request_checkpoint() {
+        checkpointer.poke();
+    }
+}
+
+/// Runs one checkpoint and gives the pages that are left; 0 if it failed, because trying again at
+/// once is of no use.
+pub(super) fn run(shared: &Shared, connection: &Connection, mode: Checkpoint) -> u32 {
+    if shared.stopped().is_some() {
+        return 0;
+    }
+    match sqlite::checkpoint(connection, mode) {
+        Ok(log) if log.busy => 0,
+        Ok(log) => log.rest(),
+        Err(cause) => {
+            let error = shared.place.error(&cause, "copying the log of");
+            match Fault::of(&cause) {
+                // The kernel forgets the pages of a failed sync, so the next checkpoint would
+                // believe that they are on disk and let go of the only copy.
+                Fault::Unsynced | Fault::Damaged => drop(shared.stop(error)),
+                // Everything is still in the log; the next request copies it again.
+                Fault::Full | Fault::Failed | Fault::Row => {
+                    tracing::warn!(%error, "the write-ahead log was not copied");
+                }
+            }
+            0
+        }
+    }
+}

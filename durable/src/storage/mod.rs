@@ -1,0 +1,28 @@
+//! Everything that is on disk: the data directory, its shards, and the lanes that write and read
+//! them.
+//!
+//! Above this floor nothing sees SQLite. What it promises: a [`WriteSet`] is released with `Ok`
+//! only after it is durable, in the order of submission; one that was not applied is released with
+//! an error and leaves no trace; and stored bytes that cannot be used are reported, never replaced.
+//! Rows carry their slot, and an epoch stands on every commit, so that a shard can later be split,
+//! moved and owned by another process.
+
+mod batch;
+mod checkpoint;
+mod lock;
+mod manifest;
+mod numbers;
+mod reader;
+pub(crate) mod rows;
+mod shard;
+mod sqlite;
+mod store;
+mod write_set;
+mod writer;
+
+pub(crate) use numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
+pub(crate) use reader::{After, Listed, Loaded, StoredObject};
+pub(crate) use rows::frame;
+pub(crate) use shard::Shard;
+pub(crate) use store::{ClassRow, Store};
+pub(crate) use write_set::{Birth, Fence, Release, WriteSet};

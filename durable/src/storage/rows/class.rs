@@ -1,0 +1,59 @@
+//! Classes by number. Every shard has every class, with the same number, so that a shard can be
+//! moved alone.
+//!
+//! Layout: `class_no` from 1; `name` the class's stored identity.
+//!
+//! Never reuse: a number stays with its name, also when no code knows the class any more.
+
+use rusqlite::{Connection, params};
+
+use crate::storage::numbers::ClassNo;
+
+pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS classes (
+    class_no INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT";
+
+/// Adds a class, unless it is there already. Fails if the number or the name is another class's.
+pub(crate) fn add(connection: &Connection, class_no: ClassNo, name: &str) -> rusqlite::Result<()> {
+    let sql = "SELECT count(*) FROM classes WHERE class_no = ?1 AND name = ?2";
+    let present: i64 = connection.query_row(sql, params![class_no.0, name], |row| row.get(0))?;
+    if present == 0 {
+        let sql = "INSERT INTO classes (class_no, name) VALUES (?1, ?2)";
+        connection.execute(sql, params![class_no.0, name])?;
+    }
+    Ok(())
+}
+
+/// All classes, by number.
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<(ClassNo, String)>> {
+    let mut select = connection.prepare("SELECT class_no, name FROM classes ORDER BY class_no")?;
+    let rows = select.query_map([], |row| Ok((ClassNo(row.get(0)?), row.get(1)?)))?;
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::in_memory;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_class_round_trips(class_no in 1_u32.., name: String) {
+            let connection = in_memory();
+            add(&connection, ClassNo(class_no), &name).expect("added");
+            add(&connection, ClassNo(class_no), &name).expect("there already");
+            prop_assert_eq!(all(&connection).expect("read"), vec![(ClassNo(class_no), name)]);
+        }
+    }
+
+    #[test]
+    fn a_number_and_a_name_stay_together() {
+        let connection = in_memory();
+        add(&connection, ClassNo(1), "bank.Account").expect("added");
+        assert!(add(&connection, ClassNo(1), "shop.Cart").is_err());
+        assert!(add(&connection, ClassNo(2), "bank.Account").is_err());
+    }
+}

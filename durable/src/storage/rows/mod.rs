@@ -1,0 +1,42 @@
+//! One file for every kind of stored row: its layout, its SQL, its codec, and what must never be
+//! used again.
+//!
+//! A table that has been released is never given another meaning, a column is never taken away or
+//! used for something else, and a number that once stood for something never stands for anything
+//! else.
+
+pub(crate) mod class;
+pub(crate) mod frame;
+pub(crate) mod meta;
+pub(crate) mod object;
+pub(crate) mod schema;
+pub(crate) mod snapshot;
+
+use rusqlite::Connection;
+
+/// Every table of a shard, in the order of creation.
+const TABLES: [&str; 5] =
+    [meta::TABLE, class::TABLE, object::TABLE, snapshot::TABLE, schema::TABLE];
+
+/// Creates the tables that are missing. The caller has opened a transaction.
+pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
+    TABLES.iter().try_for_each(|table| connection.execute_batch(table))
+}
+
+/// A column that holds an unsigned number; negative ones are never written, so one means damage.
+pub(crate) fn unsigned(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, number))
+}
+
+/// A number as SQLite stores it. All our counters stay below 2^63.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).expect("counters stay below 2^63")
+}
+
+#[cfg(test)]
+pub(crate) fn in_memory() -> Connection {
+    let connection = Connection::open_in_memory().expect("a database in memory");
+    create_tables(&connection).expect("our own tables");
+    connection
+}

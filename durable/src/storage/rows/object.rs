@@ -1,0 +1,197 @@
+//! The directory of stored objects: who an object is, and the number that its other rows hang on.
+//!
+//! Layout: `object_no`; `lookup_hash` eight bytes of the id, big-endian, as a signed integer; `id`
+//! 32 bytes; `class_no`; `slot` of the id; `name`, `jurisdiction`, `location_hint` NULL if there is
+//! none; `born_ms` wall clock of the first commit. An id is found by its hash: an index of integers
+//! is a quarter of one of whole ids.
+//!
+//! Never reuse: an `object_no` stays with its id. New numbers are counted from the highest stored
+//! one, so code that deletes objects has to remember the highest deleted one.
+
+use std::sync::Arc;
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+
+use super::{signed, unsigned};
+use crate::id::{ObjectId, Placement};
+use crate::storage::numbers::{ClassNo, ObjectNo};
+use crate::storage::reader::{After, Listed, StoredObject};
+use crate::storage::write_set::Birth;
+use crate::time::WallMs;
+
+pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS objects (
+    object_no INTEGER PRIMARY KEY,
+    lookup_hash INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    class_no INTEGER NOT NULL,
+    slot INTEGER NOT NULL,
+    name TEXT,
+    jurisdiction TEXT,
+    location_hint TEXT,
+    born_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS objects_by_hash ON objects (lookup_hash);
+CREATE INDEX IF NOT EXISTS objects_by_name ON objects (class_no, name, id)";
+
+/// The statements that write objects, looked up once per batch.
+pub(crate) struct Writes<'c> {
+    find: CachedStatement<'c>,
+    insert: CachedStatement<'c>,
+    rename: CachedStatement<'c>,
+    remove: CachedStatement<'c>,
+}
+
+impl<'c> Writes<'c> {
+    pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Writes {
+            find: connection.prepare_cached(
+                "SELECT object_no FROM objects WHERE lookup_hash = ?1 AND id = ?2",
+            )?,
+            insert: connection.prepare_cached(
+                "INSERT INTO objects (object_no, lookup_hash, id, class_no, slot, name,
+                     jurisdiction, location_hint, born_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+            )?,
+            rename: connection.prepare_cached(
+                "UPDATE objects SET name = ?2 WHERE object_no = ?1 AND name IS NULL",
+            )?,
+            remove: connection.prepare_cached("DELETE FROM objects WHERE object_no = ?1")?,
+        })
+    }
+
+    /// The number of a stored object.
+    pub(crate) fn find(&mut self, id: &ObjectId) -> rusqlite::Result<Option<ObjectNo>> {
+        let key = params![id.lookup_hash(), &id.as_bytes()[..]];
+        self.find.query_row(key, |row| row.get(0).map(ObjectNo)).optional()
+    }
+
+    /// Stores an object whose id is not stored yet. `false`: the number is another object's.
+    pub(crate) fn insert(
+        &mut self,
+        object_no: ObjectNo,
+        birth: &Birth,
+        born: WallMs,
+    ) -> rusqlite::Result<bool> {
+        let Birth { id, class_no, name, placement } = birth;
+        let row = params![
+            object_no.0,
+            id.lookup_hash(),
+            &id.as_bytes()[..],
+            class_no.0,
+            id.slot(),
+            name.as_deref(),
+            placement.jurisdiction.as_deref(),
+            placement.location_hint.as_deref(),
+            signed(born.0),
+        ];
+        Ok(self.insert.execute(row)? == 1)
+    }
+
+    /// Gives an object its name, if it has none: a name never changes.
+    pub(crate) fn rename(&mut self, object_no: ObjectNo, name: &str) -> rusqlite::Result<()> {
+        self.rename.execute(params![object_no.0, name]).map(drop)
+    }
+
+    /// Takes back an insert of the same transaction.
+    pub(crate) fn remove(&mut self, object_no: ObjectNo) -> rusqlite::Result<()> {
+        self.remove.execute(params![object_no.0]).map(drop)
+    }
+}
+
+/// What is stored of an object, its snapshot included: two index look-ups and two row look-ups in
+/// one statement, so that both rows are of one commit.
+pub(crate) fn load(
+    connection: &Connection,
+    id: &ObjectId,
+) -> rusqlite::Result<Option<(ObjectNo, ClassNo, StoredObject)>> {
+    let mut select = connection.prepare_cached(
+        "SELECT o.object_no, o.class_no, o.name, o.jurisdiction, o.location_hint,
+             s.epoch, s.commit_no, s.body
+         FROM objects o LEFT JOIN snapshots s ON s.object_no = o.object_no
+         WHERE o.lookup_hash = ?1 AND o.id = ?2",
+    )?;
+    let read = |row: &Row<'_>| {
+        let body = row.get_ref(7)?.as_blob_or_null()?.map(Arc::from);
+        let (epoch, commit_no) =
+            if body.is_some() { (unsigned(row, 5)?, unsigned(row, 6)?) } else { (0, 0) };
+        let stored = StoredObject {
+            name: row.get(2)?,
+            placement: placement(row, 3)?,
+            epoch: crate::storage::numbers::Epoch(epoch),
+            commit_no,
+            body,
+        };
+        Ok((ObjectNo(row.get(0)?), ClassNo(row.get(1)?), stored))
+    };
+    select.query_row(params![id.lookup_hash(), &id.as_bytes()[..]], read).optional()
+}
+
+/// Objects of a class in the order (name, id), the nameless ones first, at most `limit`.
+///
+/// `prefix`: only names that begin with it; every object if it is empty. `after`: only what comes
+/// later in that order.
+pub(crate) fn list(
+    connection: &Connection,
+    class_no: ClassNo,
+    prefix: &str,
+    after: Option<&After>,
+    limit: usize,
+) -> rusqlite::Result<Vec<Listed>> {
+    let mut listed = Vec::new();
+    // Names are compared with NULL by no index range, so the nameless objects are a query of their
+    // own.
+    if prefix.is_empty() && after.is_none_or(|after| after.name.is_none()) {
+        let start: &[u8] = after.map_or(&[], |after| after.id.as_bytes());
+        let mut select = connection.prepare_cached(
+            "SELECT name, id, jurisdiction, location_hint FROM objects
+             WHERE class_no = ?1 AND name IS NULL AND id > ?2 ORDER BY id LIMIT ?3",
+        )?;
+        let rows = select.query_map(params![class_no.0, start, signed(limit as u64)], listing)?;
+        rows.into_iter().try_for_each(|row| row.map(|row| listed.push(row)))?;
+    }
+    let rest = limit - listed.len();
+    if rest == 0 {
+        return Ok(listed);
+    }
+    // Row values compare like the index's tail; an empty id comes before every id.
+    let (name, id): (&str, &[u8]) = match after {
+        Some(After { name: Some(name), id }) if **name >= *prefix => (name, id.as_bytes()),
+        _ => (prefix, &[]),
+    };
+    let mut select = connection.prepare_cached(
+        "SELECT name, id, jurisdiction, location_hint FROM objects
+         WHERE class_no = ?1 AND (name, id) > (?2, ?3) ORDER BY name, id LIMIT ?4",
+    )?;
+    let rows = select.query_map(params![class_no.0, name, id, signed(rest as u64)], listing)?;
+    for row in rows {
+        let row = row?;
+        if !row.name.as_deref().is_some_and(|name| name.starts_with(prefix)) {
+            break;
+        }
+        listed.push(row);
+    }
+    Ok(listed)
+}
+
+/// The highest number that any row uses, 0 if there is none.
+pub(crate) fn highest(connection: &Connection) -> rusqlite::Result<ObjectNo> {
+    let sql = "SELECT max(coalesce((SELECT max(object_no) FROM objects), 0),
+        coalesce((SELECT max(object_no) FROM snapshots), 0))";
+    connection.query_row(sql, [], |row| row.get(0).map(ObjectNo))
+}
+
+fn listing(row: &Row<'_>) -> rusqlite::Result<Listed> {
+    let id = ObjectId::from_bytes(row.get(1)?);
+    Ok(Listed { name: row.get(0)?, id, placement: placement(row, 2)? })
+}
+
+fn placement(row: &Row<'_>, column: usize) -> rusqlite::Result<Placement> {
+    let mut placement = Placement::new();
+    placement.jurisdiction = row.get(column)?;
+    placement.location_hint = row.get(column + 1)?;
+    Ok(placement)
+}
+
+#[cfg(test)]
+#[path = "object/tests.rs"]
+mod tests;

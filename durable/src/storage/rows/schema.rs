@@ -1,0 +1,66 @@
+//! The schemas that states were written with, once per class and fingerprint, so that an old state
+//! can be read by name.
+//!
+//! Layout: `class_no`, `fingerprint` (the u64's bits as a signed integer), `schema` the writer's
+//! encoded schema.
+//!
+//! Never reuse: a row is never changed or deleted while a snapshot may carry its fingerprint.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::state::Fingerprint;
+use crate::storage::numbers::ClassNo;
+
+pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS schemas (
+    class_no INTEGER NOT NULL,
+    fingerprint INTEGER NOT NULL,
+    schema BLOB NOT NULL,
+    PRIMARY KEY (class_no, fingerprint)
+) STRICT";
+
+/// Adds a schema. One that is there already stays as it is: equal fingerprints mean equal layouts.
+pub(crate) fn add(
+    connection: &Connection,
+    class_no: ClassNo,
+    fingerprint: Fingerprint,
+    schema: &[u8],
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO schemas (class_no, fingerprint, schema) VALUES (?1, ?2, ?3)
+        ON CONFLICT DO NOTHING";
+    connection.execute(sql, params![class_no.0, stored(fingerprint), schema]).map(drop)
+}
+
+/// The schema of a fingerprint. `None`: no such state was ever written by this class.
+pub(crate) fn get(
+    connection: &Connection,
+    class_no: ClassNo,
+    fingerprint: Fingerprint,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    let sql = "SELECT schema FROM schemas WHERE class_no = ?1 AND fingerprint = ?2";
+    let key = params![class_no.0, stored(fingerprint)];
+    connection.query_row(sql, key, |row| row.get(0)).optional()
+}
+
+fn stored(fingerprint: Fingerprint) -> i64 {
+    fingerprint.0.cast_signed()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::in_memory;
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_schema_round_trips_and_stays(class_no: u32, print: u64, schema: Vec<u8>) {
+            let connection = in_memory();
+            let (class_no, print) = (ClassNo(class_no), Fingerprint(print));
+            prop_assert_eq!(get(&connection, class_no, print).expect("read"), None);
+            add(&connection, class_no, print, &schema).expect("added");
+            add(&connection, class_no, print, b"another").expect("there already");
+            prop_assert_eq!(get(&connection, class_no, print).expect("read"), Some(schema));
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! The state of every object: one row, replaced by every commit.
+//!
+//! Layout: `object_no`; `epoch` of the activation that committed last; `commit_no` how many commits
+//! the object had; `body` a [frame](super::frame).
+//!
+//! Never reuse: `commit_no` and `epoch` of an object only rise; together they are the fence against
+//! stale writers.
+
+use rusqlite::{CachedStatement, Connection, params};
+
+use super::signed;
+use crate::storage::numbers::{Epoch, ObjectNo};
+
+pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS snapshots (
+    object_no INTEGER PRIMARY KEY,
+    epoch INTEGER NOT NULL,
+    commit_no INTEGER NOT NULL,
+    body BLOB NOT NULL
+) STRICT";
+
+/// One snapshot, as it is to be stored.
+#[derive(Clone, Copy)]
+pub(crate) struct Snapshot<'a> {
+    pub(crate) object_no: ObjectNo,
+    pub(crate) epoch: Epoch,
+    pub(crate) commit_no: u64,
+    pub(crate) body: &'a [u8],
+}
+
+/// The statements that write snapshots, looked up once per batch.
+pub(crate) struct Writes<'c> {
+    insert: CachedStatement<'c>,
+    update: CachedStatement<'c>,
+}
+
+impl<'c> Writes<'c> {
+    pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Writes {
+            insert: connection.prepare_cached(
+                "INSERT INTO snapshots (object_no, epoch, commit_no, body)
+                 VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+            )?,
+            update: connection.prepare_cached(
+                "UPDATE snapshots SET epoch = ?2, commit_no = ?3, body = ?4
+                 WHERE object_no = ?1 AND commit_no = ?5 AND epoch <= ?2",
+            )?,
+        })
+    }
+
+    /// Stores `new` over commit `after`; 0 means that there is no earlier one. `false`: something
+    /// else is stored.
+    pub(crate) fn write(&mut self, new: Snapshot<'_>, after: u64) -> rusqlite::Result<bool> {
+        let (object_no, epoch) = (new.object_no.0, signed(new.epoch.0));
+        let commit_no = signed(new.commit_no);
+        let changed = if after == 0 {
+            self.insert.execute(params![object_no, epoch, commit_no, new.body])?
+        } else {
+            self.update.execute(params![object_no, epoch, commit_no, new.body, signed(after)])?
+        };
+        Ok(changed == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::{in_memory, unsigned};
+    use super::*;
+
+    const MAX: u64 = i64::MAX as u64;
+
+    fn stored(connection: &Connection, object_no: ObjectNo) -> (u64, u64, Vec<u8>) {
+        let sql = "SELECT epoch, commit_no, body FROM snapshots WHERE object_no = ?1";
+        let read =
+            |row: &rusqlite::Row<'_>| Ok((unsigned(row, 0)?, unsigned(row, 1)?, row.get(2)?));
+        connection.query_row(sql, [object_no.0], read).expect("stored")
+    }
+
+    proptest! {
+        #[test]
+        fn a_snapshot_round_trips(no: i64, epoch in 0..=MAX, commit_no in 2..=MAX, body: Vec<u8>) {
+            let connection = in_memory();
+            let object_no = ObjectNo(no);
+            let first = Snapshot { object_no, epoch: Epoch(0), commit_no: 1, body: b"first" };
+            let second = Snapshot { object_no, epoch: Epoch(epoch), commit_no, body: &body };
+            let mut writes = Writes::prepare(&connection).expect("our own statements");
+            prop_assert!(writes.write(first, 0).expect("stored"));
+            prop_assert!(writes.write(second, 1).expect("stored"));
+            prop_assert_eq!(stored(&connection, object_no), (epoch, commit_no, body));
+        }
+    }
+
+    #[test]
+    fn only_the_next_commit_of_a_current_epoch_is_stored() {
+        let connection = in_memory();
+        let mut writes = Writes::prepare(&connection).expect("our own statements");
+        let mut write = |epoch, commit_no, after| {
+            let new =
+                Snapshot { object_no: ObjectNo(1), epoch: Epoch(epoch), commit_no, body: &[] };
+            writes.write(new, after).expect("no error")
+        };
+        assert!(!write(5, 2, 1), "nothing is stored yet");
+        assert!(write(5, 1, 0));
+        assert!(!write(5, 1, 0), "there is a first commit already");
+        assert!(!write(4, 2, 1), "the epoch is stale");
+        assert!(!write(5, 3, 2), "commit 2 is missing");
+        assert!(write(6, 4, 1), "commits 2 to 4 at once, by a newer epoch");
+        assert!(!write(6, 2, 1), "commit 1 is not the last one");
+    }
+}

@@ -1,0 +1,335 @@
+//! One shard: a database with one writer lane, a few reader lanes and a checkpointer lane, and the
+//! queues before them.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::Future;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rusqlite::{Connection, TransactionBehavior};
+use tokio::sync::oneshot;
+
+use super::batch::Item;
+use super::checkpoint::Checkpointer;
+use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
+use super::reader::{After, Job, Jobs, Listed, Loaded, Page, Reader};
+use super::rows::{class, schema};
+use super::sqlite::{self, Checkpoint, Fault, Place, Role};
+use super::store::ClassRow;
+use super::write_set::{Fence, Release, WriteSet};
+use super::writer::{self, Writer};
+use crate::error::{Code, Error};
+use crate::host::{Clock, Host, Lane, LockGuard};
+use crate::id::ObjectId;
+use crate::limits::{IN_FLIGHT_CALLS_MAX, LIST_PAGE_MAX, READERS_PER_SHARD};
+
+/// The lock of the data directory. Everyone who has a connection holds it, so it ends after the
+/// last of them.
+pub(super) type DirectoryLock = LockGuard;
+
+/// What a shard's file said when it was opened.
+pub(super) struct Opened {
+    pub(super) index: u16,
+    pub(super) place: Place,
+    pub(super) control: Connection,
+    /// The highest number in use.
+    pub(super) highest: ObjectNo,
+    /// Number of this boot.
+    pub(super) boot: u64,
+}
+
+/// One shard of the store.
+pub(crate) struct Shard {
+    shared: Arc<Shared>,
+    writer: Arc<dyn Lane>,
+    readers: Vec<Arc<dyn Lane>>,
+    checkpointer: Arc<dyn Lane>,
+    epoch: AtomicU64,
+    /// Adds classes and makes the last checkpoint. `None`: the shard was closed.
+    control: Mutex<Option<Connection>>,
+}
+
+impl Shard {
+    /// Starts the lanes of a shard whose file is ready.
+    pub(super) fn start(
+        host: &Host,
+        opened: Opened,
+        lock: &Arc<DirectoryLock>,
+    ) -> Result<Shard, Error> {
+        let Opened { index, place, control, highest, boot } = opened;
+        let shared = Arc::new(Shared::new(host, place, highest));
+        let open =
+            |role| shared.place.open(role).map_err(|cause| shared.place.error(&cause, "opening"));
+        let start = |name: &str, work| {
+            host.lanes.start(&format!("{name}-{index:03}"), work).map_err(|cause| {
+                let text = format!(
+                    "a thread for shard {index} cannot be started: {cause}; raise the limit"
+                );
+                Code::StorageFailed.error(text).with_source(cause)
+            })
+        };
+        let connection = open(Role::Checkpointer)?;
+        let work = Checkpointer::new(shared.clone(), connection, lock.clone());
+        let checkpointer = start("checkpoint", Box::new(work))?;
+        let mut readers = Vec::with_capacity(READERS_PER_SHARD);
+        for reader in 0..READERS_PER_SHARD {
+            let work = Reader::new(shared.clone(), open(Role::Reader)?, reader, lock.clone());
+            readers.push(start("read", Box::new(work))?);
+        }
+        let connection = open(Role::Writer)?;
+        let work = Writer::new(shared.clone(), connection, checkpointer.clone(), lock.clone());
+        let writer = start("write", Box::new(work))?;
+        let epoch = AtomicU64::new(Epoch::of_boot(boot).0);
+        Ok(Shard {
+            shared,
+            writer,
+            readers,
+            checkpointer,
+            epoch,
+            control: Mutex::new(Some(control)),
+        })
+    }
+
+    /// Reads what is stored of an object. It sees every commit whose place the watermark had passed
+    /// when it was asked.
+    ///
+    /// The read is under way when this returns; dropping the future only drops the answer.
+    pub(crate) fn load(
+        &self,
+        id: &ObjectId,
+        class_no: ClassNo,
+    ) -> impl Future<Output = Result<Loaded, Error>> + Send + 'static + use<> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Job::Load { id: *id, class_no, answer });
+        async move { answered.await.unwrap_or_else(|_| Err(writer::closed())) }
+    }
+
+    /// One page of the stored objects of a class, at most `limit` of those whose names begin with
+    /// `prefix`.
+    pub(crate) fn list(
+        &self,
+        class_no: ClassNo,
+        prefix: Arc<str>,
+        after: Option<After>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send + 'static + use<> {
+        let (answer, answered) = oneshot::channel();
+        let page = Page { class_no, prefix, after, limit: limit.min(LIST_PAGE_MAX) };
+        self.ask(Job::List { page, answer });
+        async move { answered.await.unwrap_or_else(|_| Err(writer::closed())) }
+    }
+
+    /// The epoch of a new activation: higher than all before, also those of earlier processes, at
+    /// the cost of one atomic.
+    pub(crate) fn next_epoch(&self) -> Epoch {
+        let epoch = self.epoch.fetch_add(1, Ordering::Relaxed) + 1;
+        let count = epoch & ((1 << Epoch::COUNT_BITS) - 1);
+        assert!(count != 0, "a process has fewer than 2^{} activations", Epoch::COUNT_BITS);
+        Epoch(epoch)
+    }
+
+    /// Hands over a turn's changes; the release tells the outcome. Never blocks and never fails.
+    pub(crate) fn submit(&self, write: WriteSet) -> CommitSeq {
+        assert!(write.commit_no > 0, "commits of an object are counted from 1");
+        let mut queue = self.shared.queue();
+        queue.submitted += 1;
+        let seq = CommitSeq(queue.submitted);
+        let late = queue.push(Item::write(write, seq));
+        drop(queue);
+        self.handed_over(late);
+        seq
+    }
+
+    /// Releases when everything that was submitted before is settled: `Ok` if all of the fence's
+    /// commits were stored.
+    pub(crate) fn release_after(&self, fence: &Arc<Fence>, release: Arc<dyn Release>) {
+        let late = self.shared.queue().push(Item::barrier(fence, release));
+        self.handed_over(late);
+    }
+
+    /// The watermark: every commit up to this place is settled and was released. One that failed
+    /// has broken its fence before the watermark passed it, so look at the watermark first and at
+    /// the fence second.
+    pub(crate) fn durable(&self) -> CommitSeq {
+        CommitSeq(self.shared.durable.load(Ordering::Acquire))
+    }
+
+    /// Makes a class and its schema known to this shard.
+    pub(super) fn add_class(&self, class_no: ClassNo, row: &ClassRow<'_>) -> Result<(), Error> {
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        let connection = control.as_mut().ok_or_else(writer::closed)?;
+        let added = (|| {
+            let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            class::add(&all, class_no, row.name)?;
+            schema::add(&all, class_no, row.fingerprint, row.schema)?;
+            all.commit()
+        })();
+        added.map_err(|cause| {
+            let error = self.shared.place.error(&cause, "adding a class to");
+            match Fault::of(&cause) {
+                Fault::Unsynced | Fault::Damaged => self.shared.stop(error),
+                _ => error,
+            }
+        })
+    }
+
+    /// Finishes what waits, ends the lanes, and leaves a file without a log. A second call does
+    /// nothing.
+    pub(super) fn close(&self) {
+        self.writer.stop();
+        self.readers.iter().for_each(|reader| reader.stop());
+        self.checkpointer.stop();
+        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(control) = control else { return };
+        // After a failed sync the log holds the only copy that can be trusted; the next start reads
+        // it again.
+        if self.shared.stopped().is_none()
+            && let Err(error) = sqlite::checkpoint(&control, Checkpoint::Truncate)
+        {
+            tracing::warn!(%error, "the last checkpoint failed; the next start makes it");
+        }
+    }
+
+    fn ask(&self, job: Job) {
+        if let Some(reader) = self.shared.jobs.push(job) {
+            self.readers[reader].poke();
+        }
+    }
+
+    /// Wakes the writer, or fails what came after its end.
+    fn handed_over(&self, late: Option<Item>) {
+        match late {
+            None => self.writer.poke(),
+            Some(item) => {
+                let stopped = self.shared.stopped().cloned();
+                let error = stopped.unwrap_or_else(writer::closed);
+                item.fail(&error.with_outcome(crate::error::Outcome::RolledBack));
+            }
+        }
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shard").field("path", &self.shared.place.path).finish_non_exhaustive()
+    }
+}
+
+/// What the lanes of a shard share.
+pub(super) struct Shared {
+    pub(super) place: Place,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) jobs: Jobs,
+    queue: Mutex<Queue>,
+    durable: AtomicU64,
+    /// Empty: the shard works.
+    stopped: OnceLock<Error>,
+    checkpoint_wanted: AtomicBool,
+    /// The highest number that was given away.
+    highest: AtomicI64,
+}
+
+/// What waits for the writer.
+pub(super) struct Queue {
+    waiting: VecDeque<Item>,
+    /// Write sets that were ever submitted.
+    submitted: u64,
+    /// The writer has ended and takes nothing any more.
+    closed: bool,
+}
+
+impl Queue {
+    /// Appends an item, or gives it back if nobody would take it.
+    fn push(&mut self, item: Item) -> Option<Item> {
+        if self.closed {
+            return Some(item);
+        }
+        assert!(self.waiting.len() < IN_FLIGHT_CALLS_MAX, "every item belongs to a call in flight");
+        self.waiting.push_back(item);
+        None
+    }
+}
+
+impl Shared {
+    pub(super) fn new(host: &Host, place: Place, highest: ObjectNo) -> Self {
+        Shared {
+            place,
+            clock: host.clock.clone(),
+            jobs: Jobs::new(READERS_PER_SHARD),
+            queue: Mutex::new(Queue { waiting: VecDeque::new(), submitted: 0, closed: false }),
+            durable: AtomicU64::new(0),
+            stopped: OnceLock::new(),
+            checkpoint_wanted: AtomicBool::new(false),
+            highest: AtomicI64::new(highest.0),
+        }
+    }
+
+    /// Why the shard takes no writes and reads any more. `None`: it works.
+    pub(super) fn stopped(&self) -> Option<&Error> {
+        self.stopped.get()
+    }
+
+    /// Stops the shard for good and gives the reason, which is the earlier one if it was stopped
+    /// already.
+    pub(super) fn stop(&self, error: Error) -> Error {
+        let reason = self.stopped.get_or_init(|| {
+            tracing::error!(%error, "a shard stopped");
+            error
+        });
+        reason.clone()
+    }
+
+    /// A number that no object has.
+    pub(super) fn next_object_no(&self) -> ObjectNo {
+        ObjectNo(self.highest.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Moves everything that waits into `taken`, which is empty.
+    pub(super) fn take_waiting(&self, taken: &mut VecDeque<Item>) {
+        assert!(taken.is_empty(), "older items are written first");
+        std::mem::swap(&mut self.queue().waiting, taken);
+    }
+
+    /// Refuses all later items and appends the waiting ones to `taken`.
+    pub(super) fn close_queue(&self, taken: &mut VecDeque<Item>) {
+        let mut queue = self.queue();
+        queue.closed = true;
+        taken.append(&mut queue.waiting);
+    }
+
+    /// Moves the watermark. Only the writer does, in order.
+    pub(super) fn advance(&self, seq: CommitSeq) {
+        let before = self.durable.swap(seq.0, Ordering::AcqRel);
+        assert!(before < seq.0, "the watermark only rises, it went from {before} to {seq}");
+    }
+
+    /// Asks for a checkpoint; `true` if nobody has asked yet.
+    pub(super) fn request_checkpoint(&self) -> bool {
+        !self.checkpoint_wanted.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn take_checkpoint_request(&self) -> bool {
+        self.checkpoint_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    #[cfg(test)]
+    pub(super) fn durable_for_tests(&self) -> CommitSeq {
+        CommitSeq(self.durable.load(Ordering::Acquire))
+    }
+
+    #[cfg(test)]
+    pub(super) fn push_for_tests(&self, item: Item) -> Option<Item> {
+        self.queue().push(item)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

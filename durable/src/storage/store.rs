@@ -1,0 +1,402 @@
+//! The data directory: takes its lock, checks that its files belong together, and starts its
+//! shards.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+use super::lock;
+use super::manifest::{self, Manifest};
+use super::numbers::{ClassNo, Epoch, ObjectNo};
+use super::reader::{After, Listed};
+use super::rows::meta::{self, FORMAT, Meta};
+use super::rows::{class, create_tables, object};
+use super::shard::{DirectoryLock, Opened, Shard};
+use super::sqlite::{self, Checkpoint, Place, Role};
+use crate::error::{Code, Error};
+use crate::host::Host;
+use crate::id::ObjectId;
+use crate::limits::{LIST_PAGE_MAX, SHARDS, SLOTS};
+use crate::state::Fingerprint;
+
+/// A class as it is made known to the store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClassRow<'a> {
+    /// The class's stored identity.
+    pub(crate) name: &'a str,
+    /// Of the schema that states are written with from here on.
+    pub(crate) fingerprint: Fingerprint,
+    /// That schema, encoded.
+    pub(crate) schema: &'a [u8],
+}
+
+/// An open data directory. Dropping it closes it.
+pub(crate) struct Store {
+    id_key: [u8; 32],
+    shards: Vec<Arc<Shard>>,
+    classes: Mutex<BTreeMap<String, ClassNo>>,
+    /// `None`: the store was closed.
+    lock: Mutex<Option<Arc<DirectoryLock>>>,
+}
+
+impl Store {
+    /// Opens a data directory, and creates what is missing of a new one. Blocks on the disk.
+    ///
+    /// `shards`: how many a new directory gets; `None` takes the default, or what an existing
+    /// directory has.
+    ///
+    /// # Errors
+    /// `storage.locked`, `storage.newer`, `storage.corrupt`, `storage.full`, `storage.failed`,
+    /// `storage.sync_failed`; `config.invalid` if `shards` is out of range or not what the
+    /// directory was created with.
+    pub(crate) fn open(host: &Host, directory: &Path, shards: Option<u16>) -> Result<Self, Error> {
+        if let Some(shards) = shards.filter(|shards| !(1..=SLOTS).contains(shards)) {
+            return Err(Code::ConfigInvalid.error(format!(
+                "{shards} shards are asked for, possible are 1 to {SLOTS}; change the setting"
+            )));
+        }
+        let folder = directory.join("shards");
+        host.disk.create_dir_all(&folder).map_err(|cause| failed(&folder, cause))?;
+        let lock = Arc::new(lock::take(host, directory)?);
+        let path = directory.join("durable.toml");
+        let stored = host.disk.read(&path).map_err(|cause| failed(&path, cause))?;
+        let stored = stored.map(|bytes| Manifest::decode(&path, &bytes)).transpose()?;
+        let files = Files { host, folder, path };
+        let (manifest, opened) = match stored {
+            Some(manifest) => files.open_all(manifest, shards)?,
+            None => files.create_all(shards.unwrap_or(SHARDS))?,
+        };
+        let classes = merge_classes(&opened)?;
+        let shards = opened.into_iter().map(|shard| Shard::start(host, shard, &lock).map(Arc::new));
+        Ok(Store {
+            id_key: manifest.id_key,
+            shards: shards.collect::<Result<_, _>>()?,
+            classes: Mutex::new(classes),
+            lock: Mutex::new(Some(lock)),
+        })
+    }
+
+    /// The secret that ids are made with.
+    pub(crate) fn id_key(&self) -> &[u8; 32] {
+        &self.id_key
+    }
+
+    /// The shard that owns an id's slot.
+    pub(crate) fn shard(&self, id: &ObjectId) -> &Arc<Shard> {
+        let index = usize::from(id.slot()) * self.shards.len() / usize::from(SLOTS);
+        &self.shards[index]
+    }
+
+    /// All shards, by index.
+    pub(crate) fn shards(&self) -> &[Arc<Shard>] {
+        &self.shards
+    }
+
+    /// Makes a class known, with the schema that its states are written with. Blocks on the disk;
+    /// to be called once per class at the start.
+    pub(crate) fn add_class(&self, row: &ClassRow<'_>) -> Result<ClassNo, Error> {
+        let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = classes.values().max().map_or(1, |highest| highest.0 + 1);
+        let class_no = classes.get(row.name).copied().unwrap_or(ClassNo(next));
+        // A number is taken even if storing it fails halfway: the shards that have it must not see
+        // another name for it.
+        classes.insert(row.name.to_owned(), class_no);
+        self.shards.iter().try_for_each(|shard| shard.add_class(class_no, row))?;
+        Ok(class_no)
+    }
+
+    /// One page of the stored objects of a class over all shards: names bytewise, nameless objects
+    /// first, then by id.
+    ///
+    /// `prefix`: only names that begin with it; every object if it is empty. `after`: the last row
+    /// of the page before. A page that is shorter than `limit` and [`LIST_PAGE_MAX`] is the last
+    /// one.
+    pub(crate) fn list(
+        &self,
+        class_no: ClassNo,
+        prefix: &Arc<str>,
+        after: Option<&After>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Listed>, Error>> + Send + 'static + use<> {
+        let ask = |shard: &Arc<Shard>| shard.list(class_no, prefix.clone(), after.cloned(), limit);
+        let pages: Vec<_> = self.shards.iter().map(ask).collect();
+        async move {
+            let mut merged = Vec::new();
+            for page in pages {
+                merged.append(&mut page.await?);
+            }
+            // `None` comes before every name, as NULL does in SQLite, and text compares bytewise in
+            // both.
+            merged.sort_by(|one, other| (&one.name, &one.id).cmp(&(&other.name, &other.id)));
+            merged.truncate(limit.min(LIST_PAGE_MAX));
+            Ok(merged)
+        }
+    }
+
+    /// Finishes what waits, ends the lanes, leaves files without logs, and lets go of the
+    /// directory. Blocks until all of that is done. Later reads and writes fail with
+    /// `runtime.closed`; a second call does nothing.
+    pub(crate) fn close(&self) {
+        self.shards.iter().for_each(|shard| shard.close());
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl fmt::Debug for Store {
+    /// Without the key: it is a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store").field("shards", &self.shards).finish_non_exhaustive()
+    }
+}
+
+/// The files of a data directory while it is being opened.
+struct Files<'a> {
+    host: &'a Host,
+    folder: PathBuf,
+    /// Of `durable.toml`.
+    path: PathBuf,
+}
+
+impl Files<'_> {
+    fn place(&self, index: u16) -> Place {
+        Place::new(self.host, &self.folder.join(format!("{index:03}.db")))
+    }
+
+    /// Opens what `durable.toml` says there is; nothing is created.
+    fn open_all(
+        &self,
+        manifest: Manifest,
+        shards: Option<u16>,
+    ) -> Result<(Manifest, Vec<Opened>), Error> {
+        if let Some(asked) = shards.filter(|asked| *asked != manifest.shards) {
+            return Err(Code::ConfigInvalid.error(format!(
+                "{asked} shards are asked for, {} was created with {}; ask for {} or leave the \
+                 setting out",
+                self.path.display(),
+                manifest.shards,
+                manifest.shards
+            )));
+        }
+        let open = |index| {
+            let place = self.place(index);
+            let control =
+                place.open(Role::Control).map_err(|cause| self.unopened(&place, &cause))?;
+            check_meta(&place, &control, index, &manifest)?;
+            open_shard(index, place, control)
+        };
+        let opened = (0..manifest.shards).map(open).collect::<Result<_, _>>()?;
+        Ok((manifest, opened))
+    }
+
+    /// Creates the shards and, last of all, `durable.toml`. What a crash left of an earlier try is
+    /// used again.
+    fn create_all(&self, shards: u16) -> Result<(Manifest, Vec<Opened>), Error> {
+        self.refuse_orphans(shards)?;
+        let mut manifest = Manifest { id_key: [0; 32], shards };
+        self.host.entropy.fill(&mut manifest.id_key);
+        let create = |index| {
+            let place = self.place(index);
+            let mut control =
+                place.open(Role::Create).map_err(|cause| place.error(&cause, "creating"))?;
+            create_shard(&mut control, index, &manifest)
+                .map_err(|cause| place.error(&cause, "creating"))?;
+            open_shard(index, place, control)
+        };
+        let opened = (0..shards).map(create).collect::<Result<_, _>>()?;
+        let text = manifest.encode();
+        let written = self.host.disk.write_atomically(&self.path, text.as_bytes());
+        written.map_err(|cause| failed(&self.path, cause))?;
+        Ok((manifest, opened))
+    }
+
+    /// Without `durable.toml` there must be no objects: a new key would make all of them
+    /// unreachable.
+    fn refuse_orphans(&self, shards: u16) -> Result<(), Error> {
+        for index in 0..SLOTS {
+            let place = self.place(index);
+            let Ok(file) = probe(&place) else {
+                if index >= shards {
+                    return Ok(());
+                }
+                continue;
+            };
+            let found = file.map_err(|cause| place.error(&cause, "reading from"))?;
+            if found {
+                return Err(Code::StorageCorrupt.error(format!(
+                    "{} is missing, but {} holds objects; restore it from a backup",
+                    self.path.display(),
+                    place.path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn unopened(&self, place: &Place, cause: &rusqlite::Error) -> Error {
+        use rusqlite::ErrorCode::{CannotOpen, Unknown};
+
+        // An empty file opens, but not with the settings that every shard has from its creation on.
+        if !matches!(cause.sqlite_error_code(), Some(CannotOpen | Unknown)) {
+            return place.error(cause, "opening");
+        }
+        Code::StorageCorrupt.error(format!(
+            "{} is missing or not a shard: {cause}; {} says that it exists, so restore it from \
+             a backup",
+            place.path.display(),
+            self.path.display()
+        ))
+    }
+}
+
+/// There is no such file.
+struct NoFile;
+
+/// Whether an existing file holds objects. Outer `Err`: there is no such file.
+fn probe(place: &Place) -> Result<rusqlite::Result<bool>, NoFile> {
+    let connection = match place.look() {
+        Ok(connection) => connection,
+        Err(cause) if cause.sqlite_error_code() == Some(rusqlite::ErrorCode::CannotOpen) => {
+            return Err(NoFile);
+        }
+        Err(cause) => return Ok(Err(cause)),
+    };
+    Ok(holds_objects(&connection))
+}
+
+fn holds_objects(connection: &Connection) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM sqlite_schema WHERE name = 'objects'";
+    if connection.query_row(sql, [], |_| Ok(())).optional()?.is_none() {
+        return Ok(false);
+    }
+    Ok(object::highest(connection)? > ObjectNo(0))
+}
+
+fn create_shard(
+    connection: &mut Connection,
+    index: u16,
+    manifest: &Manifest,
+) -> rusqlite::Result<()> {
+    let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    create_tables(&all)?;
+    let meta = Meta {
+        format: FORMAT.into(),
+        shard: index.into(),
+        shards: manifest.shards.into(),
+        store: manifest.store(),
+        boot: 0,
+    };
+    meta.write(&all)?;
+    all.commit()
+}
+
+/// Checks that a file is the shard that it is named as, of the directory that it lies in.
+fn check_meta(
+    place: &Place,
+    connection: &Connection,
+    index: u16,
+    manifest: &Manifest,
+) -> Result<(), Error> {
+    let corrupt = |what: String| {
+        let path = place.path.display();
+        Code::StorageCorrupt.error(format!("{path} {what}; restore it from a backup"))
+    };
+    let unreadable = |cause: rusqlite::Error| match sqlite::Fault::of(&cause) {
+        // A file without our tables, an empty one for example.
+        sqlite::Fault::Failed
+            if cause.sqlite_error_code() == Some(rusqlite::ErrorCode::Unknown) =>
+        {
+            corrupt(format!("is not a shard: {cause}"))
+        }
+        sqlite::Fault::Row => corrupt(format!("is damaged: {cause}")),
+        _ => place.error(&cause, "reading from"),
+    };
+    let format = Meta::read_format(connection).map_err(unreadable)?;
+    let format = format.ok_or_else(|| corrupt("does not say its format".into()))?;
+    manifest::check_format(&place.path, format)?;
+    let meta = Meta::read(connection).map_err(unreadable)?.expect("the row was just read");
+    if meta.store != manifest.store() {
+        return Err(corrupt("belongs to another data directory".into()));
+    }
+    if (meta.shard, meta.shards) != (index.into(), manifest.shards.into()) {
+        return Err(corrupt(format!(
+            "is shard {} of {}, in its place belongs shard {index} of {}",
+            meta.shard, meta.shards, manifest.shards
+        )));
+    }
+    Ok(())
+}
+
+/// Makes durable what the file shows, counts the boot, and finds where counting goes on.
+fn open_shard(index: u16, place: Place, control: Connection) -> Result<Opened, Error> {
+    let opened = (|| {
+        let boot = meta::next_boot(&control)?;
+        // A process that was killed between writing and syncing leaves a log whose end may not be
+        // on disk, yet SQLite shows it. The checkpoint syncs it, so that nobody is shown what a
+        // power cut could still take away.
+        let log = sqlite::checkpoint(&control, Checkpoint::Restart)?;
+        Ok((boot, log, object::highest(&control)?))
+    })();
+    let (boot, log, highest) = opened.map_err(|cause| place.error(&cause, "opening"))?;
+    if boot >= Epoch::BOOTS_MAX {
+        return Err(Code::StorageCorrupt.error(format!(
+            "{} says that it was opened {boot} times, possible are {}; restore it from a backup",
+            place.path.display(),
+            Epoch::BOOTS_MAX
+        )));
+    }
+    if log.busy || log.rest() > 0 {
+        return Err(Code::StorageLocked.error(format!(
+            "{} is open in another program; close that program and start again",
+            place.path.display()
+        )));
+    }
+    Ok(Opened { index, place, control, highest, boot })
+}
+
+/// The classes of all shards. A shard may lack some, after a crash while a class was added, but
+/// none may contradict.
+fn merge_classes(opened: &[Opened]) -> Result<BTreeMap<String, ClassNo>, Error> {
+    let mut by_name = BTreeMap::new();
+    let mut by_number = BTreeMap::new();
+    for shard in opened {
+        let place = &shard.place;
+        let classes = class::all(&shard.control);
+        for (class_no, name) in classes.map_err(|cause| place.error(&cause, "reading from"))? {
+            let named = by_name.insert(name.clone(), class_no).is_none_or(|no| no == class_no);
+            let numbered = by_number.insert(class_no, name.clone()).is_none_or(|old| old == name);
+            if !(named && numbered) {
+                return Err(Code::StorageCorrupt.error(format!(
+                    "{} says that class {class_no} is `{name}`, another shard contradicts; \
+                     restore all shards from one backup",
+                    place.path.display()
+                )));
+            }
+        }
+    }
+    Ok(by_name)
+}
+
+/// What an error of the disk, outside of the databases, means.
+pub(super) fn failed(path: &Path, cause: io::Error) -> Error {
+    let (code, next) = match cause.kind() {
+        io::ErrorKind::StorageFull => (Code::StorageFull, "free space on the disk"),
+        _ => (Code::StorageFailed, "check the directory's permissions and the disk"),
+    };
+    let text = format!("{} cannot be used: {cause}; {next}, then start again", path.display());
+    code.error(text).with_source(cause)
+}
+
+#[cfg(test)]
+#[path = "store/tests.rs"]
+mod tests;

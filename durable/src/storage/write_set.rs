@@ -1,0 +1,77 @@
+//! What a turn hands to its shard: what it changed, and what may happen once that is durable.
+
+use std::sync::{Arc, OnceLock};
+
+use super::numbers::{ClassNo, Epoch, ObjectNo};
+use crate::error::Error;
+use crate::id::{ObjectId, Placement};
+
+/// What one turn changed; stored as a whole or not at all.
+pub(crate) struct WriteSet {
+    /// The fence of the activation that the turn ran in.
+    pub(crate) fence: Arc<Fence>,
+    /// As [`Loaded`](super::Loaded) said.
+    pub(crate) object_no: ObjectNo,
+    /// Number of this commit in its object, 1 for the first. It is stored only over the commit
+    /// before it.
+    pub(crate) commit_no: u64,
+    /// Present until the object is known to be stored, or if its name became known. `None`: nothing
+    /// new.
+    pub(crate) birth: Option<Box<Birth>>,
+    /// The object's whole state, as a [frame](super::frame).
+    pub(crate) snapshot: Arc<[u8]>,
+    /// Runs when the outcome is known. `None`: nobody waits.
+    pub(crate) release: Option<Arc<dyn Release>>,
+}
+
+/// Who an object is, stored with its first commit.
+#[derive(Clone, Debug)]
+pub(crate) struct Birth {
+    pub(crate) id: ObjectId,
+    pub(crate) class_no: ClassNo,
+    /// `None`: only its id is known.
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) placement: Placement,
+}
+
+/// Ties the commits of one activation together: once one has failed, all later ones fail with the
+/// same error.
+///
+/// The activation's memory holds what the failed commit would have stored, so nothing that is built
+/// on it may be stored or shown.
+#[derive(Debug)]
+pub(crate) struct Fence {
+    pub(crate) epoch: Epoch,
+    /// Empty: every commit so far was stored, or is still on its way.
+    pub(crate) broken: OnceLock<Error>,
+}
+
+impl Fence {
+    /// `epoch`: one of [`Shard::next_epoch`](super::Shard::next_epoch).
+    pub(crate) fn new(epoch: Epoch) -> Arc<Self> {
+        Arc::new(Fence { epoch, broken: OnceLock::new() })
+    }
+
+    /// The error that every commit fails with from here on, if there is one.
+    ///
+    /// A reader that finds its commit below the watermark asks this afterwards: the watermark also
+    /// passes failed commits, but only after their fences broke.
+    pub(crate) fn broken(&self) -> Option<&Error> {
+        self.broken.get()
+    }
+
+    /// Breaks the fence, unless it is broken already: the first failure is the cause of all others.
+    pub(crate) fn break_with(&self, error: &Error) {
+        self.broken.get_or_init(|| error.clone());
+    }
+}
+
+/// What waits for an outcome: replies, and a read that saw a change which was not yet durable.
+///
+/// Runs on the writer lane with no lock held, so it must not block; a panic in it is caught and
+/// costs nobody else.
+pub(crate) trait Release: Send + Sync {
+    /// `Ok`: this and everything of the activation before it is durable. `Err`: nothing of it may
+    /// be shown.
+    fn release(&self, durable: Result<(), &Error>);
+}

@@ -1,0 +1,251 @@
+//! The writer lane of a shard: one transaction and one sync for everything that waits, then the
+//! releases.
+//!
+//! Why a released `Ok` is durable: a release runs only after `COMMIT` returned without an error,
+//! and with `synchronous=FULL` that is after the log, the commit's frame included, was synced. Why
+//! nothing that failed can come back: an error inside of the transaction rolls it back before its
+//! frame is written, and an error whose effect is unknown stops the shard, so that nobody is told
+//! either way until the file was opened again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use rusqlite::Connection;
+
+use super::batch::{Batch, Item, Run};
+use super::checkpoint;
+use super::numbers::CommitSeq;
+use super::rows::{object, snapshot};
+use super::shard::{DirectoryLock, Shared};
+use super::sqlite::Fault;
+use crate::error::{Code, Error, Outcome};
+use crate::host::{Lane, LaneWork, Step};
+use crate::time::WallMs;
+
+/// The work of a writer lane.
+pub(super) struct Writer {
+    pub(super) shared: Arc<Shared>,
+    pub(super) connection: Connection,
+    /// Copies the log while this lane goes on.
+    pub(super) checkpointer: Arc<dyn Lane>,
+    /// Taken from the shard's queue, older than what is in it.
+    waiting: VecDeque<Item>,
+    batch: Batch,
+    /// Let go after the connection is closed: fields are dropped in their order.
+    _lock: Arc<DirectoryLock>,
+}
+
+/// Where a transaction failed.
+enum Failure {
+    /// Before `COMMIT`: nothing of it can be in the file.
+    Before(rusqlite::Error),
+    /// In `COMMIT`: it may be in the log.
+    Commit(rusqlite::Error),
+}
+
+impl Writer {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        connection: Connection,
+        checkpointer: Arc<dyn Lane>,
+        lock: Arc<DirectoryLock>,
+    ) -> Self {
+        let (waiting, batch) = (VecDeque::new(), Batch::default());
+        Writer { shared, connection, checkpointer, waiting, batch, _lock: lock }
+    }
+
+    /// Stores the batch. `Err`: nothing of it was stored, or that is unknown and the shard has
+    /// stopped.
+    fn store(&mut self) -> Result<(), Error> {
+        if !self.batch.has_changes() {
+            return Ok(());
+        }
+        let now = self.shared.clock.wall();
+        let failure = match transact(&self.shared, &self.connection, &mut self.batch, now) {
+            Ok(()) => return Ok(()),
+            Err(failure) => failure,
+        };
+        let (cause, in_commit) = match &failure {
+            Failure::Before(cause) => (cause, false),
+            Failure::Commit(cause) => (cause, true),
+        };
+        let error = self.shared.place.error(cause, "writing to");
+        let fault = Fault::of(cause);
+        if in_commit && fault != Fault::Full {
+            // Whether the commit's frame reached the log, or will, cannot be said.
+            let error = Code::StorageSyncFailed.error(error.message());
+            return Err(self.shared.stop(if fault == Fault::Damaged {
+                damaged(&error)
+            } else {
+                error
+            }));
+        }
+        if matches!(fault, Fault::Unsynced | Fault::Damaged) {
+            return Err(self.shared.stop(error));
+        }
+        // SQLite has rolled back by itself after some errors; after the others it must be told.
+        if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_err() {
+            return Err(self.shared.stop(error));
+        }
+        Err(error)
+    }
+}
+
+/// The same failure, when the file turned out to be damaged while the commit was on its way.
+fn damaged(error: &Error) -> Error {
+    Code::StorageCorrupt.error(error.message()).with_outcome(Outcome::Unknown)
+}
+
+impl LaneWork for Writer {
+    fn step(&mut self) -> Step {
+        if self.waiting.is_empty() {
+            self.shared.take_waiting(&mut self.waiting);
+        }
+        if self.waiting.is_empty() {
+            return Step::Idle;
+        }
+        self.batch.take(&mut self.waiting);
+        if let Some(error) = self.shared.stopped() {
+            // Never attempted, so unlike the commit that failed it is known to have had no effect.
+            self.batch.fail_all(&error.clone().with_outcome(Outcome::RolledBack));
+            return Step::Again;
+        }
+        let stored = self.store();
+        if let (Err(error), Some(_)) = (&stored, self.shared.stopped()) {
+            self.batch.fail_all(error);
+            return Step::Again;
+        }
+        let last: Option<CommitSeq> = self.batch.release(stored.as_ref().map(drop));
+        if let Some(seq) = last {
+            self.shared.advance(seq);
+        }
+        checkpoint::tend(&self.shared, &self.connection, self.checkpointer.as_ref());
+        Step::Again
+    }
+}
+
+impl Drop for Writer {
+    /// Tells whoever still waits: those who came after the last step, or everyone if a step
+    /// panicked.
+    fn drop(&mut self) {
+        let cut = Code::StorageFailed.error(format!(
+            "the writer of {} ended in the middle of a commit; restart the process",
+            self.shared.place.path.display()
+        ));
+        let panicked = std::thread::panicking();
+        let error =
+            if panicked { self.shared.stop(cut.with_outcome(Outcome::Unknown)) } else { closed() };
+        self.batch.fail_all(&error);
+        self.shared.close_queue(&mut self.waiting);
+        let later = error.with_outcome(Outcome::RolledBack);
+        self.waiting.drain(..).for_each(|item| item.fail(&later));
+    }
+}
+
+/// What a write that comes too late is told.
+pub(super) fn closed() -> Error {
+    Code::RuntimeClosed.error("the data directory was closed; start the runtime again")
+}
+
+fn transact(
+    shared: &Shared,
+    connection: &Connection,
+    batch: &mut Batch,
+    now: WallMs,
+) -> Result<(), Failure> {
+    apply_all(shared, connection, batch, now).map_err(Failure::Before)?;
+    let commit = connection.prepare_cached("COMMIT").map_err(Failure::Before)?.execute([]);
+    commit.map(drop).map_err(Failure::Commit)
+}
+
+/// Applies every run of the batch inside of a new transaction. A run that fails alone fails its own
+/// fence only.
+fn apply_all(
+    shared: &Shared,
+    connection: &Connection,
+    batch: &mut Batch,
+    now: WallMs,
+) -> rusqlite::Result<()> {
+    // The write lock is taken at once: one that is taken later can fail halfway.
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let mut objects = object::Writes::prepare(connection)?;
+    let mut snapshots = snapshot::Writes::prepare(connection)?;
+    let mut start = 0;
+    while let Some(range) = batch.run_at(start) {
+        start = range.end;
+        let Some(run) = batch.run(range.clone()) else {
+            batch.fail_run(range, None);
+            continue;
+        };
+        let error = match apply(&run, &mut objects, &mut snapshots, now) {
+            Ok(true) => continue,
+            Ok(false) => fenced(shared, &run),
+            Err(error) if Fault::of(&error) == Fault::Row && !connection.is_autocommit() => {
+                if run.after == 0 {
+                    objects.remove(run.last.object_no)?;
+                }
+                shared.place.error(&error, "writing one object to")
+            }
+            Err(error) => return Err(error),
+        };
+        batch.fail_run(range, Some(&error));
+    }
+    Ok(())
+}
+
+/// Stores the last state of a run. `false`: another activation was there first, and nothing was
+/// changed.
+fn apply(
+    run: &Run<'_>,
+    objects: &mut object::Writes<'_>,
+    snapshots: &mut snapshot::Writes<'_>,
+    now: WallMs,
+) -> rusqlite::Result<bool> {
+    if !run.consecutive {
+        return Ok(false);
+    }
+    let object_no = run.last.object_no;
+    let snapshot = snapshot::Snapshot {
+        object_no,
+        epoch: run.fence.epoch,
+        commit_no: run.last.commit_no,
+        body: &run.last.snapshot,
+    };
+    let Some(birth) = run.birth else {
+        // A first commit without its birth would leave a state that no id leads to.
+        return Ok(run.after > 0 && snapshots.write(snapshot, run.after)?);
+    };
+    match objects.find(&birth.id)? {
+        Some(stored) if stored != object_no => Ok(false),
+        Some(_) => {
+            let written = snapshots.write(snapshot, run.after)?;
+            if let (true, Some(name)) = (written, &birth.name) {
+                objects.rename(object_no, name)?;
+            }
+            Ok(written)
+        }
+        None if run.after > 0 || !objects.insert(object_no, birth, now)? => Ok(false),
+        None => {
+            let written = snapshots.write(snapshot, 0)?;
+            if !written {
+                objects.remove(object_no)?;
+            }
+            Ok(written)
+        }
+    }
+}
+
+fn fenced(shared: &Shared, run: &Run<'_>) -> Error {
+    Code::StorageFenced.error(format!(
+        "object {} of {} is not at commit {} of epoch {} or earlier, another activation has \
+         committed; call again",
+        run.last.object_no,
+        shared.place.path.display(),
+        run.after,
+        run.fence.epoch
+    ))
+}
+
+#[cfg(test)]
+#[path = "writer/tests.rs"]
+mod tests;

@@ -1,0 +1,276 @@
+//! Stubs: typed handles that send calls to one object, and the calls that they make.
+
+use std::fmt::{self, Debug};
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use crate::directory::Group;
+use crate::error::Error;
+use crate::id::{ObjectId, Placement};
+use crate::object::{BoxFuture, FromError, Object, PendingCall, expired};
+use crate::storage::{CommitSeq, Fence, Release, Shard};
+
+/// What every generated stub can do beside its class's own methods.
+pub trait Stub: Clone + Debug + Send + Sync + 'static {
+    /// The class.
+    type Object: Object<Stub = Self>;
+
+    #[doc(hidden)]
+    fn from_address(address: Address<Self::Object>) -> Self;
+
+    #[doc(hidden)]
+    fn address(&self) -> &Address<Self::Object>;
+
+    /// The object's id.
+    ///
+    /// # Errors
+    /// What made the stub unusable, such as `class.unknown` or `name.too_long`; every call through it fails with it, too.
+    fn id(&self) -> Result<ObjectId, Error> {
+        self.address().target().map(|target| target.id)
+    }
+
+    /// The name that the stub was made with; `None` for a stub of an id.
+    fn name(&self) -> Option<&str> {
+        self.address().target().ok().and_then(|target| target.name.as_deref())
+    }
+}
+
+/// The way to one object. Generated stubs wrap it.
+pub struct Address<O: Object>(Arc<AddressBody<O>>);
+
+struct AddressBody<O: Object> {
+    target: Result<Target<O>, Error>,
+    /// `None`: the stub was not made inside a turn.
+    origin: Option<Origin>,
+}
+
+struct Target<O: Object> {
+    group: Arc<Group<O>>,
+    id: ObjectId,
+    name: Option<Arc<str>>,
+    placement: Option<Arc<Placement>>,
+}
+
+impl<O: Object> Address<O> {
+    pub(crate) fn new(
+        group: Arc<Group<O>>,
+        id: ObjectId,
+        name: Option<Arc<str>>,
+        placement: Option<Arc<Placement>>,
+    ) -> Self {
+        Address(Arc::new(AddressBody { target: Ok(Target { group, id, name, placement }), origin: None }))
+    }
+
+    /// An address that leads nowhere: every call fails with `error`.
+    pub(crate) fn broken(error: Error) -> Self {
+        Address(Arc::new(AddressBody { target: Err(error), origin: None }))
+    }
+
+    /// The same address, used from inside a turn.
+    pub(crate) fn from_turn(self, origin: Origin) -> Self {
+        let Ok(body) = Arc::try_unwrap(self.0) else { unreachable!("the address was just made") };
+        Address(Arc::new(AddressBody { origin: Some(origin), ..body }))
+    }
+
+    fn target(&self) -> Result<&Target<O>, Error> {
+        self.0.target.as_ref().map_err(Clone::clone)
+    }
+
+    /// A call of the object. Generated stubs use it.
+    #[doc(hidden)]
+    pub fn call<Out: FromError>(
+        &self,
+        call: O::Call,
+        unpack: fn(O::Reply) -> Option<Out>,
+    ) -> Call<O, Out> {
+        Call { address: self.clone(), call, unpack, timeout: None }
+    }
+}
+
+impl<O: Object> Clone for Address<O> {
+    fn clone(&self) -> Self {
+        Address(Arc::clone(&self.0))
+    }
+}
+
+impl<O: Object> Debug for Address<O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0.target {
+            Ok(Target { name: Some(name), .. }) => write!(f, "{}({name})", O::CLASS.name),
+            Ok(Target { id, .. }) => write!(f, "{}({id})", O::CLASS.name),
+            Err(error) => write!(f, "{}({error})", O::CLASS.name),
+        }
+    }
+}
+
+/// The turn that a call comes from, as far as its changes are not durable yet.
+#[derive(Clone)]
+pub(crate) struct Origin {
+    shard: Arc<Shard>,
+    fence: Arc<Fence>,
+    submitted: CommitSeq,
+}
+
+impl Origin {
+    pub(crate) fn new(shard: &Arc<Shard>, fence: &Arc<Fence>, submitted: CommitSeq) -> Self {
+        Origin { shard: Arc::clone(shard), fence: Arc::clone(fence), submitted }
+    }
+
+    fn is_behind(&self) -> bool {
+        self.submitted > self.shard.durable() || self.fence.broken().is_some()
+    }
+}
+
+/// A call that has not been made yet. Await it to make it.
+///
+/// The call is made when it is first polled: calls that are awaited one after another through one stub begin in that
+/// order. Dropping it before its turn has begun takes it back; a turn that has begun runs to its end.
+///
+/// # Errors
+/// Awaiting gives the method's own value, or an [`Error`]; see the [errors page](crate::guide::errors).
+///
+/// # Cancel safety
+/// Dropping the future leaves the object as if the call was never made, or as if it was made and its answer was lost.
+#[must_use = "a call does nothing until it is awaited"]
+pub struct Call<O: Object, Out> {
+    address: Address<O>,
+    call: O::Call,
+    unpack: fn(O::Reply) -> Option<Out>,
+    /// `None`: it waits as long as it takes.
+    timeout: Option<Duration>,
+}
+
+impl<O: Object, Out> Call<O, Out> {
+    /// Gives the call `timeout` from the moment it is made. After that it fails with `call.expired`; a turn that had not
+    /// begun by then never begins.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+}
+
+impl<O: Object, Out: FromError> IntoFuture for Call<O, Out> {
+    type Output = Out;
+    type IntoFuture = CallFuture<O, Out>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        CallFuture { state: State::Unmade(self) }
+    }
+}
+
+impl<O: Object, Out> Debug for Call<O, Out> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = O::method(&self.call).name;
+        f.debug_struct("Call").field("object", &self.address).field("method", &method).finish_non_exhaustive()
+    }
+}
+
+/// A call on its way.
+#[must_use = "futures do nothing until they are awaited"]
+pub struct CallFuture<O: Object, Out> {
+    state: State<O, Out>,
+}
+
+enum State<O: Object, Out> {
+    Unmade(Call<O, Out>),
+    Made {
+        pending: Arc<PendingCall<O>>,
+        unpack: fn(O::Reply) -> Option<Out>,
+        /// `None`: it waits as long as it takes.
+        time_over: Option<BoxFuture<'static, ()>>,
+    },
+    Done,
+}
+
+// Nothing in it is pinned: the timer is boxed.
+impl<O: Object, Out> Unpin for CallFuture<O, Out> {}
+
+impl<O: Object, Out> Call<O, Out> {
+    /// Sends it on its way.
+    fn make(self) -> Result<State<O, Out>, Error> {
+        let Call { address, call, unpack, timeout } = self;
+        let target = address.target()?;
+        let permit = target.group.admit()?;
+        let clock = &target.group.host().clock;
+        let deadline = timeout.map(|timeout| clock.now() + timeout);
+        let pending = PendingCall::new(call, deadline, permit);
+        match &address.0.origin {
+            Some(origin) if origin.is_behind() => {
+                let departure = Departure { address: address.clone(), pending: Arc::clone(&pending) };
+                origin.shard.release_after(&origin.fence, Arc::new(departure));
+            }
+            _ => target.deliver(&pending),
+        }
+        let time_over = deadline.map(|deadline| clock.sleep_until(deadline));
+        Ok(State::Made { pending, unpack, time_over })
+    }
+}
+
+impl<O: Object> Target<O> {
+    fn deliver(&self, pending: &Arc<PendingCall<O>>) {
+        self.group.deliver(self.id, self.name.as_ref(), self.placement.as_ref(), pending);
+    }
+}
+
+/// A call made inside a turn, which leaves when the changes that the turn may have seen are durable. The lane lets such
+/// calls go in the order in which they were made.
+struct Departure<O: Object> {
+    address: Address<O>,
+    pending: Arc<PendingCall<O>>,
+}
+
+impl<O: Object> Release for Departure<O> {
+    fn release(&self, durable: Result<(), &Error>) {
+        match (durable, self.address.target()) {
+            (Ok(()), Ok(target)) => target.deliver(&self.pending),
+            (Err(error), _) => self.pending.answer(Err(error.clone())),
+            (_, Err(error)) => self.pending.answer(Err(error)),
+        }
+    }
+}
+
+impl<O: Object, Out: FromError> Future for CallFuture<O, Out> {
+    type Output = Out;
+
+    fn poll(mut self: Pin<&mut Self>, task: &mut TaskContext<'_>) -> Poll<Out> {
+        if let State::Unmade(_) = &self.state {
+            let State::Unmade(call) = std::mem::replace(&mut self.state, State::Done) else {
+                unreachable!("the call was just seen")
+            };
+            match call.make() {
+                Ok(made) => self.state = made,
+                Err(error) => return Poll::Ready(Out::from_error(error)),
+            }
+        }
+        let State::Made { pending, unpack, time_over } = &mut self.state else {
+            panic!("a call was polled after it had given its answer");
+        };
+        let out = match pending.poll(task) {
+            Poll::Ready(Ok(reply)) => unpack(reply).expect("a method's reply is of its own kind"),
+            Poll::Ready(Err(error)) => Out::from_error(error),
+            Poll::Pending => match time_over.as_mut().map(|timer| timer.as_mut().poll(task)) {
+                Some(Poll::Ready(())) => Out::from_error(expired(pending.close())),
+                _ => return Poll::Pending,
+            },
+        };
+        self.state = State::Done;
+        Poll::Ready(out)
+    }
+}
+
+impl<O: Object, Out> Drop for CallFuture<O, Out> {
+    fn drop(&mut self) {
+        if let State::Made { pending, .. } = &self.state {
+            pending.close();
+        }
+    }
+}
+
+impl<O: Object, Out> Debug for CallFuture<O, Out> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,128 @@
+//! Who watches activations: a few supervisor actors for each class, and what they do when an activation ends.
+//!
+//! An activation is linked to its supervisor, so no exit is missed, whatever its cause. Exits are matched to an
+//! incarnation by its actor's id, never by a name.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use ractor::concurrency::JoinHandle;
+use ractor::{
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SpawnErr, SupervisionEvent,
+};
+
+use crate::error::{Code, Error};
+use crate::limits::GROUP_PARTITIONS;
+use crate::object::{Activation, Incarnation, Object, Slot};
+
+/// The supervisors of one class.
+pub(crate) struct Supervision {
+    partitions: Vec<Partition>,
+    /// Activations spawn their tasks here, whatever thread the call that needs them came from.
+    tasks: tokio::runtime::Handle,
+}
+
+struct Partition {
+    actor: ActorCell,
+    watched: Arc<Watched>,
+}
+
+/// The activations that a supervisor watches; `None` once it takes no more.
+type Watched = Mutex<Option<HashMap<ActorId, Watch>>>;
+
+struct Watch {
+    incarnation: Arc<dyn Incarnation>,
+    /// Ends when the actor's own task is running, with the handle of that task.
+    task: JoinHandle<Result<JoinHandle<()>, SpawnErr>>,
+}
+
+/// The class takes no more activations.
+#[derive(Debug)]
+pub(crate) struct Stopped;
+
+impl Supervision {
+    /// Starts the supervisors of the class called `class`.
+    pub(crate) async fn start_all(class: &str) -> Result<Self, Error> {
+        let mut partitions = Vec::with_capacity(GROUP_PARTITIONS);
+        for _ in 0..GROUP_PARTITIONS {
+            let watched = Arc::new(Mutex::new(Some(HashMap::new())));
+            let (actor, _) = Actor::spawn(None, Supervisor, Arc::clone(&watched)).await.map_err(|error| {
+                Code::RuntimeClosed.error(format!("the supervisor of {class} does not start: {error}; start the runtime again"))
+            })?;
+            partitions.push(Partition { actor: actor.get_cell(), watched });
+        }
+        Ok(Supervision { partitions, tasks: tokio::runtime::Handle::current() })
+    }
+
+    /// Starts an activation and wakes it.
+    pub(crate) fn start<O: Object>(&self, slot: &Arc<Slot<O>>) -> Result<(), Stopped> {
+        let _entered = self.tasks.enter();
+        let partition = &self.partitions[usize::from(slot.id().as_bytes()[11]) % self.partitions.len()];
+        // Held until the activation is known: it could end before, and its exit must find it.
+        let mut watched = partition.watched.lock();
+        let watched = watched.as_mut().ok_or(Stopped)?;
+        let (actor, task) = ActorRuntime::spawn_linked_instant(
+            None,
+            Activation::<O>::new(),
+            Arc::clone(slot),
+            partition.actor.clone(),
+        )
+        .expect("an actor without a name can always be spawned");
+        let incarnation: Arc<dyn Incarnation> = Arc::clone(slot) as _;
+        watched.insert(actor.get_id(), Watch { incarnation, task });
+        slot.adopt(actor);
+        Ok(())
+    }
+
+    /// Takes no more activations and ends those that run at once, mid-turn.
+    pub(crate) fn stop(&self) {
+        for partition in &self.partitions {
+            let watched = partition.watched.lock().take();
+            partition.actor.stop(None);
+            for watch in watched.into_iter().flat_map(HashMap::into_values) {
+                watch.incarnation.on_abandon();
+            }
+        }
+    }
+}
+
+/// The supervisor actor of one part of a class.
+struct Supervisor;
+
+impl Actor for Supervisor {
+    type Msg = ();
+    type State = Arc<Watched>;
+    type Arguments = Arc<Watched>;
+
+    async fn pre_start(&self, _: ActorRef<()>, watched: Arc<Watched>) -> Result<Arc<Watched>, ActorProcessingErr> {
+        Ok(watched)
+    }
+
+    async fn handle_supervisor_evt(
+        &self,
+        _: ActorRef<()>,
+        event: SupervisionEvent,
+        watched: &mut Arc<Watched>,
+    ) -> Result<(), ActorProcessingErr> {
+        let (actor, crash) = match event {
+            SupervisionEvent::ActorTerminated(actor, state, _) => {
+                drop(state);
+                (actor, None)
+            }
+            SupervisionEvent::ActorFailed(actor, error) => (actor, Some(error)),
+            _ => return Ok(()),
+        };
+        let watch = watched.lock().as_mut().and_then(|watched| watched.remove(&actor.get_id()));
+        let Some(watch) = watch else { return Ok(()) };
+        // The place is free only when the task is over, and with it everything that the activation held.
+        if let Ok(Ok(task)) = watch.task.await {
+            let _ = task.await;
+        }
+        if let Some(error) = crash {
+            tracing::warn!(object = watch.incarnation.label(), %error, "an activation crashed");
+        }
+        watch.incarnation.on_exit();
+        Ok(())
+    }
+}

@@ -1,0 +1,73 @@
+//! The promises, one file each, attacked through the public API.
+
+#![allow(clippy::disallowed_methods, clippy::disallowed_macros, missing_docs)]
+
+mod activation;
+mod face;
+mod ids;
+mod listing;
+mod p01_survives;
+mod p02_all_or_nothing;
+mod p03_one_at_a_time;
+mod p04_nothing_leaves_early;
+mod p05_in_order;
+mod p08_a_crash_costs_one_call;
+mod p10_bad_state_is_never_overwritten;
+mod p11_bounded;
+mod runtime;
+
+use durable::prelude::*;
+
+/// A number that can be added to, read, and broken in every way that the promises speak of.
+#[derive(Default, DurableState)]
+pub struct Counter {
+    count: u64,
+}
+
+#[durable_object(name = "test.Counter")]
+impl Counter {
+    /// Adds and gives the new count.
+    pub fn add(&mut self, n: u64) -> u64 {
+        self.count += n;
+        self.count
+    }
+
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Takes `&mut self` and changes nothing.
+    pub fn touch(&mut self) -> u64 {
+        self.count
+    }
+
+    /// Changes the count and then refuses.
+    pub fn add_and_refuse(&mut self, n: u64) -> Result<u64, String> {
+        self.count += n;
+        Err(format!("refused {n}"))
+    }
+
+    /// Changes the count and then panics.
+    pub fn add_and_panic(&mut self, n: u64) -> u64 {
+        self.count += n;
+        panic!("asked to, at {}", self.count)
+    }
+
+    /// Panics in a read.
+    pub fn read_and_panic(&self) -> u64 {
+        panic!("asked to")
+    }
+
+    /// Adds, after a pause in the middle of the turn.
+    pub async fn add_slowly(&mut self, n: u64, pause_ms: u64) -> u64 {
+        let before = self.count;
+        tokio::time::sleep(std::time::Duration::from_millis(pause_ms)).await;
+        self.count = before + n;
+        self.count
+    }
+}
+
+/// A runtime with [`Counter`] in `dir`.
+pub async fn counters(dir: &std::path::Path) -> Runtime {
+    Runtime::builder(dir).register::<Counter>().start().await.expect("the runtime starts")
+}

@@ -1,0 +1,98 @@
+//! What the whole-system tests share: a host whose writer can be held, and a look at the stored rows.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+
+use durable::host::{Host, Lane, LaneWork, Lanes, Step};
+
+/// Holds the writer lanes of a host: while it is closed nothing becomes durable.
+#[derive(Clone, Default)]
+pub struct WriterGate(Arc<(Mutex<Writers>, Condvar)>);
+
+#[derive(Default)]
+struct Writers {
+    is_closed: bool,
+    /// A writer stands at the closed gate.
+    is_reached: bool,
+    /// Steps that writers began.
+    steps: usize,
+}
+
+impl WriterGate {
+    /// The operating system's host, with its writers behind this gate.
+    pub fn host(&self) -> Host {
+        let os = Host::os();
+        Host { lanes: Arc::new(GatedLanes { gate: self.clone(), lanes: Arc::clone(&os.lanes) }), ..os }
+    }
+
+    /// From now on nothing becomes durable.
+    pub fn close(&self) {
+        self.0.0.lock().unwrap().is_closed = true;
+    }
+
+    /// Lets the writers go on.
+    pub fn open(&self) {
+        self.0.0.lock().unwrap().is_closed = false;
+        self.0.1.notify_all();
+    }
+
+    /// Whether a writer stands at the closed gate.
+    pub fn is_reached(&self) -> bool {
+        self.0.0.lock().unwrap().is_reached
+    }
+
+    /// Steps that writers have taken so far.
+    pub fn steps(&self) -> usize {
+        self.0.0.lock().unwrap().steps
+    }
+
+    fn pass(&self) {
+        let mut writers = self.0.0.lock().unwrap();
+        while writers.is_closed {
+            writers.is_reached = true;
+            writers = self.0.1.wait(writers).unwrap();
+        }
+        writers.is_reached = false;
+        writers.steps += 1;
+    }
+}
+
+struct GatedLanes {
+    gate: WriterGate,
+    lanes: Arc<dyn Lanes>,
+}
+
+impl Lanes for GatedLanes {
+    fn start(&self, name: &str, work: Box<dyn LaneWork>) -> io::Result<Arc<dyn Lane>> {
+        let is_writer = name.contains("write");
+        let work: Box<dyn LaneWork> =
+            if is_writer { Box::new(GatedWork { gate: self.gate.clone(), work }) } else { work };
+        self.lanes.start(name, work)
+    }
+}
+
+struct GatedWork {
+    gate: WriterGate,
+    work: Box<dyn LaneWork>,
+}
+
+impl LaneWork for GatedWork {
+    fn step(&mut self) -> Step {
+        self.gate.pass();
+        self.work.step()
+    }
+}
+
+/// The first shard's database of a data directory, for tests that look at rows or damage them.
+pub fn first_shard(dir: &Path) -> rusqlite::Connection {
+    let path: PathBuf = dir.join("shards").join("000.db");
+    rusqlite::Connection::open(path).expect("the shard exists")
+}
+
+/// How many objects are stored.
+pub fn stored_objects(dir: &Path) -> i64 {
+    first_shard(dir)
+        .query_row("SELECT count(*) FROM snapshots", [], |row| row.get(0))
+        .expect("the snapshots can be counted")
+}

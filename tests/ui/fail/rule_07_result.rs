@@ -1,0 +1,28 @@
+// A result has a name, and outlives the turn.
+use durable::prelude::*;
+
+#[derive(Default, DurableState)]
+pub struct Cart {
+    items: Vec<String>,
+}
+
+#[durable_object(name = "shop.Cart")]
+impl Cart {
+    pub fn items(&self) -> impl Iterator<Item = String> {
+        self.items.clone().into_iter()
+    }
+
+    pub fn first(&self) -> Option<&String> {
+        self.items.first()
+    }
+
+    pub fn shop(&self) -> &'static str {
+        "shop"
+    }
+
+    pub fn copy(&self) -> Option<Self> {
+        None
+    }
+}
+
+fn main() {}
