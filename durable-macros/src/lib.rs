@@ -41,7 +41,7 @@ use proc_macro::TokenStream;
 /// - `#[init]`: makes an object that has no stored state; without it, `Default` does.
 #[proc_macro_attribute]
 pub fn durable_object(args: TokenStream, item: TokenStream) -> TokenStream {
-    expand::durable_object(args.into(), item.into()).into()
+    expand::durable_object(args.into(), &item.into()).into()
 }
 
 /// Makes a struct or an enum part of an object's durable state: serde's traits and the schema that

@@ -58,7 +58,7 @@ pub(crate) struct Arg {
 /// How objects without stored state begin.
 pub(crate) enum Birth {
     Default,
-    Init(Hook),
+    Init(Box<Hook>),
     /// `#[init]` was wrong and is reported; nothing else is to be said about it.
     Broken,
 }

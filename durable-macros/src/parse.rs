@@ -174,3 +174,54 @@ impl ToTokens for Function {
         tokens.extend(quote!(#(#attrs)* #vis #sig #body));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_comes_back_as_it_was_written_minus_our_attributes() {
+        let written = quote! {
+            #[cfg(all())]
+            impl crate::Cart where Self: Sized {
+                #![allow(unused)]
+                const LARGEST: u64 = { 1 };
+                const fn cap() -> u64 { Self::LARGEST }
+                #[doc = "Adds."]
+                #[rpc(name = "put")]
+                pub async fn add(&mut self, r#type: String) -> Result<(), Full> { half.typed. }
+                #[on_activate]
+                fn wake(&mut self) {}
+                made_by! { a macro }
+            }
+        };
+        let expected = quote! {
+            #[cfg(all())]
+            impl crate::Cart where Self: Sized {
+                #![allow(unused)]
+                const LARGEST: u64 = { 1 };
+                const fn cap() -> u64 { Self::LARGEST }
+                #[doc = "Adds."]
+                pub async fn add(&mut self, r#type: String) -> Result<(), Full> { half.typed. }
+                fn wake(&mut self) {}
+                made_by! { a macro }
+            }
+        };
+        let block: ImplBlock = syn::parse2(written).expect("an impl block");
+        assert_eq!(block.to_token_stream().to_string(), expected.to_string());
+        assert!(block.of_trait.is_none());
+    }
+
+    #[test]
+    fn the_impl_of_a_trait_is_known_as_such() {
+        for text in [
+            "impl Clone for Cart {}",
+            "impl<T> !Send for Cart<T> {}",
+            "unsafe impl A<B> \
+            for C {}",
+        ] {
+            let block: ImplBlock = syn::parse_str(text).expect("an impl block");
+            assert!(block.of_trait.is_some(), "{text}");
+        }
+    }
+}

@@ -110,7 +110,7 @@ impl Client {
         });
         let address = address.unwrap_or_else(Address::broken);
         C::Stub::from_address(match &self.origin {
-            Some(origin) => address.from_turn(origin.clone()),
+            Some(origin) => address.within_turn(origin.clone()),
             None => address,
         })
     }

@@ -30,6 +30,8 @@
 //! # }
 //! ```
 
+#[doc(hidden)]
+pub mod bench;
 mod class;
 mod client;
 mod codec;

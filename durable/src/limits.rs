@@ -44,14 +44,33 @@ pub(crate) const DIRECTORY_PARTITIONS: usize = 64;
 /// Write sets that one group commit takes. Bounds the longest wait behind one transaction.
 pub(crate) const BATCH_WRITE_SETS_MAX: usize = 4_096;
 
+/// Bytes of snapshots that one group commit takes, beyond its first: bounds memory and the longest wait when states are
+/// large.
+pub(crate) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// What may wait in one lane: a write set or a load for each call in flight, and one more for the activation that the
+/// call starts or rolls back.
+pub(crate) const LANE_ITEMS_MAX: usize = 2 * IN_FLIGHT_CALLS_MAX;
+
 /// Threads that read stored objects, per shard.
 pub(crate) const READERS_PER_SHARD: usize = 2;
 
 /// Pages of the write-ahead log after which the checkpointer starts.
 pub(crate) const CHECKPOINT_PAGES: u32 = 4_096;
 
+/// A rest of the log that the writer copies itself: 1 MiB of copying and one sync.
+pub(crate) const FINISH_PAGES_MAX: u32 = 256;
+
+/// Length of the log from which the writer waits until everything is copied, because the checkpointer does not keep up.
+/// Bounds the log at 256 MiB and one batch.
+pub(crate) const LOG_PAGES_MAX: u32 = 16 * CHECKPOINT_PAGES;
+
+/// Times that one request copies what came meanwhile before it leaves the rest to the next request.
+pub(crate) const CHECKPOINT_PASSES_MAX: u32 = 4;
+
 /// Objects that one page of a listing holds at most.
 pub const LIST_PAGE_MAX: usize = 1_000;
 
 const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(SHARDS <= SLOTS);
+const _: () = assert!(FINISH_PAGES_MAX < CHECKPOINT_PAGES);

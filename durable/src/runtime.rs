@@ -200,8 +200,11 @@ struct ClassEntry {
     spec: ClassSpec,
     fingerprint: Fingerprint,
     schema: Vec<u8>,
-    build: fn(GroupSpec) -> (Arc<dyn Any + Send + Sync>, Arc<dyn ClassGroup>),
+    build: fn(GroupSpec) -> Built,
 }
+
+/// A group, by its type and without it.
+type Built = (Arc<dyn Any + Send + Sync>, Arc<dyn ClassGroup>);
 
 impl RuntimeBuilder {
     /// Adds a class.

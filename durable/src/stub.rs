@@ -70,7 +70,7 @@ impl<O: Object> Address<O> {
     }
 
     /// The same address, used from inside a turn.
-    pub(crate) fn from_turn(self, origin: Origin) -> Self {
+    pub(crate) fn within_turn(self, origin: Origin) -> Self {
         let Ok(body) = Arc::try_unwrap(self.0) else { unreachable!("the address was just made") };
         Address(Arc::new(AddressBody { origin: Some(origin), ..body }))
     }
@@ -106,7 +106,7 @@ impl<O: Object> Debug for Address<O> {
     }
 }
 
-/// The turn that a call comes from, as far as its changes are not durable yet.
+/// The turn that a call comes from: what it may have seen must be durable before the call leaves.
 #[derive(Clone)]
 pub(crate) struct Origin {
     shard: Arc<Shard>,

@@ -66,7 +66,7 @@ const FLOORS: [&[&str]; 6] = [
     &["kernel"],
     &["host"],
     &["storage"],
-    &["object", "directory", "supervise", "stub", "client", "runtime", "listing"],
+    &["object", "directory", "supervise", "stub", "client", "runtime", "listing", "bench"],
     &["lib"],
 ];
 

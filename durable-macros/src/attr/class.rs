@@ -11,8 +11,8 @@ use crate::errors::Errors;
 use crate::names;
 use crate::parse::Function;
 
-const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idle = \"10s\"`, `visibility = \
-        \"pub(crate)\"`, `crate = path`";
+const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idle = \"10s\"`, \
+                             `visibility = \"pub(crate)\"`, `crate = path`";
 const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`";
 
 /// What stands in `#[durable_object(…)]`.

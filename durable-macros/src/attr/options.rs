@@ -22,14 +22,15 @@ pub(super) fn each_option(
     let parts = Punctuated::<Part, Token![,]>::parse_terminated.parse2(tokens);
     for Part { key, value } in errors.take(parts).into_iter().flatten() {
         let reader = |input: ParseStream<'_>| {
+            let before = errors.count();
             if !read(&key, input, errors) {
                 errors.at(&key, format!("unknown option `{key}`; the options are {options}"));
-                input.parse::<TokenStream>()?;
             }
-            // A value that was wrong has been reported; what is left of it would only be reported
-            // again.
             let rest: TokenStream = input.parse()?;
-            let _ = rest;
+            // What is left of a value that was wrong would only be reported again.
+            if !rest.is_empty() && errors.count() == before {
+                errors.at(rest, format!("this is not part of `{key}`; remove it"));
+            }
             Ok(())
         };
         let result = reader.parse2(value);
@@ -45,7 +46,8 @@ struct Part {
 
 impl Parse for Part {
     fn parse(input: ParseStream<'_>) -> syn::Result<Self> {
-        let key = input.call(Ident::parse_any)?;
+        let example = "an option begins with its name, as in `name = \"…\"`";
+        let key = input.call(Ident::parse_any).map_err(|_| input.error(example))?;
         let mut value = TokenStream::new();
         if input.parse::<Option<Token![=]>>()?.is_some() {
             let mut depth = 0_i32;

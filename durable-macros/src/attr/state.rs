@@ -50,12 +50,9 @@ impl StateOptions {
     pub(crate) fn read_schema(attrs: &[Attribute], errors: &mut Errors) -> Option<Type> {
         let mut schema = None;
         for tokens in lists(attrs, "durable", FIELD_OPTIONS, errors) {
-            each_option(
-                tokens,
-                errors,
-                |key, value, errors| key == "schema" && set(&mut schema, value.parse(), errors),
-                FIELD_OPTIONS,
-            );
+            each_option(tokens, FIELD_OPTIONS, errors, |key, value, errors| {
+                key == "schema" && set(&mut schema, value.parse(), errors)
+            });
         }
         schema
     }

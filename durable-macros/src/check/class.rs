@@ -177,7 +177,7 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
             method::Role::Init => {
                 method::init(function, class, errors);
                 class.birth = match errors.count() == before && inits.is_empty() {
-                    true => Birth::Init(Hook::new(function)),
+                    true => Birth::Init(Box::new(Hook::new(function))),
                     false => Birth::Broken,
                 };
                 inits.push(function);

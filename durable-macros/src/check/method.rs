@@ -7,7 +7,7 @@ use syn::{
     Visibility,
 };
 
-use super::{Tied, tied};
+use super::{Tied, idents, tied};
 use crate::attr::Marks;
 use crate::errors::Errors;
 use crate::model::{Class, Taken, compact, context_of, output};
@@ -256,6 +256,9 @@ fn argument(arg: &FnArg, class: &Class, errors: &mut Errors) {
             ),
         ),
     }
+    if !no_rc(&arg.ty, errors) {
+        return;
+    }
     let (span, message) = match tied(arg.ty.to_token_stream()) {
         None => return,
         Some(Tied::Reference) => {
@@ -294,6 +297,20 @@ fn self_type(class: &Class) -> String {
     format!("`Self` means another type in `{}`; write `{}`", class.call, names::text(&class.ident))
 }
 
+/// Rule 8, for the one type that people reach for. It would make the whole message unable to leave
+/// its thread, which rustc explains by everything that holds messages.
+fn no_rc(ty: &Type, errors: &mut Errors) -> bool {
+    let found = idents(ty.to_token_stream(), &|ident| ident == "Rc");
+    for rc in &found {
+        errors.at(
+            rc,
+            "an `Rc` cannot cross a call, it stays in its thread; write the type inside \
+            it",
+        );
+    }
+    found.is_empty()
+}
+
 /// What to write in place of a reference.
 fn owned(ty: &Type) -> String {
     let Type::Reference(reference) = ty else { return "take an owned type".to_owned() };
@@ -312,6 +329,9 @@ fn owned(ty: &Type) -> String {
 /// Rule 7: what is returned outlives the turn, and has a name.
 fn returned(function: &Function, class: &Class, errors: &mut Errors) {
     let Some(ty) = output(function) else { return };
+    if !no_rc(ty, errors) {
+        return;
+    }
     let message = match tied(ty.to_token_stream()) {
         None => return,
         Some(Tied::Reference | Tied::Lifetime(_)) => {

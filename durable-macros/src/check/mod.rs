@@ -56,3 +56,57 @@ pub(super) fn idents(tokens: TokenStream, is_hit: &impl Fn(&Ident) -> bool) -> V
     }
     hits
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::attr::ClassOptions;
+    use crate::errors::Errors;
+    use crate::parse::ImplBlock;
+    use quote::quote;
+
+    #[test]
+    fn a_type_that_owns_what_it_holds_is_tied_to_nothing() {
+        for text in ["Vec<String>", "Cow<'static, str>", "[u8; 4]", "(A, B)", "crate::SelfMade"] {
+            assert!(tied(text.parse().expect("tokens")).is_none(), "{text}");
+        }
+        for text in ["Option<&'static str>", "Cow<'_, str>", "Vec<(u8, Self)>", "Box<impl Fn()>"] {
+            assert!(tied(text.parse().expect("tokens")).is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_method_is_left_out_and_the_others_stay() {
+        let block: ImplBlock = syn::parse_quote! {
+            impl Cart {
+                pub fn sound(&self, count: u64) -> u64 { count }
+                pub fn borrowed(&self, item: &str) {}
+                pub fn id(&self) {}
+                fn private(&self, item: &str) {}
+                #[cfg(unix)] pub fn twice(&self) {}
+                #[cfg(windows)] pub fn twice(&self) {}
+            }
+        };
+        let mut errors = Errors::default();
+        let options = ClassOptions::read(quote!(name = "shop.Cart"), &mut errors);
+        let class = class(&block, options, &mut errors).expect("the class is usable");
+        let kept: Vec<_> = class.methods.iter().map(|method| method.ident.to_string()).collect();
+        assert_eq!(kept, ["sound", "twice", "twice"]);
+        assert_eq!(errors.count(), 2, "{:?}", errors.texts());
+    }
+
+    #[test]
+    fn state_that_is_wrong_in_many_places_is_reported_at_each() {
+        let mut errors = Errors::default();
+        let item = quote! {
+            #[serde(untagged)]
+            enum Wrong {
+                A { by_key: HashMap<u64, usize>, #[serde(flatten)] inner: Inner },
+                #[serde(skip)]
+                B(#[serde(with = "codec")] u64),
+            }
+        };
+        assert!(state(item, &mut errors).is_none());
+        assert_eq!(errors.count(), 6, "{:?}", errors.texts());
+    }
+}

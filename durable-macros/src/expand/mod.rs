@@ -16,14 +16,14 @@ use quote::quote;
 use syn::spanned::Spanned;
 
 /// `#[durable_object(args)] item`.
-pub(crate) fn durable_object(args: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn durable_object(args: TokenStream, item: &TokenStream) -> TokenStream {
     let mut errors = Errors::default();
     let options = ClassOptions::read(args, &mut errors);
-    let block = match check::input(&item).and_then(|()| syn::parse2::<ImplBlock>(item.clone())) {
+    let block = match check::input(item).and_then(|()| syn::parse2::<ImplBlock>(item.clone())) {
         Ok(block) => block,
         Err(error) => {
             errors.push(error);
-            return fallback::as_written(&item, errors);
+            return fallback::as_written(item, errors);
         }
     };
     let Some(class) = check::class(&block, options, &mut errors) else {

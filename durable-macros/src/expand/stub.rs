@@ -72,14 +72,16 @@ fn stub_method(class: &Class, method: &Method) -> TokenStream {
     });
     let outcome = outcome(class, method);
     let fallible = fallible(class, method);
-    let (given, returned) = (names::local("reply"), names::local("returned"));
+    let (message, given) = (names::local("call"), names::local("reply"));
+    let returned = names::local("returned");
     quote! {
         #(#cfgs)*
         #(#docs)*
         #default_doc
         #(#deprecated)*
         #visibility fn #ident(&self, #(#names: #types),*) -> #private::Call<#ty, #outcome> {
-            #private::Address::call(&self.address, #call::#variant { #(#names),* }, |#given| match #given {
+            let #message = #call::#variant { #(#names),* };
+            #private::Address::call(&self.address, #message, |#given| match #given {
                 #reply::#variant(#returned) => ::core::option::Option::Some(
                     #private::Returned::<{ #fallible }>::into_outcome(#returned),
                 ),

@@ -1,6 +1,8 @@
 //! The host that ships: the operating system and the tokio runtime. The one file that may call
 //! either.
 
+#![allow(clippy::disallowed_methods)]
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -24,7 +24,7 @@ use crate::limits::TURNS_PER_SLICE;
 use crate::object::call::{Begin, Running};
 use crate::object::live::Live;
 use crate::object::slot::Work;
-use crate::object::{BoxFuture, Context, Object, PendingCall, Ran, Slot};
+use crate::object::{BoxFuture, Object, PendingCall, Ran, Slot};
 use crate::storage::Release;
 
 /// What an activation's mailbox holds.
@@ -242,15 +242,15 @@ fn begin_read<'a, O: Object>(
     let Begin::Run(message) = call.begin(|| slot.host().clock.now()) else { return Ok(None) };
     let running = Running::new(call);
     let method = O::method(&message);
-    let cx = Context::new(slot, live.origin(slot));
+    let (object, cx) = live.read(slot);
     if method.is_async {
         return Ok(Some(Box::pin(async move {
-            let turn = live.object.read_async(&cx, message);
+            let turn = object.read_async(&cx, message);
             let ran = AssertUnwindSafe(turn).catch_unwind().await;
             settle_read(slot, live, running, method.name, ran)
         })));
     }
-    let ran = catch_unwind(AssertUnwindSafe(|| live.object.read(&cx, message)));
+    let ran = catch_unwind(AssertUnwindSafe(|| object.read(&cx, message)));
     settle_read(slot, live, running, method.name, ran).map(|()| None)
 }
 
@@ -285,11 +285,11 @@ async fn run_write<O: Object>(
     let Begin::Run(message) = call.begin(|| slot.host().clock.now()) else { return Ok(()) };
     let running = Running::new(call);
     let method = O::method(&message);
-    let mut cx = Context::new(slot, live.origin(slot));
+    let (object, mut cx) = live.turn(slot);
     let ran = if method.is_async {
-        AssertUnwindSafe(live.object.write_async(&mut cx, message)).catch_unwind().await
+        AssertUnwindSafe(object.write_async(&mut cx, message)).catch_unwind().await
     } else {
-        catch_unwind(AssertUnwindSafe(|| live.object.write(&mut cx, message)))
+        catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message)))
     };
     let (ended, encoded) = match &ran {
         Err(_) => (Ended::Panicked, Ok(None)),

@@ -9,6 +9,7 @@ use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::{IntoKey, ObjectId};
 use crate::object::{Object, Slot};
+use crate::storage::{CommitSeq, Fence};
 use crate::stub::{Origin, Stub};
 use crate::time::WallMs;
 
@@ -32,15 +33,22 @@ use crate::time::WallMs;
 /// ```
 pub struct Context<'a, O: Object> {
     slot: &'a Arc<Slot<O>>,
-    /// What the turn may have seen and is not durable yet: calls to other objects wait for it.
-    origin: Option<Origin>,
+    /// What the turn may have seen: calls to other objects wait for it. `None`: only what is stored.
+    seen: Option<Seen<'a>>,
     /// Empty until the turn asks for the time; then fixed for the turn.
     now: OnceLock<WallMs>,
 }
 
+/// The newest commit of the activation when a turn began.
+#[derive(Clone, Copy)]
+pub(crate) struct Seen<'a> {
+    pub(crate) fence: &'a Arc<Fence>,
+    pub(crate) submitted: CommitSeq,
+}
+
 impl<'a, O: Object> Context<'a, O> {
-    pub(crate) fn new(slot: &'a Arc<Slot<O>>, origin: Option<Origin>) -> Self {
-        Context { slot, origin, now: OnceLock::new() }
+    pub(crate) fn new(slot: &'a Arc<Slot<O>>, seen: Option<Seen<'a>>) -> Self {
+        Context { slot, seen, now: OnceLock::new() }
     }
 
     /// The object's id.
@@ -104,7 +112,8 @@ impl<'a, O: Object> Context<'a, O> {
     }
 
     fn client(&self) -> Client {
-        self.slot.client(self.origin.clone())
+        let shard = self.slot.group().shard(&self.slot.id());
+        self.slot.client(self.seen.map(|seen| Origin::new(shard, seen.fence, seen.submitted)))
     }
 }
 

@@ -7,15 +7,15 @@ use crate::class::ClassSpec;
 use crate::codec::{self, EncodeError};
 use crate::error::{Code, Error};
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
+use crate::object::context::Seen;
 use crate::object::{Context, Object, Slot};
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
 use crate::storage::{Birth, CommitSeq, Fence, Loaded, ObjectNo, Release, WriteSet};
-use crate::stub::Origin;
 
 /// An object in memory.
 pub(crate) struct Live<O: Object> {
-    pub(crate) object: O,
+    object: O,
     /// The framed bytes that were submitted last; for an object that was never stored, those it began with.
     framed: Arc<[u8]>,
     object_no: ObjectNo,
@@ -71,9 +71,8 @@ impl<O: Object> Live<O> {
 
     /// Runs `#[on_activate]`.
     pub(crate) async fn wake(&mut self, slot: &Arc<Slot<O>>) -> Result<(), Error> {
-        let origin = self.origin(slot);
-        let mut cx = Context::new(slot, origin);
-        let Some(hook) = self.object.on_activate(&mut cx) else { return Ok(()) };
+        let (object, mut cx) = self.turn(slot);
+        let Some(hook) = object.on_activate(&mut cx) else { return Ok(()) };
         hook.await.map_err(|reason| {
             Code::ObjectUnstartable
                 .error(format!("`#[on_activate]` failed: {reason}; mend its cause and call again"))
@@ -131,11 +130,16 @@ impl<O: Object> Live<O> {
         self.submitted
     }
 
-    /// What a turn that begins now may see and is not durable yet; `None`: nothing.
-    pub(crate) fn origin(&self, slot: &Slot<O>) -> Option<Origin> {
-        let shard = slot.group().shard(&slot.id());
-        let is_behind = self.submitted > shard.durable();
-        is_behind.then(|| Origin::new(shard, &self.fence, self.submitted))
+    /// The object and the context for a turn that has it to itself.
+    pub(crate) fn turn<'a>(&'a mut self, slot: &'a Arc<Slot<O>>) -> (&'a mut O, Context<'a, O>) {
+        let seen = Seen { fence: &self.fence, submitted: self.submitted };
+        (&mut self.object, Context::new(slot, Some(seen)))
+    }
+
+    /// The object and the context for a read.
+    pub(crate) fn read<'a>(&'a self, slot: &'a Arc<Slot<O>>) -> (&'a O, Context<'a, O>) {
+        let seen = Seen { fence: &self.fence, submitted: self.submitted };
+        (&self.object, Context::new(slot, Some(seen)))
     }
 }
 

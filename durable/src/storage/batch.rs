@@ -9,11 +9,7 @@ use std::sync::Arc;
 use super::numbers::{CommitSeq, ObjectNo};
 use super::write_set::{Birth, Fence, Release, WriteSet};
 use crate::error::Error;
-use crate::limits::BATCH_WRITE_SETS_MAX;
-
-/// Bytes of snapshots that one group commit takes, beyond its first: bounds memory and the longest
-/// wait when states are large.
-const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+use crate::limits::{BATCH_BYTES_MAX, BATCH_WRITE_SETS_MAX};
 
 /// What waits in a shard: a write set, or a barrier that waits for those before it.
 pub(super) struct Item {

@@ -17,19 +17,7 @@ use rusqlite::Connection;
 use super::shard::{DirectoryLock, Shared};
 use super::sqlite::{self, Checkpoint, Fault};
 use crate::host::{Lane, LaneWork, Step};
-use crate::limits::CHECKPOINT_PAGES;
-
-/// A rest that the writer finishes itself: 1 MiB of copying and one sync.
-const FINISH_PAGES_MAX: u32 = 256;
-
-/// Length of the log from which the writer waits until everything is copied, because the
-/// checkpointer does not keep up. Bounds the log at 256 MiB and one batch.
-const LOG_PAGES_MAX: u32 = 16 * CHECKPOINT_PAGES;
-
-/// Times that one request copies what came meanwhile before it leaves the rest to the next request.
-const PASSES_MAX: u32 = 4;
-
-const _: () = assert!(FINISH_PAGES_MAX < CHECKPOINT_PAGES);
+use crate::limits::{CHECKPOINT_PAGES, CHECKPOINT_PASSES_MAX, FINISH_PAGES_MAX, LOG_PAGES_MAX};
 
 /// The work of a checkpointer lane.
 pub(super) struct Checkpointer {
@@ -58,7 +46,7 @@ impl LaneWork for Checkpointer {
         }
         self.passes += 1;
         let rest = run(&self.shared, &self.connection, Checkpoint::Passive);
-        if rest > FINISH_PAGES_MAX && self.passes < PASSES_MAX {
+        if rest > FINISH_PAGES_MAX && self.passes < CHECKPOINT_PASSES_MAX {
             return Step::Again;
         }
         self.passes = 0;

@@ -20,8 +20,8 @@ mod store;
 mod write_set;
 mod writer;
 
-pub(crate) use numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
-pub(crate) use reader::{After, Listed, Loaded, StoredObject};
+pub(crate) use numbers::{ClassNo, CommitSeq, ObjectNo};
+pub(crate) use reader::{After, Loaded};
 pub(crate) use rows::frame;
 pub(crate) use shard::Shard;
 pub(crate) use store::{ClassRow, Store};

@@ -13,7 +13,7 @@ use super::sqlite::Fault;
 use crate::error::{Code, Error, Outcome};
 use crate::host::{LaneWork, Step};
 use crate::id::{ObjectId, Placement};
-use crate::limits::IN_FLIGHT_CALLS_MAX;
+use crate::limits::LANE_ITEMS_MAX;
 
 /// What is known of an object that is about to become active.
 #[derive(Clone, Debug)]
@@ -99,7 +99,7 @@ impl Jobs {
             return None;
         }
         assert!(
-            queue.waiting.len() < IN_FLIGHT_CALLS_MAX,
+            queue.waiting.len() < LANE_ITEMS_MAX,
             "every read belongs to a call in flight"
         );
         queue.waiting.push_back(job);

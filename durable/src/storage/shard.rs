@@ -22,7 +22,7 @@ use super::writer::{self, Writer};
 use crate::error::{Code, Error};
 use crate::host::{Clock, Host, Lane, LockGuard};
 use crate::id::ObjectId;
-use crate::limits::{IN_FLIGHT_CALLS_MAX, LIST_PAGE_MAX, READERS_PER_SHARD};
+use crate::limits::{LANE_ITEMS_MAX, LIST_PAGE_MAX, READERS_PER_SHARD};
 
 /// The lock of the data directory. Everyone who has a connection holds it, so it ends after the
 /// last of them.
@@ -251,7 +251,7 @@ impl Queue {
         if self.closed {
             return Some(item);
         }
-        assert!(self.waiting.len() < IN_FLIGHT_CALLS_MAX, "every item belongs to a call in flight");
+        assert!(self.waiting.len() < LANE_ITEMS_MAX, "every item belongs to a call in flight");
         self.waiting.push_back(item);
         None
     }

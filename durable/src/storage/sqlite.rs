@@ -120,8 +120,7 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "temp_store", "memory")?;
     // In KiB. The writer keeps the inner pages of its trees and the pages of one batch; a reader
-    // the inner pages. Measured: a larger cache changes little, the operating system's cache is
-    // behind it.
+    // the inner pages.
     let cache_kib = if role == Role::Writer { 32_768 } else { 4_096 };
     connection.pragma_update(None, "cache_size", -cache_kib)
 }

@@ -93,6 +93,7 @@ impl Store {
     }
 
     /// All shards, by index.
+    #[cfg(test)]
     pub(crate) fn shards(&self) -> &[Arc<Shard>] {
         &self.shards
     }

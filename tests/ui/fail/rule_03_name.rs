@@ -47,6 +47,14 @@ mod too_long {
     impl Cart {}
 }
 
+mod bare {
+    #[derive(Default, durable::DurableState)]
+    pub struct Cart;
+
+    #[durable::durable_object("shop.Cart")]
+    impl Cart {}
+}
+
 mod not_text {
     #[derive(Default, durable::DurableState)]
     pub struct Cart;

@@ -59,14 +59,7 @@ impl FrameError {
     }
 }
 
-/// Empties `frame` and leaves room for the header; the payload is then appended, and [`finish`]
-/// completes the frame.
-pub(crate) fn begin(frame: &mut Vec<u8>) {
-    frame.clear();
-    frame.resize(HEADER_BYTES, 0);
-}
-
-/// Writes the header and the checksum in front of the payload that follows [`begin`].
+/// Writes the header and the checksum in front of the payload that follows [`HEADER_BYTES`] reserved bytes.
 pub(crate) fn finish(header: Header, frame: &mut [u8]) {
     assert!(frame.len() >= HEADER_BYTES, "a frame begins with {HEADER_BYTES} reserved bytes");
     frame[..2].copy_from_slice(&MAGIC);
@@ -76,15 +69,6 @@ pub(crate) fn finish(header: Header, frame: &mut [u8]) {
     frame[8..CRC_AT].copy_from_slice(&header.fingerprint.0.to_le_bytes());
     let crc = checksum(frame);
     frame[CRC_AT..HEADER_BYTES].copy_from_slice(&crc.to_le_bytes());
-}
-
-/// A whole frame around a copy of `payload`.
-pub(crate) fn encode(header: Header, payload: &[u8]) -> Vec<u8> {
-    let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
-    begin(&mut frame);
-    frame.extend_from_slice(payload);
-    finish(header, &mut frame);
-    frame
 }
 
 /// The header and the payload of a frame that is whole.
@@ -146,6 +130,15 @@ impl fmt::Display for FrameError {
 }
 
 impl std::error::Error for FrameError {}
+
+#[cfg(test)]
+/// A whole frame around a copy of `payload`.
+pub(crate) fn encode(header: Header, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0; HEADER_BYTES];
+    frame.extend_from_slice(payload);
+    finish(header, &mut frame);
+    frame
+}
 
 #[cfg(test)]
 mod tests {

@@ -6,7 +6,7 @@
 //!
 //! Never reuse: a row is never changed or deleted while a snapshot may carry its fingerprint.
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, params};
 
 use crate::state::Fingerprint;
 use crate::storage::numbers::ClassNo;
@@ -30,17 +30,6 @@ pub(crate) fn add(
     connection.execute(sql, params![class_no.0, stored(fingerprint), schema]).map(drop)
 }
 
-/// The schema of a fingerprint. `None`: no such state was ever written by this class.
-pub(crate) fn get(
-    connection: &Connection,
-    class_no: ClassNo,
-    fingerprint: Fingerprint,
-) -> rusqlite::Result<Option<Vec<u8>>> {
-    let sql = "SELECT schema FROM schemas WHERE class_no = ?1 AND fingerprint = ?2";
-    let key = params![class_no.0, stored(fingerprint)];
-    connection.query_row(sql, key, |row| row.get(0)).optional()
-}
-
 fn stored(fingerprint: Fingerprint) -> i64 {
     fingerprint.0.cast_signed()
 }
@@ -48,9 +37,21 @@ fn stored(fingerprint: Fingerprint) -> i64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use rusqlite::OptionalExtension;
 
     use super::super::in_memory;
     use super::*;
+
+    /// The schema of a fingerprint. `None`: no such state was ever written by this class.
+    fn get(
+        connection: &Connection,
+        class_no: ClassNo,
+        fingerprint: Fingerprint,
+    ) -> rusqlite::Result<Option<Vec<u8>>> {
+        let sql = "SELECT schema FROM schemas WHERE class_no = ?1 AND fingerprint = ?2";
+        let key = params![class_no.0, stored(fingerprint)];
+        connection.query_row(sql, key, |row| row.get(0)).optional()
+    }
 
     proptest! {
         #[test]
