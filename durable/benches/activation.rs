@@ -2,6 +2,7 @@
 //!
 //! `cold` makes 64 first calls at a time, `cold/1` one after the other. Ours includes the call and its answer, the baseline
 //! ends when the actor has started.
+#![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
 #[allow(dead_code, reason = "not every bench uses every part")]
 mod load;
@@ -27,6 +28,9 @@ const ROUND: usize = 10_000;
 
 /// The cases: their names, and how many callers make first calls at once.
 const CASES: [(&str, usize); 2] = [("cold", 64), ("cold/1", 1)];
+
+/// A figure of a round: its name, how it is read off, what it should be.
+type Metric = (&'static str, fn(&Samples) -> f64, Option<Goal>);
 
 #[tokio::main(worker_threads = 2)]
 async fn main() {
@@ -74,7 +78,7 @@ async fn measure(
             ours.push(our_round);
         }
     }
-    let metrics: [(_, fn(&Samples) -> f64, _); 2] = [
+    let metrics: [Metric; 2] = [
         ("us_per_activation", |round| 1e6 / round.per_second(), Some(Goal::AtMost(2.0))),
         ("p99_us", |round| round.percentile_us(99), None),
     ];

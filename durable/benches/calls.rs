@@ -1,6 +1,7 @@
 //! In-process calls that change nothing, against the same calls of raw ractor actors.
 //!
 //! The cases `1x1`, `64x1`, `64x1000` call a `&self` method; `…/mut` calls a `&mut self` method that leaves the state as it is.
+#![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
 mod load;
 mod raw_actor;
@@ -19,6 +20,9 @@ use report::{Goal, Options, Report, Row, median};
 /// The least share of the baseline's calls, and the most of its median time.
 const RATE: Goal = Goal::AtLeast(0.8);
 const MEDIAN_TIME: Goal = Goal::AtMost(1.3);
+
+/// A figure of a round: its name, how it is read off, what it should be.
+type Metric = (&'static str, fn(&Samples) -> f64, Option<Goal>);
 
 #[derive(Default, DurableState)]
 struct Counter {
@@ -103,7 +107,7 @@ async fn measure(
     for actor in &*actors {
         actor.stop(None);
     }
-    let metrics: [(_, fn(&Samples) -> f64, _); 3] = [
+    let metrics: [Metric; 3] = [
         ("calls_per_s", Samples::per_second, Some(RATE)),
         ("p50_us", |round| round.percentile_us(50), Some(MEDIAN_TIME)),
         ("p99_us", |round| round.percentile_us(99), None),

@@ -3,6 +3,7 @@
 //!
 //! `vs_handwritten` and `vs_bare_writer` compare calls in each second; `p50_us` and `p99_us` compare a call's time with one raw
 //! synced commit of one row.
+#![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
 mod handwritten;
 mod load;
@@ -31,6 +32,9 @@ struct Size {
 }
 
 const SIZES: [Size; 2] = [Size { name: "64B", bytes: 64 }, Size { name: "1KiB", bytes: 1_024 }];
+
+/// A figure of a round: its name, how it is read off, what it should be.
+type Metric = (&'static str, fn(&Samples) -> f64, Option<Goal>);
 
 #[derive(Default, DurableState)]
 struct Account {
@@ -144,7 +148,7 @@ fn tell(rounds: &Rounds, pattern: Pattern, size: Size, report: &mut Report<'_>) 
         "shard writer",
         (pattern.name == "64x1000").then_some(Goal::AtLeast(0.6)),
     );
-    let times: [(_, fn(&Samples) -> f64, _); 2] = [
+    let times: [Metric; 2] = [
         ("p50_us", |round| round.percentile_us(50), Some(Goal::AtMost(1.5))),
         ("p99_us", |round| round.percentile_us(99), None),
     ];

@@ -2,6 +2,7 @@
 //! objects costs a process, against a store of few.
 //!
 //! Each figure comes from a process of its own, so that no allocator has seen another measurement.
+#![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
 #[allow(dead_code, reason = "not every bench uses every part")]
 mod load;

@@ -100,6 +100,7 @@ pub mod __private {
         Access, Call, CallError, ClassSpec, Context, DurableState, Error, MethodSpec, Name, Object,
         Stub, Wire,
     };
+    pub use crate::state::{stored, transient};
     pub use postcard_schema;
     pub use serde;
 }

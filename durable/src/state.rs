@@ -46,6 +46,36 @@ pub trait Wire: Serialize + DeserializeOwned + Send + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 
+/// What a field of a state must be, as the derive asks rustc.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored in durable state",
+    label = "this field cannot be stored",
+    note = "put `#[derive(DurableState)]` on the type, store another type, or leave the field out with `#[serde(skip)]`"
+)]
+pub trait Stored: Serialize + DeserializeOwned + Schema {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Serialize + DeserializeOwned + Schema> Stored for T {}
+
+/// What a field that is left out of a state must be, as the derive asks rustc.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be left out of durable state",
+    label = "this field has no value to begin with",
+    note = "implement `Default` for the type, or say `#[serde(skip, default = \"function\")]`"
+)]
+pub trait Transient: Default {}
+
+#[diagnostic::do_not_recommend]
+impl<T: Default> Transient for T {}
+
+#[doc(hidden)]
+pub const fn stored<T: Stored>() {}
+
+#[doc(hidden)]
+pub const fn transient<T: Transient>() {}
+
 /// The schema of `T` as bytes, to be stored beside the states that it describes.
 pub(crate) fn schema_of<T: Schema + ?Sized>() -> Vec<u8> {
     let owned = OwnedNamedType::from(T::SCHEMA);

@@ -3,26 +3,25 @@
 use std::fmt::{self, Debug};
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use crate::directory::Group;
 use crate::error::Error;
 use crate::id::{ObjectId, Placement};
-use crate::object::{BoxFuture, FromError, Object, PendingCall, expired};
+use crate::object::{BoxFuture, FromError, Object, PendingCall, Slot, expired};
 use crate::storage::{CommitSeq, Fence, Release, Shard};
 
 /// What every generated stub can do beside its class's own methods.
-pub trait Stub: Clone + Debug + Send + Sync + 'static {
-    /// The class.
-    type Object: Object<Stub = Self>;
+///
+/// The class is a parameter, so that a class may be private where its stub is not.
+pub trait Stub<O: Object<Stub = Self>>: Clone + Debug + Send + Sync + 'static {
+    #[doc(hidden)]
+    fn from_address(address: Address<O>) -> Self;
 
     #[doc(hidden)]
-    fn from_address(address: Address<Self::Object>) -> Self;
-
-    #[doc(hidden)]
-    fn address(&self) -> &Address<Self::Object>;
+    fn address(&self) -> &Address<O>;
 
     /// The object's id.
     ///
@@ -52,6 +51,8 @@ struct Target<O: Object> {
     id: ObjectId,
     name: Option<Arc<str>>,
     placement: Option<Arc<Placement>>,
+    /// Empty until the first call.
+    slot: OnceLock<Arc<Slot<O>>>,
 }
 
 impl<O: Object> Address<O> {
@@ -61,7 +62,8 @@ impl<O: Object> Address<O> {
         name: Option<Arc<str>>,
         placement: Option<Arc<Placement>>,
     ) -> Self {
-        Address(Arc::new(AddressBody { target: Ok(Target { group, id, name, placement }), origin: None }))
+        let target = Target { group, id, name, placement, slot: OnceLock::new() };
+        Address(Arc::new(AddressBody { target: Ok(target), origin: None }))
     }
 
     /// An address that leads nowhere: every call fails with `error`.
@@ -190,13 +192,13 @@ impl<O: Object, Out> Unpin for CallFuture<O, Out> {}
 
 impl<O: Object, Out> Call<O, Out> {
     /// Sends it on its way.
-    fn make(self) -> Result<State<O, Out>, Error> {
+    fn make(self, task: &TaskContext<'_>) -> Result<State<O, Out>, Error> {
         let Call { address, call, unpack, timeout } = self;
         let target = address.target()?;
         let permit = target.group.admit()?;
         let clock = &target.group.host().clock;
         let deadline = timeout.map(|timeout| clock.now() + timeout);
-        let pending = PendingCall::new(call, deadline, permit);
+        let pending = PendingCall::new(call, deadline, permit, task.waker());
         match &address.0.origin {
             Some(origin) if origin.is_behind() => {
                 let departure = Departure { address: address.clone(), pending: Arc::clone(&pending) };
@@ -211,7 +213,9 @@ impl<O: Object, Out> Call<O, Out> {
 
 impl<O: Object> Target<O> {
     fn deliver(&self, pending: &Arc<PendingCall<O>>) {
-        self.group.deliver(self.id, self.name.as_ref(), self.placement.as_ref(), pending);
+        let Target { group, id, name, placement, slot } = self;
+        let slot = slot.get_or_init(|| group.place(*id, name.as_ref(), placement.as_ref()));
+        group.deliver(slot, pending);
     }
 }
 
@@ -240,7 +244,7 @@ impl<O: Object, Out: FromError> Future for CallFuture<O, Out> {
             let State::Unmade(call) = std::mem::replace(&mut self.state, State::Done) else {
                 unreachable!("the call was just seen")
             };
-            match call.make() {
+            match call.make(task) {
                 Ok(made) => self.state = made,
                 Err(error) => return Poll::Ready(Out::from_error(error)),
             }

@@ -1,4 +1,5 @@
 //! The counter, as a person runs it.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test of a whole program")]
 
 use std::process::Command;
 

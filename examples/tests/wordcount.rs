@@ -1,4 +1,5 @@
 //! The word count, as a person runs it: against a count in memory, killed at many points, and given nonsense.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test of a whole program")]
 
 use std::collections::BTreeMap;
 use std::fs;

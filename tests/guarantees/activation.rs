@@ -58,8 +58,8 @@ async fn a_thousand_racing_first_calls_make_one_activation_and_idleness_ends_it(
 async fn the_least_recently_used_object_leaves_when_another_needs_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let runtime =
-        Runtime::builder(dir.path()).register::<InMemory>().resident_max(3).start().await.unwrap();
-    let object = |name: &str| runtime.get::<InMemory>(name);
+        Runtime::builder(dir.path()).register::<Transient>().resident_max(3).start().await.unwrap();
+    let object = |name: &str| runtime.get::<Transient>(name);
     for name in ["a", "b", "c"] {
         object(name).mark().await.unwrap();
     }
@@ -74,13 +74,13 @@ async fn the_least_recently_used_object_leaves_when_another_needs_its_place() {
 
 /// Keeps its marks in memory only.
 #[derive(Default, DurableState)]
-pub struct InMemory {
+pub struct Transient {
     #[serde(skip)]
     marks: std::sync::Arc<AtomicU64>,
 }
 
-#[durable_object(name = "test.InMemory")]
-impl InMemory {
+#[durable_object(name = "test.Transient")]
+impl Transient {
     pub fn mark(&self) -> u64 {
         self.marks.fetch_add(1, Ordering::SeqCst) + 1
     }
@@ -109,11 +109,11 @@ async fn eviction_drops_memory_and_keeps_storage() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = Runtime::builder(dir.path())
         .register::<Counter>()
-        .register::<InMemory>()
+        .register::<Transient>()
         .start()
         .await
         .unwrap();
-    let (stored, transient) = (runtime.get::<Counter>("s"), runtime.get::<InMemory>("t"));
+    let (stored, transient) = (runtime.get::<Counter>("s"), runtime.get::<Transient>("t"));
     stored.add(3).await.unwrap();
     transient.mark().await.unwrap();
     assert!(runtime.evict(stored.id().unwrap()).await.unwrap());

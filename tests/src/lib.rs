@@ -7,10 +7,10 @@ use std::sync::{Arc, Condvar, Mutex};
 use durable::host::{Host, Lane, LaneWork, Lanes, Step};
 
 /// Holds the writer lanes of a host: while it is closed nothing becomes durable.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct WriterGate(Arc<(Mutex<Writers>, Condvar)>);
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Writers {
     is_closed: bool,
     /// A writer stands at the closed gate.

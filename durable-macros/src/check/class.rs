@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
 use syn::{Item as SynItem, PathArguments, Type};
 
-use super::method;
+use super::{hook, method};
 use crate::attr::{self, ClassOptions, Marks};
 use crate::errors::Errors;
 use crate::model::{Birth, Class, Hook, Method, cfgs};
@@ -168,14 +168,14 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
         let marks = Marks::read(function, errors);
         match method::role(function, &marks, errors) {
             method::Role::OnActivate => {
-                method::on_activate(function, class, errors);
+                hook::on_activate(function, class, errors);
                 if errors.count() == before {
                     class.on_activate.get_or_insert_with(|| Hook::new(function));
                 }
                 activations.push(function);
             }
             method::Role::Init => {
-                method::init(function, class, errors);
+                hook::init(function, class, errors);
                 class.birth = match errors.count() == before && inits.is_empty() {
                     true => Birth::Init(Box::new(Hook::new(function))),
                     false => Birth::Broken,

@@ -118,7 +118,7 @@ fn receiver(function: &Function, errors: &mut Errors) {
 }
 
 /// Rule 12: nothing that the generated code could not call.
-fn qualifiers(function: &Function, ways_out: &str, errors: &mut Errors) {
+pub(super) fn qualifiers(function: &Function, ways_out: &str, errors: &mut Errors) {
     let sig = &function.sig;
     let mut refuse = |tokens: TokenStream, word: &str| {
         errors.at(tokens, format!("the runtime calls plain methods; remove `{word}`, {ways_out}"));
@@ -167,7 +167,7 @@ fn no_method_generics(function: &Function, errors: &mut Errors) {
 }
 
 /// Rule 10: the context comes first, once, by reference, and is the class's own.
-fn context(function: &Function, class: &Class, errors: &mut Errors) {
+pub(super) fn context(function: &Function, class: &Class, errors: &mut Errors) {
     let inputs = function.sig.inputs.iter().filter(|arg| matches!(arg, FnArg::Typed(_)));
     let mut has_one = false;
     for (index, arg) in inputs.enumerate() {
@@ -359,74 +359,5 @@ fn not_reserved(function: &Function, errors: &mut Errors) {
                  `#[rpc(name = \"{ident}\")]` keeps its wire name"
             ),
         );
-    }
-}
-
-/// Rule 14, for `#[on_activate]`.
-pub(super) fn on_activate(function: &Function, class: &Class, errors: &mut Errors) {
-    let by_itself = "it runs by itself when an object comes into memory";
-    hook(function, errors, "on_activate");
-    match function.sig.receiver() {
-        Some(receiver) => {
-            if !matches!(receiver.kind, ReceiverKind::Reference(..)) {
-                errors.at(receiver, "`#[on_activate]` borrows the object; take `&mut self`");
-            }
-        }
-        None => errors.at(
-            &function.sig.ident,
-            "`#[on_activate]` borrows the object; take `&mut \
-            self`",
-        ),
-    }
-    if let Visibility::Public(vis) = &function.vis {
-        errors.at(
-            vis,
-            format!(
-                "`#[on_activate]` cannot be called from outside, {by_itself}; \
-            remove `pub`"
-            ),
-        );
-    }
-    context(function, class, errors);
-}
-
-/// Rule 14, for `#[init]`.
-pub(super) fn init(function: &Function, class: &Class, errors: &mut Errors) {
-    hook(function, errors, "init");
-    if let Some(receiver) = function.sig.receiver() {
-        errors.at(
-            receiver,
-            "`#[init]` makes the object, so it has none to borrow; remove the \
-            receiver",
-        );
-    }
-    if let Some(asyncness) = &function.sig.asyncness {
-        errors.at(asyncness, "`#[init]` cannot wait; remove `async`, and wait in `#[on_activate]`");
-    }
-    if output(function).is_none() {
-        errors.at(&function.sig.ident, "`#[init]` makes the object; let it return `Self`");
-    }
-    context(function, class, errors);
-}
-
-/// Rules 2, 12 and 14: a hook takes the context or nothing.
-fn hook(function: &Function, errors: &mut Errors, attribute: &str) {
-    qualifiers(function, &format!("or remove `#[{attribute}]`"), errors);
-    if !function.sig.generics.params.is_empty() {
-        errors.at(
-            &function.sig.generics,
-            format!("`#[{attribute}]` cannot be generic; remove the parameters"),
-        );
-    }
-    for arg in &function.sig.inputs {
-        if matches!(arg, FnArg::Typed(_)) && context_of(arg).is_none() {
-            errors.at(
-                arg,
-                format!(
-                    "`#[{attribute}]` has no caller that could pass this; take \
-                `cx: &Context<'_, Self>` or nothing"
-                ),
-            );
-        }
     }
 }

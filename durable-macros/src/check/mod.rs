@@ -2,6 +2,7 @@
 //! both.
 
 mod class;
+mod hook;
 mod method;
 mod state;
 

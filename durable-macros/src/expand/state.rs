@@ -74,47 +74,19 @@ fn field_bounds(state: &State) -> TokenStream {
 
 /// Asks rustc about the type of every field, at the place where the user wrote it.
 fn probes(state: &State) -> TokenStream {
-    let storable = storable(state);
+    let private = &state.private;
     let (params, _, clause) = state.generics.split_for_impl();
     let own = clause.map(|clause| &clause.predicates).into_iter().flatten();
     let bounds = param_bounds(state);
     let probes = state.fields().into_iter().map(|field| {
         let StateField { ty, schema, has_codec, .. } = field;
         match schema {
-            None if field.needs_default && !state.has_default => quote!(transient::<#ty>();),
-            Some(_) if !has_codec => quote!(stored::<#ty>();),
+            None if field.needs_default && !state.has_default => quote!(#private::transient::<#ty>();),
+            Some(_) if !has_codec => quote!(#private::stored::<#ty>();),
             _ => TokenStream::new(),
         }
     });
     quote! {
-        #[diagnostic::on_unimplemented(
-            message = "`{Self}` cannot be stored in durable state",
-            label = "this field cannot be stored",
-            note = "put `#[derive(DurableState)]` on the type, store another type, or leave the \
-                field out with `#[serde(skip)]`"
-        )]
-        trait Stored: #storable {}
-
-        #[diagnostic::do_not_recommend]
-        impl<T: #storable> Stored for T {}
-
-        #[diagnostic::on_unimplemented(
-            message = "`{Self}` cannot be left out of durable state",
-            label = "this field has no value to begin with",
-            note = "implement `Default` for the type, or say `#[serde(skip, default = \
-                \"function\")]`"
-        )]
-        trait Transient {}
-
-        #[diagnostic::do_not_recommend]
-        impl<T: ::core::default::Default> Transient for T {}
-
-        #[allow(dead_code)]
-        fn stored<T: Stored>() {}
-
-        #[allow(dead_code)]
-        fn transient<T: Transient>() {}
-
         #[allow(dead_code)]
         fn probes #params() where #(#own,)* #bounds {
             #(#probes)*

@@ -8,9 +8,6 @@ use crate::model::{Class, Method};
 use crate::names;
 
 /// The stub type, its methods, and what makes it a stub.
-///
-/// The class is a parameter of the stub, which nobody writes, because rustc refuses a private type
-/// as the associated type of a public one; as a parameter it makes the `impl` as private as itself.
 pub(super) fn stub(class: &Class) -> TokenStream {
     let Class { ty, visibility, private, stub, .. } = class;
     let doc = format!(
@@ -19,13 +16,13 @@ pub(super) fn stub(class: &Class) -> TokenStream {
         class.ident, class.name
     );
     let methods = class.methods.iter().map(|method| stub_method(class, method));
-    let (address, f, class_param) = (names::local("address"), names::local("f"), names::local("O"));
+    let (address, f) = (names::local("address"), names::local("f"));
     quote! {
         #[doc = #doc]
         #[allow(private_interfaces, dead_code, unreachable_pub)]
         #[allow(rustdoc::private_intra_doc_links)]
-        #visibility struct #stub<#class_param: #private::Object = #ty> {
-            address: #private::Address<#class_param>,
+        #visibility struct #stub {
+            address: #private::Address<#ty>,
         }
 
         #[allow(private_interfaces, dead_code, unreachable_pub, deprecated)]
@@ -35,9 +32,7 @@ pub(super) fn stub(class: &Class) -> TokenStream {
             #(#methods)*
         }
 
-        impl #private::Stub for #stub<#ty> {
-            type Object = #ty;
-
+        impl #private::Stub<#ty> for #stub {
             fn from_address(#address: #private::Address<#ty>) -> Self {
                 #stub { address: #address }
             }

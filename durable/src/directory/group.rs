@@ -8,7 +8,7 @@ use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::{ClassKey, ObjectId, Placement};
 use crate::kernel::admission::{self, Refusal};
-use crate::object::{BoxFuture, Object, PendingCall, Permit, Refused, Slot};
+use crate::object::{BoxFuture, Incarnation, Object, PendingCall, Permit, Refused, Slot};
 use crate::runtime::{Core, Shared};
 use crate::state::Fingerprint;
 use crate::listing::Listed;
@@ -104,38 +104,39 @@ impl<O: Object> Group<O> {
         Ok(Arc::clone(in_flight))
     }
 
-    /// Queues a call at its object.
-    pub(crate) fn deliver(
+    /// The place of an object.
+    pub(crate) fn place(
         self: &Arc<Self>,
         id: ObjectId,
         name: Option<&Arc<str>>,
         placement: Option<&Arc<Placement>>,
-        call: &Arc<PendingCall<O>>,
-    ) {
-        loop {
-            let slot = self.directory.place(id, || Slot::new(id, Arc::clone(self)));
-            slot.learn(name, placement);
-            match slot.enqueue(call) {
-                Ok(()) => return,
-                // It has left the directory since; the next look makes a new place.
-                Err(Refused::Forgotten) => {}
-                Err(Refused::Full(waiting)) => {
-                    let label = slot.label();
-                    let error = Code::ObjectOverloaded.error(format!(
-                        "{waiting} calls wait at {label}, the limit is {}; call again later",
-                        self.inbox_calls_max()
-                    ));
-                    return call.answer(Err(error.with_object(label)));
-                }
-            }
-        }
+    ) -> Arc<Slot<O>> {
+        let slot = self.directory.place(id, || Slot::new(id, Arc::clone(self)));
+        slot.learn(name, placement);
+        slot
     }
 
-    /// Starts an activation of `slot`. The slot is in the directory already, and calls queue in it meanwhile.
+    /// Queues a call at its object, or answers it with the refusal.
+    pub(crate) fn deliver(&self, slot: &Arc<Slot<O>>, call: &Arc<PendingCall<O>>) {
+        let error = match slot.enqueue(call) {
+            Ok(()) => return,
+            Err(Refused::Abandoned) => {
+                Code::RuntimeClosed.error("the runtime is shut down; start it again")
+            }
+            Err(Refused::Full(waiting)) => Code::ObjectOverloaded.error(format!(
+                "{waiting} calls wait at {}, the limit is {}; call again later",
+                slot.label(),
+                self.inbox_calls_max()
+            )),
+        };
+        call.answer(Err(error.with_object(slot.label())));
+    }
+
+    /// Starts an activation of `slot`. Calls queue in it meanwhile.
     pub(crate) fn start(&self, slot: &Arc<Slot<O>>) {
         self.residency.enter(slot, slot.incarnation(), self.host().clock.now());
         if self.supervision.start(slot).is_err() {
-            slot.abandon();
+            slot.on_abandon();
         }
     }
 
@@ -185,10 +186,7 @@ impl<O: Object> ClassGroup for Group<O> {
         let slot = self.directory.find(&id);
         Box::pin(async move {
             match slot {
-                Some(slot) => {
-                    slot.evict().await;
-                    true
-                }
+                Some(slot) => slot.evict().await,
                 None => false,
             }
         })
@@ -197,7 +195,7 @@ impl<O: Object> ClassGroup for Group<O> {
     fn evict_all(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             loop {
-                let places = self.directory.all();
+                let places = self.directory.residents();
                 if places.is_empty() {
                     return;
                 }

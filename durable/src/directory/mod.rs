@@ -5,26 +5,27 @@ mod residency;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
 
 pub(crate) use group::{ClassGroup, Group, GroupSpec};
 pub(crate) use residency::{Residency, Residents};
 
 use crate::id::ObjectId;
-use crate::kernel::activation::Action;
 use crate::limits::DIRECTORY_PARTITIONS;
 use crate::object::{Object, Slot};
 
 /// The places of one class's objects. Never iterated in an order that could reach behaviour: whoever needs all of them
 /// gets them sorted by id.
+///
+/// It does not keep the places: a place lives as long as a stub, a call or an activation has a use for it, and leaves
+/// when it is dropped. So there is never a second place for an object, and a stub can keep the way to it.
 pub(crate) struct Directory<O: Object> {
     partitions: Vec<Mutex<Places<O>>>,
 }
 
-type Places<O> = HashMap<ObjectId, Arc<Slot<O>>, BuildHasherDefault<IdHasher>>;
+type Places<O> = HashMap<ObjectId, Weak<Slot<O>>, BuildHasherDefault<IdHasher>>;
 
 impl<O: Object> Directory<O> {
     pub(crate) fn new() -> Self {
@@ -35,41 +36,38 @@ impl<O: Object> Directory<O> {
         &self.partitions[usize::from(id.as_bytes()[10]) % DIRECTORY_PARTITIONS]
     }
 
-    /// The place of an object, made by `new` if it is not in memory. Racing callers get the same one.
+    /// The place of an object, made by `new` if nobody has a use for it yet. Racing callers get the same one.
     pub(crate) fn place(&self, id: ObjectId, new: impl FnOnce() -> Arc<Slot<O>>) -> Arc<Slot<O>> {
-        Arc::clone(self.partition(&id).lock().entry(id).or_insert_with(new))
+        let mut partition = self.partition(&id).lock();
+        let entry = partition.entry(id).or_default();
+        entry.upgrade().unwrap_or_else(|| {
+            let slot = new();
+            *entry = Arc::downgrade(&slot);
+            slot
+        })
     }
 
-    /// The place of an object that is in memory.
+    /// The place of an object that somebody has a use for.
     pub(crate) fn find(&self, id: &ObjectId) -> Option<Arc<Slot<O>>> {
-        self.partition(id).lock().get(id).cloned()
+        self.partition(id).lock().get(id)?.upgrade()
     }
 
-    /// Decides what follows the end of an activation, and takes the place out if nothing does. The decision is made
-    /// under the directory's lock, so that no caller finds a place that is about to leave.
-    pub(crate) fn settle(
-        &self,
-        id: &ObjectId,
-        decide: impl FnOnce() -> (Action, Vec<oneshot::Sender<()>>),
-    ) -> Action {
+    /// A place of this object was dropped. Another may have been made since; that one stays.
+    pub(crate) fn forget(&self, id: &ObjectId) {
         let mut partition = self.partition(id).lock();
-        let (action, waiters) = decide();
-        let forgotten = (action == Action::Forget).then(|| partition.remove(id));
-        drop(partition);
-        drop(forgotten);
-        for waiter in waiters {
-            // Whoever no longer waits does not need to be told.
-            let _ = waiter.send(());
+        if partition.get(id).is_some_and(|slot| slot.strong_count() == 0) {
+            partition.remove(id);
         }
-        action
     }
 
-    /// All places, in the order of their ids.
-    pub(crate) fn all(&self) -> Vec<Arc<Slot<O>>> {
-        let mut places: Vec<_> = Vec::new();
+    /// The places of all objects that are in memory, in the order of their ids.
+    pub(crate) fn residents(&self) -> Vec<Arc<Slot<O>>> {
+        let mut places: Vec<Arc<Slot<O>>> = Vec::new();
         for partition in &self.partitions {
-            places.extend(partition.lock().values().cloned());
+            places.extend(partition.lock().values().filter_map(Weak::upgrade));
         }
+        // Outside of the locks: a place that is dropped here takes them.
+        places.retain(|slot| slot.is_resident());
         places.sort_by_key(|slot| slot.id());
         places
     }

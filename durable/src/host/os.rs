@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
 
 use super::{BoxFuture, Clock, Disk, Entropy, Host, Lane, LaneWork, Lanes, LockGuard, Step, Tasks};
 use crate::time::{MonoNs, WallMs};
@@ -25,6 +27,7 @@ pub(super) fn host() -> Host {
     }
 }
 
+/// Tells tokio's time, which is the operating system's unless a test has paused it.
 struct OsClock {
     start: Instant,
 }
@@ -44,7 +47,7 @@ impl Clock for OsClock {
         let end = self.start.checked_add(Duration::from_nanos(at.0));
         Box::pin(async move {
             match end {
-                Some(end) => tokio::time::sleep_until(end.into()).await,
+                Some(end) => tokio::time::sleep_until(end).await,
                 // Past the end of the clock: that time never comes.
                 None => std::future::pending().await,
             }

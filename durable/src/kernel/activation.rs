@@ -1,4 +1,4 @@
-//! The life of one object's place in the directory: when to start an activation, wake it, stop it, forget it.
+//! The life of one object in memory: when to start an activation, wake it, end it.
 
 /// What the shell must do after an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -9,10 +9,6 @@ pub(crate) enum Action {
     Start,
     /// Wake the idle activation; it has work.
     Wake,
-    /// Tell the idle activation to end.
-    Stop,
-    /// Take the place out of the directory; nothing runs and nobody waits.
-    Forget,
 }
 
 /// Where an object is in its life in memory.
@@ -25,29 +21,24 @@ enum Phase {
     /// An activation waits for calls.
     Idle,
     /// An activation is ending; calls wait for the next one.
-    Stopping,
-    /// Taken out of the directory; a caller that still holds the place must look again.
-    Forgotten,
+    Ending,
+    /// The runtime is gone; nothing is ever started again.
+    Abandoned,
 }
 
-/// The machine. One for each object in the directory.
+/// The machine. One for each object that somebody has a use for.
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     phase: Phase,
-    /// An eviction waits for the running turn to end.
-    is_stop_wanted: bool,
+    /// The activation is to end as soon as no turn runs.
+    is_end_wanted: bool,
     /// Activations started so far: what an event about an earlier one is told apart by.
     incarnation: u64,
 }
 
 impl Lifecycle {
     pub(crate) fn new() -> Self {
-        Lifecycle { phase: Phase::Cold, is_stop_wanted: false, incarnation: 0 }
-    }
-
-    /// Whether the place has left the directory, so that nothing may be queued here any more.
-    pub(crate) fn is_forgotten(&self) -> bool {
-        self.phase == Phase::Forgotten
+        Lifecycle { phase: Phase::Cold, is_end_wanted: false, incarnation: 0 }
     }
 
     /// Which activation is the newest; 0: none was started.
@@ -65,9 +56,19 @@ impl Lifecycle {
         self.phase == Phase::Idle
     }
 
-    /// Whether the activation should end at the next turn's boundary.
-    pub(crate) fn is_stop_wanted(&self) -> bool {
-        self.is_stop_wanted
+    /// Whether an activation is there, ending or not.
+    pub(crate) fn is_resident(&self) -> bool {
+        !matches!(self.phase, Phase::Cold | Phase::Abandoned)
+    }
+
+    /// Whether nothing may be queued any more.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.phase == Phase::Abandoned
+    }
+
+    /// Whether the activation should end as soon as no turn runs.
+    pub(crate) fn is_end_wanted(&self) -> bool {
+        self.is_end_wanted
     }
 
     /// A call was queued.
@@ -78,14 +79,14 @@ impl Lifecycle {
                 self.phase = Phase::Busy;
                 Action::Wake
             }
-            Phase::Busy | Phase::Stopping => Action::None,
-            Phase::Forgotten => panic!("a call was queued at a place that has left the directory"),
+            Phase::Busy | Phase::Ending => Action::None,
+            Phase::Abandoned => panic!("a call was queued in a runtime that is gone"),
         }
     }
 
-    /// The activation found nothing more to do. Must be said under the same lock as the look at the queue.
+    /// The activation found nothing to do. Must be said under the same lock as the look at the queue.
     pub(crate) fn on_drained(&mut self) {
-        assert_eq!(self.phase, Phase::Busy, "only a busy activation can run dry");
+        assert!(self.is_live(), "only a live activation can run dry");
         self.phase = Phase::Idle;
     }
 
@@ -93,43 +94,40 @@ impl Lifecycle {
     pub(crate) fn on_evict(&mut self) -> Action {
         match self.phase {
             Phase::Idle => {
-                self.phase = Phase::Stopping;
-                Action::Stop
+                self.phase = Phase::Busy;
+                self.is_end_wanted = true;
+                Action::Wake
             }
             Phase::Busy => {
-                self.is_stop_wanted = true;
+                self.is_end_wanted = true;
                 Action::None
             }
-            Phase::Cold | Phase::Stopping | Phase::Forgotten => Action::None,
+            Phase::Cold | Phase::Ending | Phase::Abandoned => Action::None,
         }
     }
 
-    /// The busy activation ends of itself: it was asked to, could not start, or crashed.
+    /// The activation ends of itself: it was asked to, could not start, or crashed.
     pub(crate) fn on_ending(&mut self) {
-        assert_eq!(self.phase, Phase::Busy, "an activation ends itself only while it is busy");
-        self.phase = Phase::Stopping;
+        assert!(self.is_live(), "only a live activation ends of itself");
+        self.phase = Phase::Ending;
     }
 
     /// The activation is gone, with everything that it held. `are_calls_waiting`: the queue is not empty.
     pub(crate) fn on_exit(&mut self, are_calls_waiting: bool) -> Action {
-        assert!(
-            !matches!(self.phase, Phase::Cold | Phase::Forgotten),
-            "an activation ended where none ran"
-        );
-        self.is_stop_wanted = false;
+        assert!(self.is_resident(), "an activation ended where none ran");
+        self.is_end_wanted = false;
         if are_calls_waiting {
-            self.start()
-        } else {
-            self.phase = Phase::Forgotten;
-            Action::Forget
+            return self.start();
         }
+        self.phase = Phase::Cold;
+        Action::None
     }
 
     /// The runtime goes, and with it the activation. Returns whether there was one.
     pub(crate) fn on_abandon(&mut self) -> bool {
-        let is_running = !matches!(self.phase, Phase::Cold | Phase::Forgotten);
-        self.phase = Phase::Forgotten;
-        is_running
+        let was_resident = self.is_resident();
+        self.phase = Phase::Abandoned;
+        was_resident
     }
 
     fn start(&mut self) -> Action {
@@ -150,6 +148,7 @@ mod tests {
         for _ in 0..1_000 {
             assert_eq!(life.on_call(), Action::None);
         }
+        assert_eq!(life.incarnation(), 1);
     }
 
     #[test]
@@ -163,17 +162,26 @@ mod tests {
     }
 
     #[test]
+    fn an_activation_that_runs_dry_again_stays_idle() {
+        let mut life = Lifecycle::new();
+        life.on_call();
+        life.on_drained();
+        life.on_drained();
+        assert!(life.is_idle());
+    }
+
+    #[test]
     fn calls_that_meet_an_eviction_wait_for_the_next_activation() {
         let mut life = Lifecycle::new();
         life.on_call();
         life.on_drained();
-        assert_eq!(life.on_evict(), Action::Stop);
+        assert_eq!(life.on_evict(), Action::Wake);
+        assert!(life.is_end_wanted());
+        life.on_ending();
         assert_eq!(life.on_call(), Action::None);
         assert_eq!(life.on_exit(true), Action::Start);
-        life.on_drained();
-        assert_eq!(life.on_evict(), Action::Stop);
-        assert_eq!(life.on_exit(false), Action::Forget);
-        assert!(life.is_forgotten());
+        assert!(!life.is_end_wanted());
+        assert_eq!(life.incarnation(), 2);
     }
 
     #[test]
@@ -181,10 +189,18 @@ mod tests {
         let mut life = Lifecycle::new();
         life.on_call();
         assert_eq!(life.on_evict(), Action::None);
-        assert!(life.is_stop_wanted());
+        assert!(life.is_end_wanted());
         life.on_ending();
-        assert_eq!(life.on_exit(true), Action::Start);
-        assert!(!life.is_stop_wanted());
+        assert_eq!(life.on_exit(false), Action::None);
+        assert!(!life.is_resident());
+        assert_eq!(life.on_call(), Action::Start);
+    }
+
+    #[test]
+    fn nothing_is_evicted_where_nothing_runs() {
+        let mut life = Lifecycle::new();
+        assert_eq!(life.on_evict(), Action::None);
+        assert!(!life.is_end_wanted());
     }
 
     #[test]
@@ -193,15 +209,17 @@ mod tests {
         life.on_call();
         assert_eq!(life.on_exit(true), Action::Start);
         life.on_drained();
-        assert_eq!(life.on_exit(false), Action::Forget);
+        assert_eq!(life.on_exit(false), Action::None);
+        assert!(!life.is_live());
     }
 
     #[test]
-    #[should_panic(expected = "left the directory")]
-    fn a_forgotten_place_takes_no_calls() {
+    #[should_panic(expected = "a runtime that is gone")]
+    fn an_abandoned_object_takes_no_calls() {
         let mut life = Lifecycle::new();
         life.on_call();
-        life.on_exit(false);
+        assert!(life.on_abandon());
+        assert!(!life.on_abandon());
         life.on_call();
     }
 }

@@ -13,23 +13,23 @@ pub(crate) enum Next {
     AwaitReader,
     /// Wait until a running read ends or a call comes.
     AwaitReaderOrCall,
-    /// Nothing runs and nothing waits.
-    Drained,
+    /// Nothing runs and nothing waits: wait for a call.
+    AwaitCall,
     /// End the activation; nothing runs.
-    Stop,
+    End,
 }
 
 /// Decides. `readers`: reads that run; `head`: what the first waiting call wants, if one waits.
 ///
 /// The queue is never overtaken, so a waiting write is not starved: no read that came after it begins before it.
-pub(crate) fn next(readers: usize, head: Option<Access>, is_stop_wanted: bool) -> Next {
+pub(crate) fn next(readers: usize, head: Option<Access>, is_end_wanted: bool) -> Next {
     match (readers, head) {
-        (0, _) if is_stop_wanted => Next::Stop,
-        (_, _) if is_stop_wanted => Next::AwaitReader,
+        (0, _) if is_end_wanted => Next::End,
+        (_, _) if is_end_wanted => Next::AwaitReader,
         (_, Some(Access::Read)) => Next::BeginRead,
         (0, Some(Access::Write)) => Next::BeginWrite,
         (_, Some(Access::Write)) => Next::AwaitReader,
-        (0, None) => Next::Drained,
+        (0, None) => Next::AwaitCall,
         (_, None) => Next::AwaitReaderOrCall,
     }
 }
@@ -45,14 +45,14 @@ mod tests {
             (3, Some(Access::Read), false, Next::BeginRead),
             (0, Some(Access::Write), false, Next::BeginWrite),
             (1, Some(Access::Write), false, Next::AwaitReader),
-            (0, None, false, Next::Drained),
+            (0, None, false, Next::AwaitCall),
             (2, None, false, Next::AwaitReaderOrCall),
-            (0, Some(Access::Write), true, Next::Stop),
-            (0, None, true, Next::Stop),
+            (0, Some(Access::Write), true, Next::End),
+            (0, None, true, Next::End),
             (1, Some(Access::Read), true, Next::AwaitReader),
         ];
-        for (readers, head, is_stop_wanted, expected) in table {
-            assert_eq!(next(readers, head, is_stop_wanted), expected, "{readers} {head:?}");
+        for (readers, head, is_end_wanted, expected) in table {
+            assert_eq!(next(readers, head, is_end_wanted), expected, "{readers} {head:?}");
         }
     }
 }

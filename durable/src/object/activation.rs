@@ -30,10 +30,8 @@ use crate::storage::Release;
 /// What an activation's mailbox holds.
 #[derive(Debug)]
 pub(crate) enum ActivationMessage {
-    /// Calls wait.
+    /// Begin. It is the only message: everything after it comes through the slot.
     Run,
-    /// The object is to leave memory; no calls are taken any more.
-    End,
 }
 
 /// The actor of any object of class `O`.
@@ -45,54 +43,45 @@ impl<O> Activation<O> {
     }
 }
 
-/// What the actor owns.
-pub(crate) struct Turns<O: Object> {
-    slot: Arc<Slot<O>>,
-    /// `None` until the first message: the object is loaded when the supervisor already watches.
-    live: Option<Live<O>>,
-}
-
 /// Why the actor stopped taking calls.
 enum End {
-    /// No more wait.
-    Drained,
     /// It was asked to end, or could not start.
-    Stop,
+    Asked,
     /// The object in memory cannot be trusted any more.
     Crash(String),
 }
 
 impl<O: Object> Actor for Activation<O> {
     type Msg = ActivationMessage;
-    type State = Turns<O>;
+    type State = Arc<Slot<O>>;
     type Arguments = Arc<Slot<O>>;
 
     async fn pre_start(
         &self,
         _: ActorRef<ActivationMessage>,
         slot: Arc<Slot<O>>,
-    ) -> Result<Turns<O>, ActorProcessingErr> {
-        Ok(Turns { slot, live: None })
+    ) -> Result<Arc<Slot<O>>, ActorProcessingErr> {
+        Ok(slot)
     }
 
+    /// Runs for as long as the object is in memory; a kill cuts it at its next await.
     async fn handle(
         &self,
         myself: ActorRef<ActivationMessage>,
-        message: ActivationMessage,
-        turns: &mut Turns<O>,
+        ActivationMessage::Run: ActivationMessage,
+        slot: &mut Arc<Slot<O>>,
     ) -> Result<(), ActorProcessingErr> {
-        // Boxed, so that an idle actor does not keep the room that a running turn needs.
-        let end = match message {
-            ActivationMessage::Run => Box::pin(turns.run()).await,
-            ActivationMessage::End => End::Stop,
+        let live = match Box::pin(start(slot)).await {
+            Ok(live) => live,
+            Err(error) => {
+                tracing::error!(object = slot.label(), %error, "the object cannot start");
+                slot.fail_start(&error.with_object(slot.label()));
+                myself.stop(None);
+                return Ok(());
+            }
         };
-        if let End::Drained = end {
-            return Ok(());
-        }
-        // Only then may the object's place be given to another activation: it starts from what is stored.
-        turns.settled().await;
-        match end {
-            End::Drained | End::Stop => {
+        match run(slot, live).await {
+            End::Asked => {
                 myself.stop(None);
                 Ok(())
             }
@@ -101,47 +90,35 @@ impl<O: Object> Actor for Activation<O> {
     }
 }
 
-impl<O: Object> Turns<O> {
-    /// Runs turns until there is nothing left to run.
-    async fn run(&mut self) -> End {
-        let live = match self.live.take() {
-            Some(live) => live,
-            None => match start(&self.slot).await {
-                Ok(live) => live,
-                Err(error) => {
-                    tracing::error!(object = self.slot.label(), %error, "the object cannot start");
-                    self.slot.fail_start(&error.with_object(self.slot.label()));
-                    return End::Stop;
-                }
-            },
+/// Runs turns until the object leaves memory.
+async fn run<O: Object>(slot: &Arc<Slot<O>>, mut live: Live<O>) -> End {
+    let mut turns = 0;
+    let end = loop {
+        let write = match run_reads(slot, &live, &mut turns).await {
+            Reads::Write(call) => call,
+            Reads::End(end) => break end,
         };
-        let live = self.live.insert(live);
-        let mut turns = 0;
-        loop {
-            let write = match run_reads(&self.slot, live, &mut turns).await {
-                Reads::Write(call) => call,
-                Reads::End(end) => return end,
-            };
-            if let Err(reason) = run_write(&self.slot, live, write).await {
-                self.slot.end();
-                return End::Crash(reason);
-            }
-            turns += 1;
+        turns += 1;
+        if let Err(reason) = run_write(slot, &mut live, write).await {
+            slot.end();
+            break End::Crash(reason);
         }
-    }
+    };
+    // Only then may another activation start: it begins with what is stored.
+    Box::pin(settled(slot, &live)).await;
+    end
+}
 
-    /// Waits until every commit of the activation is stored or has failed.
-    async fn settled(&self) {
-        let Some(live) = &self.live else { return };
-        let shard = self.slot.group().shard(&self.slot.id());
-        if shard.durable() >= live.submitted() {
-            return;
-        }
-        let (sender, receiver) = oneshot::channel();
-        shard.release_after(live.fence(), Arc::new(Settled(Mutex::new(Some(sender)))));
-        // It is dropped without a word if the shard closes; nothing can be started then.
-        let _ = receiver.await;
+/// Waits until every commit of the activation is stored or has failed.
+async fn settled<O: Object>(slot: &Slot<O>, live: &Live<O>) {
+    let shard = slot.group().shard(&slot.id());
+    if shard.durable() >= live.submitted() {
+        return;
     }
+    let (sender, receiver) = oneshot::channel();
+    shard.release_after(live.fence(), Arc::new(Settled(Mutex::new(Some(sender)))));
+    // It is dropped without a word if the shard closes; nothing can be started then.
+    let _ = receiver.await;
 }
 
 /// Loads the object and runs `#[on_activate]`.
@@ -182,13 +159,17 @@ enum Reads<O: Object> {
     End(End),
 }
 
-/// Runs reads, beside each other, until the next call is a write or nothing waits.
+/// The reads of an object that run beside each other.
+type Readers<'a> = FuturesUnordered<BoxFuture<'a, Result<(), String>>>;
+
+/// Runs reads, beside each other, until the next call is a write or the activation ends.
 async fn run_reads<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &Live<O>,
     turns: &mut usize,
 ) -> Reads<O> {
-    let mut readers: FuturesUnordered<BoxFuture<'_, Result<(), String>>> = FuturesUnordered::new();
+    // Most reads do not wait, and then there is never a set of them.
+    let mut readers: Option<Readers<'_>> = None;
     // The first panic among reads that overlap; the others may end before the activation does.
     let mut panic = None;
     loop {
@@ -196,33 +177,48 @@ async fn run_reads<O: Object>(
             *turns = 0;
             tokio::task::yield_now().await;
         }
-        let is_ending = panic.is_some();
-        if readers.is_empty()
-            && let Some(reason) = panic.take().or_else(|| broken(live))
-        {
-            slot.end();
-            return Reads::End(End::Crash(reason));
-        }
-        let work = if is_ending { Work::AwaitReader } else { slot.next(readers.len()) };
-        let ended = match work {
-            Work::Write(call) => return Reads::Write(call),
-            Work::Drained => return Reads::End(End::Drained),
-            Work::Stop => return Reads::End(End::Stop),
-            Work::Read(call) => {
-                *turns += 1;
-                begin_read(slot, live, call).map(|reader| readers.extend(reader))
+        let step = poll_fn(|task| {
+            if let Some(Poll::Ready(Some(ended))) =
+                readers.as_mut().map(|readers| readers.poll_next_unpin(task))
+            {
+                return Poll::Ready(Step::Ended(ended));
             }
-            Work::AwaitReader => readers.next().await.unwrap_or(Ok(())),
-            Work::AwaitReaderOrCall => {
-                poll_fn(|task| match readers.poll_next_unpin(task) {
-                    Poll::Ready(ended) => Poll::Ready(ended.unwrap_or(Ok(()))),
-                    Poll::Pending => slot.poll_call(task).map(Ok),
+            let running = readers.as_ref().map_or(0, Readers::len);
+            // Looked at whenever the activation is woken: it may have been idle while a commit failed.
+            match panic.clone().or_else(|| broken(live)) {
+                Some(reason) if running == 0 => Poll::Ready(Step::Crash(reason)),
+                Some(_) => Poll::Pending,
+                None => slot.poll_work(task, running).map(Step::Work),
+            }
+        });
+        let ended = match step.await {
+            Step::Ended(ended) => ended,
+            Step::Crash(reason) => {
+                slot.end();
+                return Reads::End(End::Crash(reason));
+            }
+            Step::Work(Work::Write(call)) => return Reads::Write(call),
+            Step::Work(Work::End) => return Reads::End(End::Asked),
+            Step::Work(Work::Read(call)) => {
+                *turns += 1;
+                begin_read(slot, live, call).map(|reader| {
+                    if let Some(reader) = reader {
+                        readers.get_or_insert_default().push(reader);
+                    }
                 })
-                .await
             }
         };
         panic = panic.or(ended.err());
     }
+}
+
+/// What happened while reads ran.
+enum Step<O: Object> {
+    /// A read ended, or panicked with this text.
+    Ended(Result<(), String>),
+    /// The object in memory cannot be trusted any more, and no read runs.
+    Crash(String),
+    Work(Work<O>),
 }
 
 /// Why the activation must not go on, if a commit of it has failed: its state was never stored.
@@ -266,7 +262,7 @@ fn settle_read<O: Object>(
 ) -> Result<(), String> {
     match ran {
         Ok(ran) => {
-            let_out(slot, live, running.end(Ok(ran.reply)));
+            let_out(slot, live, running, Ok(ran.reply));
             Ok(())
         }
         Err(panic) => Err(answer_panic(slot, live, running, method, panic.as_ref())),
@@ -333,12 +329,12 @@ async fn settle_write<O: Object>(
     };
     let answer = match (commit::judge(ended, comparison), ran, encoded) {
         (Verdict::Commit, Ok(ran), Ok(Some(bytes))) => {
-            let call = running.end(Ok(ran.reply));
+            let call = running.hold(Ok(ran.reply));
             live.submit(slot, bytes, Some(call));
             return Ok(());
         }
         (Verdict::Answer, Ok(ran), _) => {
-            let_out(slot, live, running.end(Ok(ran.reply)));
+            let_out(slot, live, running, Ok(ran.reply));
             return Ok(());
         }
         (Verdict::RollBack, Ok(ran), _) => Ok(ran.reply),
@@ -348,7 +344,7 @@ async fn settle_write<O: Object>(
         }
         (verdict, ..) => unreachable!("{verdict:?} does not follow from how the turn ended"),
     };
-    let_out(slot, live, running.end(answer));
+    let_out(slot, live, running, answer);
     roll_back(slot, live).await
 }
 
@@ -382,17 +378,22 @@ fn answer_panic<O: Object>(
         "`{method}` of {} panicked: {text}; its changes were undone, mend the bug",
         slot.label()
     ));
-    let_out(slot, live, running.end(Err(error.with_object(slot.label()))));
+    let_out(slot, live, running, Err(error.with_object(slot.label())));
     text
 }
 
 /// Lets an answer that changes nothing leave: now, or behind the commits that it may have seen.
-fn let_out<O: Object>(slot: &Slot<O>, live: &Live<O>, call: Arc<PendingCall<O>>) {
+fn let_out<O: Object>(
+    slot: &Slot<O>,
+    live: &Live<O>,
+    running: Running<O>,
+    answer: Result<O::Reply, Error>,
+) {
     let shard = slot.group().shard(&slot.id());
     let durable = shard.durable();
     match gate::decide(live.submitted().0, durable.0, live.fence().broken().is_some()) {
-        Gate::Open => call.let_out(None),
-        Gate::Behind => shard.release_after(live.fence(), call),
+        Gate::Open => running.answer(answer),
+        Gate::Behind => shard.release_after(live.fence(), running.hold(answer)),
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct PendingCall<O: Object> {
 
 struct State<O: Object> {
     phase: Phase<O>,
-    /// `None`: the caller has not looked yet, or was woken already.
+    /// `None`: the caller was woken already.
     waker: Option<Waker>,
 }
 
@@ -55,9 +55,15 @@ pub(crate) enum Begin<C> {
 }
 
 impl<O: Object> PendingCall<O> {
-    pub(crate) fn new(call: O::Call, deadline: Option<MonoNs>, permit: Permit) -> Arc<Self> {
+    /// `waker`: the caller's, until it looks again.
+    pub(crate) fn new(
+        call: O::Call,
+        deadline: Option<MonoNs>,
+        permit: Permit,
+        waker: &Waker,
+    ) -> Arc<Self> {
         let access = O::method(&call).access;
-        let state = Mutex::new(State { phase: Phase::Waiting(call), waker: None });
+        let state = Mutex::new(State { phase: Phase::Waiting(call), waker: Some(waker.clone()) });
         Arc::new(PendingCall { state, access, deadline, _permit: permit })
     }
 
@@ -108,7 +114,7 @@ impl<O: Object> PendingCall<O> {
         }
     }
 
-    /// Answers at once, past the gate: for errors that no turn has seen.
+    /// Answers at once: the gate is open, or the answer is an error that no turn has seen.
     pub(crate) fn answer(&self, answer: Result<O::Reply, Error>) {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Waiting(_) | Phase::Running) {
@@ -180,10 +186,16 @@ impl<O: Object> Running<O> {
     }
 
     /// The turn has ended; the answer waits for the gate.
-    pub(crate) fn end(mut self, answer: Result<O::Reply, Error>) -> Arc<PendingCall<O>> {
+    pub(crate) fn hold(mut self, answer: Result<O::Reply, Error>) -> Arc<PendingCall<O>> {
         let call = self.call.take().expect("a turn ends once");
         call.hold(answer);
         call
+    }
+
+    /// The turn has ended, and the gate is open.
+    pub(crate) fn answer(mut self, answer: Result<O::Reply, Error>) {
+        let call = self.call.take().expect("a turn ends once");
+        call.answer(answer);
     }
 }
 

@@ -28,7 +28,7 @@ pub trait Object: DurableState + Sized + Send + Sync + 'static {
     /// One variant for each method, with what it returned.
     type Reply: Send + 'static;
     /// The generated stub.
-    type Stub: Stub<Object = Self>;
+    type Stub: Stub<Self>;
 
     /// The method that `call` is for.
     fn method(call: &Self::Call) -> &'static MethodSpec;

@@ -1,4 +1,4 @@
-//! The place of one object in the directory: the calls that wait for it, and the activation that serves them.
+//! The place of one object: the calls that wait for it, and the activation that serves them.
 //!
 //! Calls wait here and not in the actor's mailbox. So they outlive the activation: a crash costs the call that crashed,
 //! an eviction costs nothing, and the next activation goes on with the same queue in the same order.
@@ -8,7 +8,6 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll, Waker};
 
 use parking_lot::Mutex;
-use ractor::ActorRef;
 use tokio::sync::oneshot;
 
 use crate::client::Client;
@@ -20,11 +19,12 @@ use crate::kernel::activation::{Action, Lifecycle};
 use crate::kernel::admission;
 use crate::kernel::residency::Use;
 use crate::kernel::turn::{self, Next};
-use crate::object::{ActivationMessage, Object, PendingCall};
+use crate::object::{Object, PendingCall};
 use crate::stub::{Address, Origin};
 use crate::time::MonoNs;
 
-/// The place of one object. It is in the directory while an activation runs or calls wait.
+/// The place of one object. Stubs that have made a call keep it, and the activation does; there is never a second one
+/// for the same object.
 pub(crate) struct Slot<O: Object> {
     id: ObjectId,
     group: Arc<Group<O>>,
@@ -38,9 +38,7 @@ pub(crate) struct Slot<O: Object> {
 struct State<O: Object> {
     life: Lifecycle,
     inbox: VecDeque<Arc<PendingCall<O>>>,
-    /// `None`: no activation runs.
-    actor: Option<ActorRef<ActivationMessage>>,
-    /// Set while the activation waits for a running read or a new call.
+    /// Set while the activation waits for a call.
     waker: Option<Waker>,
     idle_since: MonoNs,
     /// Who waits for the activation to be gone.
@@ -49,8 +47,8 @@ struct State<O: Object> {
 
 /// Why a call could not be queued.
 pub(crate) enum Refused {
-    /// The place has left the directory; look the object up again.
-    Forgotten,
+    /// The runtime is gone.
+    Abandoned,
     /// As many calls wait as may; how many.
     Full(usize),
 }
@@ -59,29 +57,24 @@ pub(crate) enum Refused {
 pub(crate) enum Work<O: Object> {
     Read(Arc<PendingCall<O>>),
     Write(Arc<PendingCall<O>>),
-    AwaitReader,
-    AwaitReaderOrCall,
-    Drained,
-    Stop,
+    /// End the activation.
+    End,
 }
+
+/// Room for calls that an idle object keeps, so that the next call allocates nothing.
+const INBOX_KEPT: usize = 4;
 
 impl<O: Object> Slot<O> {
     pub(crate) fn new(id: ObjectId, group: Arc<Group<O>>) -> Arc<Self> {
         let state = State {
             life: Lifecycle::new(),
             inbox: VecDeque::new(),
-            actor: None,
             waker: None,
             idle_since: MonoNs(0),
             exit_waiters: Vec::new(),
         };
-        Arc::new(Slot {
-            id,
-            group,
-            name: OnceLock::new(),
-            placement: OnceLock::new(),
-            state: Mutex::new(state),
-        })
+        let (name, placement) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Slot { id, group, name, placement, state: Mutex::new(state) })
     }
 
     pub(crate) fn id(&self) -> ObjectId {
@@ -134,22 +127,29 @@ impl<O: Object> Slot<O> {
         self.group.client(origin)
     }
 
+    /// Which activation is the newest.
+    pub(crate) fn incarnation(&self) -> u64 {
+        self.state.lock().life.incarnation()
+    }
+
+    /// Whether an activation is there.
+    pub(crate) fn is_resident(&self) -> bool {
+        self.state.lock().life.is_resident()
+    }
+
     /// Queues a call and sees to it that an activation serves it.
     pub(crate) fn enqueue(self: &Arc<Self>, call: &Arc<PendingCall<O>>) -> Result<(), Refused> {
-        let inbox_max = self.group.inbox_calls_max();
         let mut state = self.state.lock();
-        if state.life.is_forgotten() {
-            return Err(Refused::Forgotten);
+        if state.life.is_abandoned() {
+            return Err(Refused::Abandoned);
         }
-        if admission::enter_inbox(state.inbox.len(), inbox_max).is_err() {
-            return Err(Refused::Full(state.inbox.len()));
+        let waiting = state.inbox.len();
+        if admission::enter_inbox(waiting, self.group.inbox_calls_max()).is_err() {
+            return Err(Refused::Full(waiting));
         }
         state.inbox.push_back(Arc::clone(call));
         let action = state.life.on_call();
         let waker = state.waker.take();
-        if action == Action::Wake {
-            state.tell(ActivationMessage::Run);
-        }
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
@@ -160,34 +160,26 @@ impl<O: Object> Slot<O> {
         Ok(())
     }
 
-    /// What the activation does next. `readers`: reads that run.
-    pub(crate) fn next(&self, readers: usize) -> Work<O> {
+    /// What the activation does next. `readers`: reads that run. Pending while nothing may begin; then `task` is woken
+    /// when a call comes, unless nothing that comes may begin.
+    pub(crate) fn poll_work(&self, task: &TaskContext<'_>, readers: usize) -> Poll<Work<O>> {
         let mut state = self.state.lock();
         let head = state.inbox.front().map(|call| call.access());
         let pop = |state: &mut State<O>| state.inbox.pop_front().expect("the head was seen");
-        match turn::next(readers, head, state.life.is_stop_wanted()) {
-            Next::BeginRead => Work::Read(pop(&mut state)),
-            Next::BeginWrite => Work::Write(pop(&mut state)),
-            Next::AwaitReader => Work::AwaitReader,
-            Next::AwaitReaderOrCall => Work::AwaitReaderOrCall,
-            Next::Drained => {
+        match turn::next(readers, head, state.life.is_end_wanted()) {
+            Next::BeginRead => return Poll::Ready(Work::Read(pop(&mut state))),
+            Next::BeginWrite => return Poll::Ready(Work::Write(pop(&mut state))),
+            Next::End => {
+                state.life.on_ending();
+                return Poll::Ready(Work::End);
+            }
+            Next::AwaitReader => return Poll::Pending,
+            Next::AwaitCall => {
                 state.idle_since = self.host().clock.now();
                 state.inbox.shrink_to(INBOX_KEPT);
                 state.life.on_drained();
-                Work::Drained
             }
-            Next::Stop => {
-                state.life.on_ending();
-                Work::Stop
-            }
-        }
-    }
-
-    /// Ready when a call waits or the activation should stop; otherwise wakes `task` then.
-    pub(crate) fn poll_call(&self, task: &TaskContext<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
-        if !state.inbox.is_empty() || state.life.is_stop_wanted() {
-            return Poll::Ready(());
+            Next::AwaitReaderOrCall => {}
         }
         state.waker = Some(task.waker().clone());
         Poll::Pending
@@ -209,88 +201,46 @@ impl<O: Object> Slot<O> {
         }
     }
 
-    /// Wakes the first turn of an activation that was just spawned.
-    pub(crate) fn adopt(&self, actor: ActorRef<ActivationMessage>) {
-        let mut state = self.state.lock();
-        state.actor = Some(actor);
-        state.tell(ActivationMessage::Run);
-    }
-
-    /// Which activation is the newest.
-    pub(crate) fn incarnation(&self) -> u64 {
-        self.state.lock().life.incarnation()
-    }
-
-    /// The runtime is going or gone: whoever waits is told, and the place leaves the directory.
-    pub(crate) fn abandon(&self) {
-        let mut calls = VecDeque::new();
-        let mut was_running = false;
-        self.group.directory().settle(&self.id, || {
+    /// Asks the activation to end, and waits until it is gone. Calls that wait are served by the next one. Whether there
+    /// was one.
+    pub(crate) async fn evict(&self) -> bool {
+        let (gone, waker) = {
             let mut state = self.state.lock();
-            calls = std::mem::take(&mut state.inbox);
-            state.actor = None;
-            was_running = state.life.on_abandon();
-            (Action::Forget, std::mem::take(&mut state.exit_waiters))
-        });
-        for call in calls {
-            call.answer(Err(Code::RuntimeClosed.error("the runtime is shut down; start it again")));
-        }
-        if was_running {
-            self.group.left();
-        }
-    }
-
-    /// Asks the activation to end, and waits until it is gone. Calls that wait are served by the next one.
-    pub(crate) async fn evict(&self) {
-        let gone = {
-            let mut state = self.state.lock();
-            if state.actor.is_none() && state.inbox.is_empty() {
-                return;
+            if !state.life.is_resident() {
+                return false;
             }
             let (sender, receiver) = oneshot::channel();
             state.exit_waiters.push(sender);
-            state.ask_to_end();
-            receiver
+            state.life.on_evict();
+            (receiver, state.waker.take())
         };
-        // The sender is dropped without a word only if the place itself is dropped: the activation is gone then, too.
-        let _ = gone.await;
-    }
-}
-
-/// Room for calls that an idle object keeps, so that the next call allocates nothing.
-const INBOX_KEPT: usize = 4;
-
-impl<O: Object> State<O> {
-    fn tell(&self, message: ActivationMessage) {
-        if let Some(actor) = &self.actor {
-            // It fails only if the activation is ending; then its exit looks at the queue again.
-            let _ = actor.cast(message);
-        }
-    }
-
-    fn ask_to_end(&mut self) {
-        if self.life.on_evict() == Action::Stop {
-            self.tell(ActivationMessage::End);
-        }
-        if let Some(waker) = self.waker.take() {
+        if let Some(waker) = waker {
             waker.wake();
         }
+        // The sender is dropped without a word only if the place itself is: the activation is gone then, too.
+        let _ = gone.await;
+        true
     }
 }
 
 impl<O: Object> Drop for Slot<O> {
     fn drop(&mut self) {
+        self.group.directory().forget(&self.id);
         for call in self.state.get_mut().inbox.drain(..) {
-            call.answer(Err(Code::RuntimeClosed.error("the runtime was dropped; start it again")));
+            call.answer(Err(gone()));
         }
     }
+}
+
+fn gone() -> Error {
+    Code::RuntimeClosed.error("the runtime is shut down; start it again")
 }
 
 /// A running activation, as its supervisor sees it.
 pub(crate) trait Incarnation: Send + Sync {
     /// The activation is gone, with everything that it held.
     fn on_exit(self: Arc<Self>);
-    /// The runtime is going: nothing is started any more.
+    /// The runtime is going: nothing is started any more, and whoever waits is told.
     fn on_abandon(&self);
     /// The object as logs call it.
     fn label(&self) -> String;
@@ -298,22 +248,39 @@ pub(crate) trait Incarnation: Send + Sync {
 
 impl<O: Object> Incarnation for Slot<O> {
     fn on_exit(self: Arc<Self>) {
-        let action = self.group.directory().settle(&self.id, || {
-            let mut state = self.state.lock();
-            state.actor = None;
-            state.waker = None;
-            let are_calls_waiting = !state.inbox.is_empty();
-            let waiters = std::mem::take(&mut state.exit_waiters);
-            (state.life.on_exit(are_calls_waiting), waiters)
-        });
+        let mut state = self.state.lock();
+        if state.life.is_abandoned() {
+            return;
+        }
+        state.waker = None;
+        let are_calls_waiting = !state.inbox.is_empty();
+        let action = state.life.on_exit(are_calls_waiting);
+        let waiters = std::mem::take(&mut state.exit_waiters);
+        drop(state);
         self.group.left();
+        for waiter in waiters {
+            // Whoever no longer waits does not need to be told.
+            let _ = waiter.send(());
+        }
         if action == Action::Start {
             self.group.start(&self);
         }
     }
 
     fn on_abandon(&self) {
-        self.abandon();
+        let mut state = self.state.lock();
+        let was_resident = state.life.on_abandon();
+        state.waker = None;
+        let calls = std::mem::take(&mut state.inbox);
+        let waiters = std::mem::take(&mut state.exit_waiters);
+        drop(state);
+        drop(waiters);
+        for call in calls {
+            call.answer(Err(gone()));
+        }
+        if was_resident {
+            self.group.left();
+        }
     }
 
     fn label(&self) -> String {
@@ -343,10 +310,15 @@ impl<O: Object> Resident for Slot<O> {
 
     fn evict_if_idle(&self) -> bool {
         let mut state = self.state.lock();
-        let is_idle = state.life.is_idle();
-        if is_idle {
-            state.ask_to_end();
+        if !state.life.is_idle() {
+            return false;
         }
-        is_idle
+        state.life.on_evict();
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        true
     }
 }

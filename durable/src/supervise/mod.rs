@@ -14,7 +14,7 @@ use ractor::{
 
 use crate::error::{Code, Error};
 use crate::limits::GROUP_PARTITIONS;
-use crate::object::{Activation, Incarnation, Object, Slot};
+use crate::object::{Activation, ActivationMessage, Incarnation, Object, Slot};
 
 /// The supervisors of one class.
 pub(crate) struct Supervision {
@@ -71,7 +71,8 @@ impl Supervision {
         .expect("an actor without a name can always be spawned");
         let incarnation: Arc<dyn Incarnation> = Arc::clone(slot) as _;
         watched.insert(actor.get_id(), Watch { incarnation, task });
-        slot.adopt(actor);
+        // It fails only if the activation was killed at once; then its exit is on the way.
+        let _ = actor.cast(ActivationMessage::Run);
         Ok(())
     }
 

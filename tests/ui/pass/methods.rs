@@ -1,4 +1,5 @@
-//! Every form of a method and of a hook, in a crate that allows no warning and no undocumented item.
+//! Every form of a method and of a hook, in a crate that allows no warning and no undocumented
+//! item.
 #![deny(warnings, missing_docs, missing_debug_implementations, unreachable_pub)]
 #![deny(rust_2018_idioms, unused_qualifications)]
 #![forbid(unsafe_code)]
@@ -70,7 +71,13 @@ impl Desk {
     pub fn undocumented(&mut self) {}
 
     /// The context by `&`, an argument that is called like it elsewhere.
-    pub fn shared(&mut self, context: &Context<'_, Self>, mut cx: u64, call: u64, other: u64) -> u64 {
+    pub fn shared(
+        &mut self,
+        context: &Context<'_, Self>,
+        mut cx: u64,
+        call: u64,
+        other: u64,
+    ) -> u64 {
         let _ = context;
         cx += 1;
         cx + call + other
@@ -83,7 +90,12 @@ impl Desk {
     }
 
     /// Waits, and may refuse.
-    pub async fn wait(&mut self, cx: &mut Context<'_, Self>, to: String, amount: u64) -> Result<u64, Refused> {
+    pub async fn wait(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        to: String,
+        amount: u64,
+    ) -> Result<u64, Refused> {
         let _ = (cx, to, amount);
         std::future::ready(()).await;
         Err(Refused { had: self.total })
@@ -155,14 +167,14 @@ impl Desk {
     }
 
     /// On every target.
-    #[cfg(all())]
-    #[cfg_attr(all(), doc = "Documented by condition.")]
+    #[cfg(not(any()))]
+    #[cfg_attr(not(any()), doc = "Documented by condition.")]
     pub fn here(&self) -> u8 {
         1
     }
 
     /// On every target but this one.
-    #[cfg(not(all()))]
+    #[cfg(any())]
     pub fn here(&self, missing: Missing) -> u8 {
         2
     }
@@ -191,7 +203,20 @@ pub fn outcomes(stub: &DeskStub) -> impl Sized {
     let renamed: Call<Desk, Result<(), Error>> = stub.new_name();
     let context: Call<Desk, Result<u64, Error>> = stub.shared(1, 2, 3);
     let raw: Call<Desk, Result<String, Error>> = stub.r#match(String::new());
-    (plain, nothing, fallible, alias, hidden, count, array, renamed, context, raw, stub.old(), stub.here())
+    (
+        plain,
+        nothing,
+        fallible,
+        alias,
+        hidden,
+        count,
+        array,
+        renamed,
+        context,
+        raw,
+        stub.old(),
+        stub.here(),
+    )
 }
 
 fn main() {
@@ -199,8 +224,12 @@ fn main() {
     assert_eq!((class.name, class.version), ("pass.Desk", 3));
     assert_eq!(class.idle.map(|idle| idle.as_millis()), Some(500));
     let names: Vec<_> = class.methods.iter().map(|method| method.name).collect();
-    assert_eq!(names.join(" "), "add undocumented shared exclusive wait wait_alone total read read_wait alias \
-        hidden_alias count match old_name old here many");
+    assert_eq!(
+        names.join(" "),
+        "add undocumented shared exclusive wait wait_alone total read \
+        read_wait alias \
+        hidden_alias count match old_name old here many"
+    );
 
     let spec = Desk::method(&DeskCall::NewName {});
     assert_eq!((spec.name, spec.access, spec.is_async), ("old_name", Access::Read, false));
