@@ -1,7 +1,8 @@
-//! Bringing cold objects into memory, out of a store of a million, against raw ractor actors that read a row as they start.
+//! Bringing cold objects into memory, out of a store of a million, against raw ractor actors that
+//! read a row as they start.
 //!
-//! `cold` makes 64 first calls at a time, `cold/1` one after the other. Ours includes the call and its answer, the baseline
-//! ends when the actor has started.
+//! `cold` makes 64 first calls at a time, `cold/1` one after the other. Ours includes the call and
+//! its answer, the baseline ends when the actor has started.
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
 #[allow(dead_code, reason = "not every bench uses every part")]
@@ -18,7 +19,7 @@ use durable::prelude::*;
 use load::Samples;
 use report::{Goal, Options, Report, Row, median};
 use rows::Rows;
-use store::{Account, activate, filled, name, start};
+use store::{activate, evict, filled, name, start};
 
 /// Objects in the store.
 const OBJECTS: usize = 1_000_000;
@@ -69,10 +70,7 @@ async fn measure(
         let names = chosen.iter().map(|&nth| name(nth)).collect();
         let raw_round = rows.activate(names, callers).await;
         let our_round = activate(runtime, chosen.clone(), callers).await;
-        for account in chosen {
-            let id = runtime.get::<Account>(name(account)).id().expect("the name is short");
-            runtime.evict(id).await.expect("an idle object can leave");
-        }
+        evict(runtime, chosen).await;
         if nth > 0 {
             raw.push(raw_round);
             ours.push(our_round);

@@ -1,6 +1,7 @@
 //! In-process calls that change nothing, against the same calls of raw ractor actors.
 //!
-//! The cases `1x1`, `64x1`, `64x1000` call a `&self` method; `…/mut` calls a `&mut self` method that leaves the state as it is.
+//! The cases `1x1`, `64x1`, `64x1000` call a `&self` method; `…/mut` calls a `&mut self` method
+//! that leaves the state as it is.
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
 mod load;

@@ -1,8 +1,8 @@
-//! Calls that change state and are durable when they are answered, against what a user would write by hand and against the
-//! bare shard writer.
+//! Calls that change state and are durable when they are answered, against what a user would write
+//! by hand and against the bare shard writer.
 //!
-//! `vs_handwritten` and `vs_bare_writer` compare calls in each second; `p50_us` and `p99_us` compare a call's time with one raw
-//! synced commit of one row.
+//! `vs_handwritten` and `vs_bare_writer` compare calls in each second; `p50_us` and `p99_us`
+//! compare a call's time with one raw synced commit of one row.
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
 mod handwritten;
@@ -90,7 +90,8 @@ async fn measure(
     size: Size,
     report: &mut Report<'_>,
 ) {
-    // A store that an earlier run left behind would be measured with its size, which this run does not know.
+    // A store that an earlier run left behind would be measured with its size, which this run does
+    // not know.
     let _ = std::fs::remove_dir_all(dir);
     std::fs::create_dir_all(dir).expect("the directory can be written");
     let note_bytes = size.bytes - STATE_BYTES_BESIDE_NOTE;

@@ -1,4 +1,5 @@
-//! The word count, as a person runs it: against a count in memory, killed at many points, and given nonsense.
+//! The word count, as a person runs it: against a count in memory, killed at many points, and given
+//! nonsense.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "a test of a whole program")]
 
 use std::collections::BTreeMap;
@@ -63,8 +64,8 @@ fn assert_counted(output: &Output, text: &[u8]) {
     assert!(output.stdout == expected(text).as_bytes(), "the counts differ");
 }
 
-/// Runs until `lines` lines of progress were seen, then kills. Returns the first position that was shown, or `None` if the
-/// run ended before.
+/// Runs until `lines` lines of progress were seen, then kills. Returns the first position that was
+/// shown, or `None` if the run ended before.
 fn run_and_kill(data: &Path, file: &Path, lines: u64) -> Option<u64> {
     let mut child = wordcount()
         .arg("--progress")

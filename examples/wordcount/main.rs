@@ -1,7 +1,8 @@
 //! Counts the words of a file; every distinct word is a durable object.
 //!
-//! `wordcount --data DIR FILE` prints `word<TAB>count` lines, sorted. It can be killed at any moment: started again with the same
-//! DIR and FILE it goes on where it was, and no word is counted twice or left out.
+//! `wordcount --data DIR FILE` prints `word<TAB>count` lines, sorted. It can be killed at any
+//! moment: started again with the same DIR and FILE it goes on where it was, and no word is counted
+//! twice or left out.
 #![allow(clippy::disallowed_methods, reason = "it reads a file of the user")]
 
 mod meter;
@@ -24,8 +25,8 @@ use parts::{Part, Parts, Tally};
 
 const USAGE: &str = "usage: wordcount [--progress] --data DIR FILE";
 
-/// Bytes of a part. A word is written once for each part that it stands in, so longer parts are fewer commits; a run
-/// that is killed loses at most the part under way.
+/// Bytes of a part. A word is written once for each part that it stands in, so longer parts are
+/// fewer commits; a run that is killed loses at most the part under way.
 const PART_BYTES: u64 = 1 << 20;
 
 /// Calls under way at once. All that wait share one sync.
@@ -160,7 +161,8 @@ async fn count(
     }
 }
 
-/// Counts one part. When it returns every word of the part is durable; if it is cut short, some words are.
+/// Counts one part. When it returns every word of the part is durable; if it is cut short, some
+/// words are.
 async fn count_part(
     runtime: &Runtime,
     part: Part,
@@ -183,7 +185,8 @@ async fn count_part(
     Ok(())
 }
 
-/// The name of a word's object: the word; of a long word its hash, behind a mark that no word contains.
+/// The name of a word's object: the word; of a long word its hash, behind a mark that no word
+/// contains.
 fn name(tally: &Tally) -> String {
     if tally.word.len() < LONG_WORD_LETTERS {
         tally.word.clone()

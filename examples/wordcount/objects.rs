@@ -25,7 +25,8 @@ impl From<Place> for Span {
 #[derive(Default, DurableState)]
 pub(crate) struct Word {
     times: u64,
-    /// Up to where in the file this word is counted. It changes in the same turn as `times`, so it never tells a lie.
+    /// Up to where in the file this word is counted. It changes in the same turn as `times`, so it
+    /// never tells a lie.
     counted_to: u64,
     /// Where a word stands that is too long to be a name; `None`: the name is the word.
     long: Option<Span>,
@@ -33,8 +34,9 @@ pub(crate) struct Word {
 
 #[durable_object(name = "wordcount.Word")]
 impl Word {
-    /// Counts the word `times` times for `part` of the file. Does nothing if that part is counted already: a run that was
-    /// killed in the middle of a part is followed by one that does the whole part again.
+    /// Counts the word `times` times for `part` of the file. Does nothing if that part is counted
+    /// already: a run that was killed in the middle of a part is followed by one that does the
+    /// whole part again.
     pub fn count(&mut self, part: Span, times: u64, long: Option<Span>) {
         if self.counted_to < part.to {
             assert!(self.counted_to <= part.from, "every run cuts the file at the same places");
@@ -55,7 +57,8 @@ impl Word {
 pub(crate) struct Source {
     /// Its length.
     pub(crate) bytes: u64,
-    /// The BLAKE3 hash of its content, as hex digits. The content says which file it is; its path may change.
+    /// The BLAKE3 hash of its content, as hex digits. The content says which file it is; its path
+    /// may change.
     pub(crate) hash: String,
 }
 
@@ -87,7 +90,8 @@ pub(crate) struct Progress {
 
 #[durable_object(name = "wordcount.Progress")]
 impl Progress {
-    /// Begins to count `source`, or goes on. `part_bytes` is for a directory in which nothing was counted.
+    /// Begins to count `source`, or goes on. `part_bytes` is for a directory in which nothing was
+    /// counted.
     ///
     /// # Errors
     /// The file that this directory counts, if it is another one.

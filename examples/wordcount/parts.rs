@@ -1,6 +1,7 @@
 //! Cuts a file into parts and counts the words of each. It knows nothing of objects.
 //!
-//! A word is a longest run of ASCII letters, in lower case; every other byte separates. The file need not be text.
+//! A word is a longest run of ASCII letters, in lower case; every other byte separates. The file
+//! need not be text.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -41,8 +42,9 @@ pub(crate) struct Parts {
 }
 
 impl Parts {
-    /// The parts of `file` from `at` on, where an earlier part ended. Where a part ends depends only on the file, on where the
-    /// part begins and on `part_bytes`, so that a part that is counted again is the same part.
+    /// The parts of `file` from `at` on, where an earlier part ended. Where a part ends depends
+    /// only on the file, on where the part begins and on `part_bytes`, so that a part that is
+    /// counted again is the same part.
     pub(crate) fn from(mut file: File, at: u64, part_bytes: u64) -> io::Result<Self> {
         file.seek(SeekFrom::Start(at))?;
         Ok(Parts { file: BufReader::new(file), at, part_bytes })

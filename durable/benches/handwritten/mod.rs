@@ -1,5 +1,6 @@
-//! The baseline that a user would write by hand: one SQLite file, one connection behind a mutex, one durable
-//! transaction for each call; and the least that a durable call can cost, one row written and synced.
+//! The baseline that a user would write by hand: one SQLite file, one connection behind a mutex,
+//! one durable transaction for each call; and the least that a durable call can cost, one row
+//! written and synced.
 
 use std::path::Path;
 use std::sync::{Barrier, Mutex, PoisonError};
@@ -64,7 +65,8 @@ impl Handwritten {
         let begun = Instant::now();
         let (mut nanos, mut now) = (Vec::new(), begun);
         while now - begun < time {
-            // A row that is written as it was would not be written at all. Only the note changes, so it stays a row.
+            // A row that is written as it was would not be written at all. Only the note changes,
+            // so it stays a row.
             let last = body.last_mut().expect("a note is not empty");
             *last = if *last == b'n' { b'm' } else { b'n' };
             update.execute([&body]).expect("the disk takes the commit");
@@ -75,7 +77,8 @@ impl Handwritten {
         Samples::new(nanos, begun.elapsed())
     }
 
-    /// Lets threads call for `time`. Threads, because a commit blocks; tasks would only add to its cost.
+    /// Lets threads call for `time`. Threads, because a commit blocks; tasks would only add to its
+    /// cost.
     pub(crate) fn drive(&self, pattern: Pattern, time: Duration) -> Samples {
         let ready = Barrier::new(pattern.callers + 1);
         thread::scope(|scope| {

@@ -22,7 +22,8 @@ pub(crate) const PATTERNS: [Pattern; 3] = [
 ];
 
 impl Pattern {
-    /// The object that a caller's `nth` call goes to. Callers start apart from each other and walk over all objects.
+    /// The object that a caller's `nth` call goes to. Callers start apart from each other and walk
+    /// over all objects.
     pub(crate) fn target(&self, caller: usize, nth: usize) -> usize {
         (caller * self.objects / self.callers + nth) % self.objects
     }
@@ -56,7 +57,8 @@ impl Samples {
     }
 }
 
-/// Lets `pattern.callers` tasks call for `time`. `call` makes a caller's `nth` call, and completes when it is answered.
+/// Lets `pattern.callers` tasks call for `time`. `call` makes a caller's `nth` call, and completes
+/// when it is answered.
 pub(crate) async fn drive<C, F>(pattern: Pattern, time: Duration, call: C) -> Samples
 where
     C: Fn(usize) -> F + Clone + Send + 'static,

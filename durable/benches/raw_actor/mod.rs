@@ -1,4 +1,5 @@
-//! The baseline without this crate: an actor of ractor that holds a number and answers calls, in memory only.
+//! The baseline without this crate: an actor of ractor that holds a number and answers calls, in
+//! memory only.
 
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 

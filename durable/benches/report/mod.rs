@@ -1,4 +1,5 @@
-//! What every bench shares: its arguments, medians, the table for people, the one line for machines.
+//! What every bench shares: its arguments, medians, the table for people, the one line for
+//! machines.
 //!
 //! It knows nothing of what is measured.
 
@@ -69,7 +70,8 @@ impl Options {
     /// Where the bench called `bench` keeps its stores.
     pub(crate) fn stores(&self, bench: &str) -> Stores {
         let temporary = || {
-            // Beside the build, because the system's temporary directory may be memory, where a sync costs nothing.
+            // Beside the build, because the system's temporary directory may be memory, where a
+            // sync costs nothing.
             tempfile::Builder::new()
                 .prefix(bench)
                 .tempdir_in(env!("CARGO_TARGET_TMPDIR"))

@@ -1,4 +1,5 @@
-//! The baseline of a cold activation: an actor of ractor that reads its state by one indexed read as it starts.
+//! The baseline of a cold activation: an actor of ractor that reads its state by one indexed read
+//! as it starts.
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +12,8 @@ use tokio::task::JoinSet;
 
 use crate::load::{Samples, nanos_between};
 
-/// Connections that read; one for each worker of the bench's runtime, so that no read waits for another one.
+/// Connections that read; one for each worker of the bench's runtime, so that no read waits for
+/// another one.
 const READERS: usize = 2;
 
 /// A table of rows with a text key.
@@ -43,7 +45,8 @@ impl Rows {
         cents
     }
 
-    /// Spawns an actor for each of the names, from `callers` tasks at once; stops them all at the end.
+    /// Spawns an actor for each of the names, from `callers` tasks at once; stops them all at the
+    /// end.
     pub(crate) async fn activate(self: &Arc<Self>, names: Vec<String>, callers: usize) -> Samples {
         let names = Arc::new(names);
         let next = Arc::new(AtomicUsize::new(0));

@@ -17,7 +17,8 @@ const NEVER_IDLE: Duration = Duration::from_secs(86_400);
 /// Callers that fill a store. Many, because all that wait share one sync.
 const FILLING_CALLERS: usize = 1_024;
 
-/// Objects in memory while a store is filled: they are not called again, and a million of them would need gigabytes.
+/// Objects in memory while a store is filled: they are not called again, and a million of them
+/// would need gigabytes.
 const FILLING_RESIDENT_MAX: usize = 8_192;
 
 /// A small object, as most are.
@@ -46,7 +47,8 @@ pub(crate) fn name(nth: usize) -> String {
     format!("account-{nth:07}")
 }
 
-/// The directory in `dir` of a store with `objects` accounts; filled here unless an earlier run did it.
+/// The directory in `dir` of a store with `objects` accounts; filled here unless an earlier run did
+/// it.
 pub(crate) async fn filled(dir: &Path, objects: usize) -> PathBuf {
     let store = dir.join(format!("accounts-{objects}"));
     let mark = dir.join(format!("accounts-{objects}.filled"));
@@ -114,4 +116,12 @@ pub(crate) async fn activate(runtime: &Runtime, accounts: Vec<usize>, callers: u
     }
     let nanos = tasks.join_all().await.concat();
     Samples::new(nanos, begun.elapsed())
+}
+
+/// Takes the accounts out of memory.
+pub(crate) async fn evict(runtime: &Runtime, accounts: Vec<usize>) {
+    for nth in accounts {
+        let id = runtime.get::<Account>(name(nth)).id().expect("the name is short");
+        runtime.evict(id).await.expect("an idle object can leave");
+    }
 }
