@@ -53,7 +53,8 @@ impl BareWriter {
     pub async fn commit(&self, row: usize, bytes: &[u8]) -> Result<(), Error> {
         let mut framed = vec![0; frame::HEADER_BYTES];
         framed.extend_from_slice(bytes);
-        let header = Header { codec: Codec::Postcard, state_version: 1, fingerprint: Fingerprint(0) };
+        let header =
+            Header { codec: Codec::Postcard, state_version: 1, fingerprint: Fingerprint(0) };
         frame::finish(header, &mut framed);
         let (sender, receiver) = oneshot::channel();
         {

@@ -161,7 +161,13 @@ impl Code {
     /// Makes an error of this code. `message`: lower case, no full stop, names the thing, ends with the next step.
     pub fn error(self, message: impl Into<String>) -> Error {
         let outcome = self.outcome();
-        Error(Arc::new(Body { code: self, message: message.into(), object: None, outcome, source: None }))
+        Error(Arc::new(Body {
+            code: self,
+            message: message.into(),
+            object: None,
+            outcome,
+            source: None,
+        }))
     }
 }
 
@@ -240,7 +246,8 @@ impl<'de> Deserialize<'de> for Error {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let Travelling { code, message, object, outcome } = Travelling::deserialize(deserializer)?;
         let known = Code::ALL.iter().find(|known| known.as_str() == code);
-        let code = *known.ok_or_else(|| D::Error::custom(format!("no error has the code `{code}`")))?;
+        let code =
+            *known.ok_or_else(|| D::Error::custom(format!("no error has the code `{code}`")))?;
         Ok(Error(Arc::new(Body { code, message, object, outcome, source: None })))
     }
 }

@@ -76,7 +76,8 @@ impl FromStr for ObjectId {
                 text
             )));
         }
-        let nibble = |digit: u8| (digit as char).to_digit(16).expect("hex digits were checked") as u8;
+        let nibble =
+            |digit: u8| (digit as char).to_digit(16).expect("hex digits were checked") as u8;
         let mut bytes = [0; Self::BYTES];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
             *byte = nibble(pair[0]) << 4 | nibble(pair[1]);

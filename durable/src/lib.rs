@@ -95,12 +95,12 @@ pub mod __private {
     pub use crate::object::{
         Activated, BoxFuture, FromError, Plain, Probe, Ran, Returned, misdirected,
     };
+    pub use crate::state::{stored, transient};
     pub use crate::stub::Address;
     pub use crate::{
         Access, Call, CallError, ClassSpec, Context, DurableState, Error, MethodSpec, Name, Object,
         Stub, Wire,
     };
-    pub use crate::state::{stored, transient};
     pub use postcard_schema;
     pub use serde;
 }

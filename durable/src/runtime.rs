@@ -101,7 +101,12 @@ impl Drop for Core {
 impl Runtime {
     /// A runtime on the data directory `dir`, which is created if it is missing.
     pub fn builder(dir: impl Into<PathBuf>) -> RuntimeBuilder {
-        RuntimeBuilder { dir: dir.into(), config: Config::default(), classes: Vec::new(), host: None }
+        RuntimeBuilder {
+            dir: dir.into(),
+            config: Config::default(),
+            classes: Vec::new(),
+            host: None,
+        }
     }
 
     /// Where stubs come from; to hand to parts of a program that need nothing else of the runtime.
@@ -276,7 +281,8 @@ impl RuntimeBuilder {
         let host = self.host.unwrap_or_else(Host::os);
         let store = Store::open(&host, &self.dir, self.config.shards)?;
         let residents = Residents::new(self.config.resident_objects_max);
-        host.tasks.spawn(Box::pin(Residents::sweep_forever(Arc::downgrade(&residents), host.clone())));
+        host.tasks
+            .spawn(Box::pin(Residents::sweep_forever(Arc::downgrade(&residents), host.clone())));
         let shared = Arc::new(Shared {
             host,
             config: self.config,
@@ -327,7 +333,8 @@ fn check_classes(classes: &[ClassEntry]) -> Result<(), Error> {
         class.spec.check()?;
         if let Some(first) = seen.insert(class.spec.name, class.type_name) {
             let second = class.type_name;
-            let cure = if first == second { "register it once" } else { "give one of them another name" };
+            let cure =
+                if first == second { "register it once" } else { "give one of them another name" };
             return Err(Code::ClassDuplicate.error(format!(
                 "class name {} is registered twice, by `{first}` and by `{second}`; {cure}",
                 class.spec.name

@@ -166,7 +166,10 @@ impl<O: Object, Out: FromError> IntoFuture for Call<O, Out> {
 impl<O: Object, Out> Debug for Call<O, Out> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let method = O::method(&self.call).name;
-        f.debug_struct("Call").field("object", &self.address).field("method", &method).finish_non_exhaustive()
+        f.debug_struct("Call")
+            .field("object", &self.address)
+            .field("method", &method)
+            .finish_non_exhaustive()
     }
 }
 
@@ -201,7 +204,8 @@ impl<O: Object, Out> Call<O, Out> {
         let pending = PendingCall::new(call, deadline, permit, task.waker());
         match &address.0.origin {
             Some(origin) if origin.is_behind() => {
-                let departure = Departure { address: address.clone(), pending: Arc::clone(&pending) };
+                let departure =
+                    Departure { address: address.clone(), pending: Arc::clone(&pending) };
                 origin.shard.release_after(&origin.fence, Arc::new(departure));
             }
             _ => target.deliver(&pending),

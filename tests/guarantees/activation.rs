@@ -41,8 +41,9 @@ async fn until(mut is_so: impl FnMut() -> bool) {
 async fn a_thousand_racing_first_calls_make_one_activation_and_idleness_ends_it() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = Runtime::builder(dir.path()).register::<Watched>().start().await.unwrap();
-    let calls: Vec<_> =
-        (0..1_000).map(|_| tokio::spawn(runtime.get::<Watched>("one").add().into_future())).collect();
+    let calls: Vec<_> = (0..1_000)
+        .map(|_| tokio::spawn(runtime.get::<Watched>("one").add().into_future()))
+        .collect();
     let mut counts: Vec<u64> =
         join_all(calls).await.into_iter().map(|count| count.unwrap().unwrap()).collect();
     counts.sort_unstable();

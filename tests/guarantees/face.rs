@@ -52,7 +52,11 @@ impl Cart {
     #[rpc(name = "buy")]
     pub async fn checkout(&mut self) -> Result<Vec<(String, u32)>, Refusal> {
         tokio::task::yield_now().await;
-        if self.items.is_empty() { Err(Refusal::Empty) } else { Ok(std::mem::take(&mut self.items)) }
+        if self.items.is_empty() {
+            Err(Refusal::Empty)
+        } else {
+            Ok(std::mem::take(&mut self.items))
+        }
     }
 
     pub fn owner(&self, cx: &Context<'_, Self>) -> Result<u32, String> {
@@ -124,8 +128,11 @@ async fn init_makes_the_object_and_stores_nothing() {
 #[tokio::test]
 async fn the_class_says_what_it_is() {
     use durable::{Access, Object};
-    let methods: Vec<_> =
-        Cart::CLASS.methods.iter().map(|method| (method.name, method.access, method.is_async)).collect();
+    let methods: Vec<_> = Cart::CLASS
+        .methods
+        .iter()
+        .map(|method| (method.name, method.access, method.is_async))
+        .collect();
     assert_eq!(
         methods,
         [

@@ -20,12 +20,19 @@ impl Other {
 #[tokio::test]
 async fn a_name_is_one_object_in_its_class_and_another_in_another_class() {
     let dir = tempfile::tempdir().unwrap();
-    let runtime =
-        Runtime::builder(dir.path()).register::<Counter>().register::<Other>().start().await.unwrap();
+    let runtime = Runtime::builder(dir.path())
+        .register::<Counter>()
+        .register::<Other>()
+        .start()
+        .await
+        .unwrap();
     let foo = runtime.get::<Counter>("foo").id().unwrap();
     assert_eq!(runtime.get::<Counter>("foo").id().unwrap(), foo);
     assert_ne!(runtime.get::<Other>("foo").id().unwrap(), foo);
-    assert_ne!(runtime.unique::<Counter>().id().unwrap(), runtime.unique::<Counter>().id().unwrap());
+    assert_ne!(
+        runtime.unique::<Counter>().id().unwrap(),
+        runtime.unique::<Counter>().id().unwrap()
+    );
 }
 
 #[tokio::test]
@@ -45,8 +52,12 @@ async fn an_id_survives_its_text_and_knows_no_name() {
 #[tokio::test]
 async fn text_that_is_no_id_and_an_id_of_another_class_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
-    let runtime =
-        Runtime::builder(dir.path()).register::<Counter>().register::<Other>().start().await.unwrap();
+    let runtime = Runtime::builder(dir.path())
+        .register::<Counter>()
+        .register::<Other>()
+        .start()
+        .await
+        .unwrap();
     let error = "goodbye".parse::<ObjectId>().unwrap_err();
     assert_eq!(error.code(), "id.malformed");
     assert!(error.message().contains("must be 64 hex digits, got 7"), "{error}");

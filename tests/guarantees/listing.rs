@@ -40,12 +40,15 @@ async fn pages_hold_every_stored_object_once_in_the_order_of_names() {
         runtime.evict(runtime.get::<Counter>("u").id().unwrap()).await.unwrap();
 
         expected.sort();
-        let all: Vec<_> =
-            std::iter::once(None).chain(expected.iter().cloned().map(Some)).collect();
+        let all: Vec<_> = std::iter::once(None).chain(expected.iter().cloned().map(Some)).collect();
         for limit in [1, 3, 1_000] {
             assert_eq!(names(&runtime, "", limit).await, all, "{shards} shards, pages of {limit}");
-            let users: Vec<_> =
-                expected.iter().filter(|name| name.starts_with("user/")).cloned().map(Some).collect();
+            let users: Vec<_> = expected
+                .iter()
+                .filter(|name| name.starts_with("user/"))
+                .cloned()
+                .map(Some)
+                .collect();
             assert_eq!(names(&runtime, "user/", limit).await, users);
             assert_eq!(names(&runtime, "z%", limit).await, [Some("z%_".to_owned())]);
         }

@@ -8,6 +8,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::{Counter, counters};
 
 const KILLS: usize = 50;
@@ -32,9 +34,7 @@ async fn child_that_acknowledges_until_it_is_killed() {
             })
         })
         .collect();
-    for task in tasks {
-        task.await.unwrap();
-    }
+    join_all(tasks).await;
 }
 
 fn spawn_child(dir: &Path) -> Child {
@@ -71,8 +71,9 @@ fn run_until_killed(dir: &Path, acks: usize, pause: Duration, acknowledged: &mut
     child.kill().expect("the child runs");
     child.wait().expect("the child ended");
     // The last line may have been cut by the kill; then its count was cut, too, and is at most what was meant.
-    let rest: Vec<_> = lines.map_while(Result::ok).collect();
-    rest.into_iter().for_each(|line| drop(note(line)));
+    for line in lines.map_while(Result::ok) {
+        note(line);
+    }
 }
 
 #[tokio::test]
@@ -81,15 +82,22 @@ async fn no_acknowledged_change_is_lost_and_no_refused_one_shows_over_fifty_kill
     let mut acknowledged = [0; OBJECTS];
     for round in 0..KILLS {
         // Spread over the start of the process, its first commits, and many commits later.
-        let (acks, pause) = (round * 7 % 60, Duration::from_micros((round as u64 * 7_919) % 20_000));
+        let (acks, pause) =
+            (round * 7 % 60, Duration::from_micros((round as u64 * 7_919) % 20_000));
         run_until_killed(dir.path(), acks, pause, &mut acknowledged);
     }
     let runtime = counters(dir.path()).await;
     assert!(acknowledged.iter().all(|count| *count > 0), "every object was used: {acknowledged:?}");
     for (index, acknowledged) in acknowledged.into_iter().enumerate() {
         let count = runtime.get::<Counter>(format!("c{index}")).count().await.unwrap();
-        assert!(count >= acknowledged, "object {index}: {acknowledged} was acknowledged, {count} is stored");
+        assert!(
+            count >= acknowledged,
+            "object {index}: {acknowledged} was acknowledged, {count} is stored"
+        );
         // Each kill can have cut at most one acknowledgement of a stored change off.
-        assert!(count <= acknowledged + KILLS as u64, "object {index}: a refused change shows in {count}");
+        assert!(
+            count <= acknowledged + KILLS as u64,
+            "object {index}: a refused change shows in {count}"
+        );
     }
 }

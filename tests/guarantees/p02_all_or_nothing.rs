@@ -78,7 +78,11 @@ async fn a_rolled_back_object_is_woken_as_after_a_restart_and_an_untouched_one_i
     object.refuse_untouched().await.unwrap_err();
     assert_eq!(object.seen().await.unwrap(), (0, 1));
     object.bump_and_refuse().await.unwrap_err();
-    assert_eq!(object.seen().await.unwrap(), (0, 1), "transient fields start anew, then it is woken");
+    assert_eq!(
+        object.seen().await.unwrap(),
+        (0, 1),
+        "transient fields start anew, then it is woken"
+    );
 }
 
 /// A state whose size a test chooses.
@@ -107,7 +111,10 @@ async fn a_state_over_the_limit_is_refused_with_both_numbers_and_undone() {
     blob.fill(100).await.unwrap();
     let error = blob.fill(2 * 1024 * 1024 + 1).await.unwrap_err();
     assert_eq!(error.code(), "state.too_large");
-    assert!(error.message().contains("2097157 bytes once encoded, the limit is 2097152"), "{error}");
+    assert!(
+        error.message().contains("2097157 bytes once encoded, the limit is 2097152"),
+        "{error}"
+    );
     assert_eq!(blob.size().await.unwrap(), 100);
     blob.fill(2 * 1024 * 1024 - 4).await.unwrap();
 }

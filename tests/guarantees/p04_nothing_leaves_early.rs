@@ -1,9 +1,9 @@
 //! P4: nothing leaves an object before every change that it could have seen is durable.
 
 use std::future::IntoFuture;
-use std::task::Poll;
 
 use durable::prelude::*;
+use futures_util::poll;
 use tests::WriterGate;
 
 use super::Counter;
@@ -11,7 +11,7 @@ use super::Counter;
 /// Polls a future often enough that it would have ended if nothing held it.
 async fn is_held<F: Future + Unpin>(mut future: F) -> bool {
     for _ in 0..1_000 {
-        if let Poll::Ready(_) = std::future::poll_fn(|task| Poll::Ready(std::pin::Pin::new(&mut future).poll(task))).await {
+        if poll!(&mut future).is_ready() {
             return false;
         }
         tokio::task::yield_now().await;
@@ -130,7 +130,9 @@ async fn a_failed_commit_fails_all_that_saw_it_and_the_next_call_starts_from_dis
     let counter = runtime.get::<Counter>("ada");
     counter.add(5).await.unwrap();
     // Somebody else commits to the object: what this activation commits next is stale.
-    tests::first_shard(dir.path()).execute("UPDATE snapshots SET commit_no = commit_no + 1", []).unwrap();
+    tests::first_shard(dir.path())
+        .execute("UPDATE snapshots SET commit_no = commit_no + 1", [])
+        .unwrap();
     gate.close();
     let mut add = counter.add(1).into_future();
     let mut read = counter.count().into_future();

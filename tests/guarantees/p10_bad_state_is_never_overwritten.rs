@@ -107,8 +107,7 @@ mod changed {
 #[tokio::test]
 async fn state_of_newer_code_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    let runtime =
-        Runtime::builder(dir.path()).register::<newer::Counter>().start().await.unwrap();
+    let runtime = Runtime::builder(dir.path()).register::<newer::Counter>().start().await.unwrap();
     runtime.get::<newer::Counter>("ada").add(5).await.unwrap();
     runtime.shutdown().await.unwrap();
     drop(runtime);

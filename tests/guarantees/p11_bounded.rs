@@ -26,7 +26,9 @@ async fn the_1025th_waiting_call_is_refused_at_once() {
     assert_eq!(refused[0].code(), "object.overloaded");
     assert_eq!(refused[0].kind(), ErrorKind::Backoff);
     assert_eq!(refused[0].outcome(), durable::Outcome::NotStarted);
-    assert!(refused[0].message().contains("1024 calls wait at test.Counter(ada), the limit is 1024"));
+    assert!(
+        refused[0].message().contains("1024 calls wait at test.Counter(ada), the limit is 1024")
+    );
     assert_eq!(counter.count().await.unwrap(), 1_024);
 }
 
@@ -53,8 +55,9 @@ async fn calls_in_flight_are_bounded_over_all_objects() {
         .await
         .unwrap();
     gate.close();
-    let calls: Vec<_> =
-        (0..8).map(|n| tokio::spawn(runtime.get::<Counter>(format!("c{n}")).add(1).into_future())).collect();
+    let calls: Vec<_> = (0..8)
+        .map(|n| tokio::spawn(runtime.get::<Counter>(format!("c{n}")).add(1).into_future()))
+        .collect();
     while runtime.resident_objects() < 8 {
         tokio::task::yield_now().await;
     }
@@ -64,7 +67,11 @@ async fn calls_in_flight_are_bounded_over_all_objects() {
     for call in calls {
         assert_eq!(call.await.unwrap().unwrap(), 1);
     }
-    assert_eq!(runtime.get::<Counter>("more").count().await.unwrap(), 0, "the places were given back");
+    assert_eq!(
+        runtime.get::<Counter>("more").count().await.unwrap(),
+        0,
+        "the places were given back"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use durable::host::{Host, Lane, LaneWork, Lanes, Step};
 
@@ -23,35 +23,42 @@ impl WriterGate {
     /// The operating system's host, with its writers behind this gate.
     pub fn host(&self) -> Host {
         let os = Host::os();
-        Host { lanes: Arc::new(GatedLanes { gate: self.clone(), lanes: Arc::clone(&os.lanes) }), ..os }
+        Host {
+            lanes: Arc::new(GatedLanes { gate: self.clone(), lanes: Arc::clone(&os.lanes) }),
+            ..os
+        }
     }
 
     /// From now on nothing becomes durable.
     pub fn close(&self) {
-        self.0.0.lock().unwrap().is_closed = true;
+        self.lock().is_closed = true;
     }
 
     /// Lets the writers go on.
     pub fn open(&self) {
-        self.0.0.lock().unwrap().is_closed = false;
+        self.lock().is_closed = false;
         self.0.1.notify_all();
     }
 
     /// Whether a writer stands at the closed gate.
     pub fn is_reached(&self) -> bool {
-        self.0.0.lock().unwrap().is_reached
+        self.lock().is_reached
     }
 
     /// Steps that writers have taken so far.
     pub fn steps(&self) -> usize {
-        self.0.0.lock().unwrap().steps
+        self.lock().steps
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Writers> {
+        self.0.0.lock().expect("no test panics while it holds the gate")
     }
 
     fn pass(&self) {
-        let mut writers = self.0.0.lock().unwrap();
+        let mut writers = self.lock();
         while writers.is_closed {
             writers.is_reached = true;
-            writers = self.0.1.wait(writers).unwrap();
+            writers = self.0.1.wait(writers).expect("no test panics while it holds the gate");
         }
         writers.is_reached = false;
         writers.steps += 1;

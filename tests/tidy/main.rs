@@ -81,15 +81,22 @@ fn files_import_from_their_own_floor_or_from_floors_below() {
         let Some(inside) = source.path.strip_prefix("durable/src/") else { continue };
         let module = inside.split(['/', '.']).next().expect("a first part");
         let Some(floor) = floor_of(module) else {
-            broken.push(format!("{}: no floor is known for `{module}`; add it to FLOORS", source.path));
+            broken.push(format!(
+                "{}: no floor is known for `{module}`; add it to FLOORS",
+                source.path
+            ));
             continue;
         };
         for (number, line) in code_lines(&source) {
             for named in line.split("crate::").skip(1) {
-                let end = named.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(named.len());
+                let end =
+                    named.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(named.len());
                 if floor_of(&named[..end]).is_some_and(|other| other > floor) {
                     let target = &named[..end];
-                    broken.push(format!("{}:{number}: `{module}` may not know `{target}`", source.path));
+                    broken.push(format!(
+                        "{}:{number}: `{module}` may not know `{target}`",
+                        source.path
+                    ));
                 }
             }
         }
@@ -100,8 +107,20 @@ fn files_import_from_their_own_floor_or_from_floors_below() {
 #[test]
 fn the_kernel_is_pure() {
     let banned = [
-        "async ", ".await", "std::time::Instant", "SystemTime", "std::sync", "parking_lot", "HashMap",
-        "tokio", "ractor", "rusqlite", "std::fs", "std::thread", "getrandom", "crate::host",
+        "async ",
+        ".await",
+        "std::time::Instant",
+        "SystemTime",
+        "std::sync",
+        "parking_lot",
+        "HashMap",
+        "tokio",
+        "ractor",
+        "rusqlite",
+        "std::fs",
+        "std::thread",
+        "getrandom",
+        "crate::host",
     ];
     let mut broken = Vec::new();
     for source in sources().iter().filter(|source| source.path.starts_with("durable/src/kernel/")) {
@@ -137,7 +156,10 @@ fn dependencies_stay_in_their_rooms() {
             for (dependency, allowed) in &rooms {
                 let is_allowed = allowed.iter().any(|room| inside.starts_with(room));
                 if line.contains(dependency) && !is_allowed {
-                    broken.push(format!("{}:{number}: `{dependency}` belongs in {allowed:?}", source.path));
+                    broken.push(format!(
+                        "{}:{number}: `{dependency}` belongs in {allowed:?}",
+                        source.path
+                    ));
                 }
             }
         }
@@ -162,7 +184,11 @@ fn files_and_functions_and_lines_keep_to_their_sizes() {
             let width = line.chars().count();
             // A comment or a text may run a little longer than code, which the formatter breaks.
             if width > 140 {
-                broken.push(format!("{}:{}: {width} columns, at most 140", source.path, number + 1));
+                broken.push(format!(
+                    "{}:{}: {width} columns, at most 140",
+                    source.path,
+                    number + 1
+                ));
             }
         }
         for (name, length) in long_functions(&source) {
@@ -179,7 +205,8 @@ fn long_functions(source: &Source) -> Vec<(String, usize)> {
     for (start, line) in lines.iter().enumerate() {
         let indent = line.len() - line.trim_start().len();
         let is_start = line.trim_start().split("fn ").next().is_some_and(|before| {
-            line.contains("fn ") && before.chars().all(|c| c.is_ascii_lowercase() || "() ".contains(c))
+            line.contains("fn ")
+                && before.chars().all(|c| c.is_ascii_lowercase() || "() ".contains(c))
         });
         if !is_start || line.trim_end().ends_with(['}', ';']) {
             continue;
@@ -197,8 +224,14 @@ fn long_functions(source: &Source) -> Vec<(String, usize)> {
 fn sources_leave_nothing_undone_and_hide_nothing() {
     // Written in two parts, so that this file does not contain them.
     let banned = [
-        ("TO", "DO"), ("FIX", "ME"), ("XX", "X"), ("#[ig", "nore"), ("unimpl", "emented!"), ("to", "do!("),
-        ("thread::", "sleep"), ("unbounded", "_channel"),
+        ("TO", "DO"),
+        ("FIX", "ME"),
+        ("XX", "X"),
+        ("#[ig", "nore"),
+        ("unimpl", "emented!"),
+        ("to", "do!("),
+        ("thread::", "sleep"),
+        ("unbounded", "_channel"),
     ];
     let mut broken = Vec::new();
     for source in sources() {
@@ -206,7 +239,8 @@ fn sources_leave_nothing_undone_and_hide_nothing() {
             for (one, other) in banned {
                 let word = format!("{one}{other}");
                 // A kill must come at some moment that the child does not know.
-                let is_kill_test = word.ends_with("sleep") && is_test(&source.path) && line.contains("pause");
+                let is_kill_test =
+                    word.ends_with("sleep") && is_test(&source.path) && line.contains("pause");
                 if line.contains(&word) && !is_kill_test {
                     broken.push(format!("{}:{}: `{word}`", source.path, number + 1));
                 }
@@ -219,7 +253,10 @@ fn sources_leave_nothing_undone_and_hide_nothing() {
 #[test]
 fn library_code_states_its_invariants() {
     let mut broken = Vec::new();
-    for source in sources().iter().filter(|source| source.path.starts_with("durable") && !is_test(&source.path)) {
+    for source in sources()
+        .iter()
+        .filter(|source| source.path.starts_with("durable") && !is_test(&source.path))
+    {
         if !source.path.contains("/src/") {
             continue;
         }
@@ -239,7 +276,9 @@ fn library_code_states_its_invariants() {
 fn every_file_uses_one_word_for_one_thing() {
     let banned = ["grain", "helper", "manager", "util"];
     let mut broken = Vec::new();
-    for source in sources().iter().filter(|source| source.path.contains("/src/") && !is_test(&source.path)) {
+    for source in
+        sources().iter().filter(|source| source.path.contains("/src/") && !is_test(&source.path))
+    {
         for (number, line) in source.text.lines().enumerate() {
             let lower = line.to_lowercase();
             let words = lower.split(|c: char| !c.is_alphanumeric() && c != '_');

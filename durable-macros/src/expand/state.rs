@@ -81,7 +81,9 @@ fn probes(state: &State) -> TokenStream {
     let probes = state.fields().into_iter().map(|field| {
         let StateField { ty, schema, has_codec, .. } = field;
         match schema {
-            None if field.needs_default && !state.has_default => quote!(#private::transient::<#ty>();),
+            None if field.needs_default && !state.has_default => {
+                quote!(#private::transient::<#ty>();)
+            }
             Some(_) if !has_codec => quote!(#private::stored::<#ty>();),
             _ => TokenStream::new(),
         }

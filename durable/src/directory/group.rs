@@ -8,10 +8,10 @@ use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::{ClassKey, ObjectId, Placement};
 use crate::kernel::admission::{self, Refusal};
+use crate::listing::Listed;
 use crate::object::{BoxFuture, Incarnation, Object, PendingCall, Permit, Refused, Slot};
 use crate::runtime::{Core, Shared};
 use crate::state::Fingerprint;
-use crate::listing::Listed;
 use crate::storage::{After, ClassNo, Shard};
 use crate::stub::{Address, Origin};
 use crate::supervise::Supervision;
@@ -43,7 +43,16 @@ impl<O: Object> Group<O> {
         let key = ClassKey::new(shared.store.id_key(), O::CLASS.name);
         let residency = shared.residents.add_class(O::CLASS.idle.unwrap_or(shared.config.idle));
         let directory = Directory::new();
-        Arc::new(Group { shared, core, key, class_no, fingerprint, directory, residency, supervision })
+        Arc::new(Group {
+            shared,
+            core,
+            key,
+            class_no,
+            fingerprint,
+            directory,
+            residency,
+            supervision,
+        })
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -212,4 +221,3 @@ impl<O: Object> ClassGroup for Group<O> {
         self.residency.count()
     }
 }
-

@@ -93,7 +93,12 @@ impl Residents {
 
 impl Residency {
     /// An activation of `object` starts.
-    pub(crate) fn enter<R: Resident + 'static>(&self, object: &Arc<R>, incarnation: u64, now: MonoNs) {
+    pub(crate) fn enter<R: Resident + 'static>(
+        &self,
+        object: &Arc<R>,
+        incarnation: u64,
+        now: MonoNs,
+    ) {
         self.count.fetch_add(1, Ordering::Relaxed);
         let weak = Arc::downgrade(object);
         self.queue.lock().push((weak, incarnation), now);

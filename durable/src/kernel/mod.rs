@@ -7,5 +7,6 @@ pub(crate) mod activation;
 pub(crate) mod admission;
 pub(crate) mod commit;
 pub(crate) mod gate;
+pub(crate) mod reads;
 pub(crate) mod residency;
 pub(crate) mod turn;

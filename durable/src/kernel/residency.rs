@@ -68,7 +68,9 @@ impl<T> IdleQueue<T> {
             match current(&record.object) {
                 Use::Gone => {}
                 Use::Busy => self.push(record.object, now),
-                Use::IdleSince(since) if since > record.idle_since => self.push(record.object, since),
+                Use::IdleSince(since) if since > record.idle_since => {
+                    self.push(record.object, since)
+                }
                 Use::IdleSince(_) => return Some(record.object),
             }
         }

@@ -139,7 +139,6 @@ async fn start<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Error> {
     })
 }
 
-
 /// Tells that the commits before it are settled, whatever became of them.
 struct Settled(Mutex<Option<oneshot::Sender<()>>>);
 
@@ -163,11 +162,7 @@ enum Reads<O: Object> {
 type Readers<'a> = FuturesUnordered<BoxFuture<'a, Result<(), String>>>;
 
 /// Runs reads, beside each other, until the next call is a write or the activation ends.
-async fn run_reads<O: Object>(
-    slot: &Arc<Slot<O>>,
-    live: &Live<O>,
-    turns: &mut usize,
-) -> Reads<O> {
+async fn run_reads<O: Object>(slot: &Arc<Slot<O>>, live: &Live<O>, turns: &mut usize) -> Reads<O> {
     // Most reads do not wait, and then there is never a set of them.
     let mut readers: Option<Readers<'_>> = None;
     // The first panic among reads that overlap; the others may end before the activation does.

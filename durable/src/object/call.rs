@@ -202,8 +202,9 @@ impl<O: Object> Running<O> {
 impl<O: Object> Drop for Running<O> {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
-            call.answer(Err(Code::CallAborted
-                .error("the activation ended while the method ran, its changes were undone; call again")));
+            call.answer(Err(Code::CallAborted.error(
+                "the activation ended while the method ran, its changes were undone; call again",
+            )));
         }
     }
 }

@@ -94,7 +94,10 @@ pub struct Ran<R> {
 impl<R> Ran<R> {
     /// `returned`: the method's value; `reply` wraps it as the class's reply.
     #[doc(hidden)]
-    pub fn new<const FALLIBLE: bool, T: Returned<FALLIBLE>>(returned: T, reply: fn(T) -> R) -> Self {
+    pub fn new<const FALLIBLE: bool, T: Returned<FALLIBLE>>(
+        returned: T,
+        reply: fn(T) -> R,
+    ) -> Self {
         let is_rejected = returned.is_rejected();
         Ran { reply: reply(returned), is_rejected }
     }

@@ -46,7 +46,15 @@ impl<O: Object> Live<O> {
                 let object = decode::<O>(&framed, group.fingerprint())?;
                 let birth = is_name_news.then(|| Box::new(birth_of(slot)));
                 let commit_no = stored.commit_no;
-                Ok(Live { object, framed, object_no, fence, commit_no, birth, submitted: CommitSeq(0) })
+                Ok(Live {
+                    object,
+                    framed,
+                    object_no,
+                    fence,
+                    commit_no,
+                    birth,
+                    submitted: CommitSeq(0),
+                })
             }
         }
     }

@@ -1,7 +1,7 @@
 //! Reads of stored objects: what is asked, what is answered, and the lanes that answer.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -10,6 +10,7 @@ use super::numbers::{ClassNo, Epoch, ObjectNo};
 use super::rows::object;
 use super::shard::{DirectoryLock, Shared};
 use super::sqlite::Fault;
+use super::writer;
 use crate::error::{Code, Error, Outcome};
 use crate::host::{LaneWork, Step};
 use crate::id::{ObjectId, Placement};
@@ -98,10 +99,7 @@ impl Jobs {
         if queue.readers == 0 {
             return None;
         }
-        assert!(
-            queue.waiting.len() < LANE_ITEMS_MAX,
-            "every read belongs to a call in flight"
-        );
+        assert!(queue.waiting.len() < LANE_ITEMS_MAX, "every read belongs to a call in flight");
         queue.waiting.push_back(job);
         queue.resting.pop()
     }
@@ -132,28 +130,55 @@ impl Jobs {
     }
 }
 
-/// The work of a reader lane.
-pub(super) struct Reader {
+/// A connection that reads, used by its lane and by callers that find it free.
+pub(super) struct ReadConnection {
     shared: Arc<Shared>,
-    connection: Connection,
-    index: usize,
+    /// `None`: the shard was closed.
+    connection: Mutex<Option<Connection>>,
     /// Let go after the connection is closed: fields are dropped in their order.
     _lock: Arc<DirectoryLock>,
 }
 
-impl Reader {
+impl ReadConnection {
     pub(super) fn new(
         shared: Arc<Shared>,
         connection: Connection,
-        index: usize,
         lock: Arc<DirectoryLock>,
-    ) -> Self {
-        Reader { shared, connection, index, _lock: lock }
+    ) -> Arc<Self> {
+        Arc::new(ReadConnection { shared, connection: Mutex::new(Some(connection)), _lock: lock })
     }
 
-    fn load(&self, id: &ObjectId, class_no: ClassNo) -> Result<Loaded, Error> {
+    /// Reads at once, unless somebody else is using the connection.
+    pub(super) fn try_load(
+        &self,
+        id: &ObjectId,
+        class_no: ClassNo,
+    ) -> Option<Result<Loaded, Error>> {
+        let connection = match self.connection.try_lock() {
+            Ok(connection) => connection,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        connection.as_ref().map(|connection| self.load(connection, id, class_no))
+    }
+
+    fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
+        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        connection.as_ref().map_or_else(|| Err(writer::closed()), read)
+    }
+
+    fn close(&self) {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn load(
+        &self,
+        connection: &Connection,
+        id: &ObjectId,
+        class_no: ClassNo,
+    ) -> Result<Loaded, Error> {
         self.check_stopped()?;
-        let found = object::load(&self.connection, id).map_err(|cause| self.failed(&cause))?;
+        let found = object::load(connection, id).map_err(|cause| self.failed(&cause))?;
         match found {
             None => Ok(Loaded { object_no: self.shared.next_object_no(), stored: None }),
             Some((object_no, stored_class, stored)) if stored_class == class_no => {
@@ -167,10 +192,10 @@ impl Reader {
         }
     }
 
-    fn list(&self, page: &Page) -> Result<Vec<Listed>, Error> {
+    fn list(&self, connection: &Connection, page: &Page) -> Result<Vec<Listed>, Error> {
         self.check_stopped()?;
         let after = page.after.as_ref();
-        let listed = object::list(&self.connection, page.class_no, &page.prefix, after, page.limit);
+        let listed = object::list(connection, page.class_no, &page.prefix, after, page.limit);
         listed.map_err(|cause| self.failed(&cause))
     }
 
@@ -195,16 +220,29 @@ impl Reader {
     }
 }
 
+/// The work of a reader lane.
+pub(super) struct Reader {
+    connection: Arc<ReadConnection>,
+    index: usize,
+}
+
+impl Reader {
+    pub(super) fn new(connection: Arc<ReadConnection>, index: usize) -> Self {
+        Reader { connection, index }
+    }
+}
+
 impl LaneWork for Reader {
     fn step(&mut self) -> Step {
-        match self.shared.jobs.take(self.index) {
+        let reads = &self.connection;
+        match reads.shared.jobs.take(self.index) {
             None => return Step::Idle,
             // Nobody waits any more where the channel is closed.
             Some(Job::Load { id, class_no, answer }) if !answer.is_closed() => {
-                let _ = answer.send(self.load(&id, class_no));
+                let _ = answer.send(reads.with(|connection| reads.load(connection, &id, class_no)));
             }
             Some(Job::List { page, answer }) if !answer.is_closed() => {
-                let _ = answer.send(self.list(&page));
+                let _ = answer.send(reads.with(|connection| reads.list(connection, &page)));
             }
             Some(_) => {}
         }
@@ -214,6 +252,7 @@ impl LaneWork for Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        self.shared.jobs.leave(self.index);
+        self.connection.close();
+        self.connection.shared.jobs.leave(self.index);
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use super::batch::Item;
 use super::checkpoint::Checkpointer;
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
-use super::reader::{After, Job, Jobs, Listed, Loaded, Page, Reader};
+use super::reader::{After, Job, Jobs, Listed, Loaded, Page, ReadConnection, Reader};
 use super::rows::{class, schema};
 use super::sqlite::{self, Checkpoint, Fault, Place, Role};
 use super::store::ClassRow;
@@ -22,6 +22,7 @@ use super::writer::{self, Writer};
 use crate::error::{Code, Error};
 use crate::host::{Clock, Host, Lane, LockGuard};
 use crate::id::ObjectId;
+use crate::kernel::reads::ReadPath;
 use crate::limits::{LANE_ITEMS_MAX, LIST_PAGE_MAX, READERS_PER_SHARD};
 
 /// The lock of the data directory. Everyone who has a connection holds it, so it ends after the
@@ -44,6 +45,8 @@ pub(crate) struct Shard {
     shared: Arc<Shared>,
     writer: Arc<dyn Lane>,
     readers: Vec<Arc<dyn Lane>>,
+    read_connections: Vec<Arc<ReadConnection>>,
+    read_path: Mutex<ReadPath>,
     checkpointer: Arc<dyn Lane>,
     epoch: AtomicU64,
     /// Adds classes and makes the last checkpoint. `None`: the shard was closed.
@@ -72,10 +75,12 @@ impl Shard {
         let connection = open(Role::Checkpointer)?;
         let work = Checkpointer::new(shared.clone(), connection, lock.clone());
         let checkpointer = start("checkpoint", Box::new(work))?;
+        let mut read_connections = Vec::with_capacity(READERS_PER_SHARD);
         let mut readers = Vec::with_capacity(READERS_PER_SHARD);
         for reader in 0..READERS_PER_SHARD {
-            let work = Reader::new(shared.clone(), open(Role::Reader)?, reader, lock.clone());
-            readers.push(start("read", Box::new(work))?);
+            let connection = ReadConnection::new(shared.clone(), open(Role::Reader)?, lock.clone());
+            read_connections.push(connection.clone());
+            readers.push(start("read", Box::new(Reader::new(connection, reader)))?);
         }
         let connection = open(Role::Writer)?;
         let work = Writer::new(shared.clone(), connection, checkpointer.clone(), lock.clone());
@@ -88,6 +93,8 @@ impl Shard {
             checkpointer,
             epoch,
             control: Mutex::new(Some(control)),
+            read_connections,
+            read_path: Mutex::default(),
         })
     }
 
@@ -100,9 +107,32 @@ impl Shard {
         id: &ObjectId,
         class_no: ClassNo,
     ) -> impl Future<Output = Result<Loaded, Error>> + Send + 'static + use<> {
-        let (answer, answered) = oneshot::channel();
-        self.ask(Job::Load { id: *id, class_no, answer });
-        async move { answered.await.unwrap_or_else(|_| Err(writer::closed())) }
+        let loaded = self.load_at_once(id, class_no);
+        let answered = loaded.is_none().then(|| {
+            let (answer, answered) = oneshot::channel();
+            self.ask(Job::Load { id: *id, class_no, answer });
+            answered
+        });
+        async move {
+            match (loaded, answered) {
+                (Some(loaded), _) => loaded,
+                (None, Some(answered)) => answered.await.unwrap_or_else(|_| Err(writer::closed())),
+                (None, None) => unreachable!("what was not read at once was asked for"),
+            }
+        }
+    }
+
+    /// Reads on the caller's thread, if reads have been quick and a connection is free.
+    fn load_at_once(&self, id: &ObjectId, class_no: ClassNo) -> Option<Result<Loaded, Error>> {
+        let path = || self.read_path.lock().unwrap_or_else(PoisonError::into_inner);
+        if !path().is_at_once() {
+            return None;
+        }
+        let begun = self.shared.clock.now();
+        let mut free = self.read_connections.iter();
+        let loaded = free.find_map(|connection| connection.try_load(id, class_no));
+        path().on_read(self.shared.clock.now() - begun);
+        loaded
     }
 
     /// One page of the stored objects of a class, at most `limit` of those whose names begin with

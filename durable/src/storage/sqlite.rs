@@ -95,6 +95,9 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     // written any more.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.set_prepared_statement_cache_capacity(32);
+    // Without it a statement is compiled anew whenever another value is bound to it, in case the
+    // value would change its plan.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     if role == Role::Create {
         // The file system's block: smaller pages are read before they are written, larger ones
         // bloat the log.
@@ -121,7 +124,7 @@ fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
     connection.pragma_update(None, "temp_store", "memory")?;
     // In KiB. The writer keeps the inner pages of its trees and the pages of one batch; a reader
     // the inner pages.
-    let cache_kib = if role == Role::Writer { 32_768 } else { 4_096 };
+    let cache_kib = if role == Role::Writer { 32_768 } else { 1_024 };
     connection.pragma_update(None, "cache_size", -cache_kib)
 }
 

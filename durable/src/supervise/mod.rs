@@ -9,7 +9,8 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use ractor::concurrency::JoinHandle;
 use ractor::{
-    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SpawnErr, SupervisionEvent,
+    Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SpawnErr,
+    SupervisionEvent,
 };
 
 use crate::error::{Code, Error};
@@ -47,9 +48,12 @@ impl Supervision {
         let mut partitions = Vec::with_capacity(GROUP_PARTITIONS);
         for _ in 0..GROUP_PARTITIONS {
             let watched = Arc::new(Mutex::new(Some(HashMap::new())));
-            let (actor, _) = Actor::spawn(None, Supervisor, Arc::clone(&watched)).await.map_err(|error| {
-                Code::RuntimeClosed.error(format!("the supervisor of {class} does not start: {error}; start the runtime again"))
-            })?;
+            let (actor, _) =
+                Actor::spawn(None, Supervisor, Arc::clone(&watched)).await.map_err(|error| {
+                    Code::RuntimeClosed.error(format!(
+                        "the supervisor of {class} does not start: {error}; start the runtime again"
+                    ))
+                })?;
             partitions.push(Partition { actor: actor.get_cell(), watched });
         }
         Ok(Supervision { partitions, tasks: tokio::runtime::Handle::current() })
@@ -58,7 +62,8 @@ impl Supervision {
     /// Starts an activation and wakes it.
     pub(crate) fn start<O: Object>(&self, slot: &Arc<Slot<O>>) -> Result<(), Stopped> {
         let _entered = self.tasks.enter();
-        let partition = &self.partitions[usize::from(slot.id().as_bytes()[11]) % self.partitions.len()];
+        let partition =
+            &self.partitions[usize::from(slot.id().as_bytes()[11]) % self.partitions.len()];
         // Held until the activation is known: it could end before, and its exit must find it.
         let mut watched = partition.watched.lock();
         let watched = watched.as_mut().ok_or(Stopped)?;
@@ -96,7 +101,11 @@ impl Actor for Supervisor {
     type State = Arc<Watched>;
     type Arguments = Arc<Watched>;
 
-    async fn pre_start(&self, _: ActorRef<()>, watched: Arc<Watched>) -> Result<Arc<Watched>, ActorProcessingErr> {
+    async fn pre_start(
+        &self,
+        _: ActorRef<()>,
+        watched: Arc<Watched>,
+    ) -> Result<Arc<Watched>, ActorProcessingErr> {
         Ok(watched)
     }
 

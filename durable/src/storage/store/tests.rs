@@ -1,3 +1,7 @@
+//! They look at the files that a store leaves, and damage them.
+
+#![allow(clippy::disallowed_methods)]
+
 use std::fs;
 
 use rusqlite::params;
