@@ -133,10 +133,9 @@ impl Jobs {
 /// A connection that reads, used by its lane and by callers that find it free.
 pub(super) struct ReadConnection {
     shared: Arc<Shared>,
-    /// `None`: the shard was closed.
-    connection: Mutex<Option<Connection>>,
-    /// Let go after the connection is closed: fields are dropped in their order.
-    _lock: Arc<DirectoryLock>,
+    /// `None`: the shard was closed. The lock is let go after the connection: pairs are dropped in
+    /// their order.
+    open: Mutex<Option<(Connection, Arc<DirectoryLock>)>>,
 }
 
 impl ReadConnection {
@@ -145,7 +144,7 @@ impl ReadConnection {
         connection: Connection,
         lock: Arc<DirectoryLock>,
     ) -> Arc<Self> {
-        Arc::new(ReadConnection { shared, connection: Mutex::new(Some(connection)), _lock: lock })
+        Arc::new(ReadConnection { shared, open: Mutex::new(Some((connection, lock))) })
     }
 
     /// Reads at once, unless somebody else is using the connection.
@@ -154,21 +153,21 @@ impl ReadConnection {
         id: &ObjectId,
         class_no: ClassNo,
     ) -> Option<Result<Loaded, Error>> {
-        let connection = match self.connection.try_lock() {
-            Ok(connection) => connection,
+        let open = match self.open.try_lock() {
+            Ok(open) => open,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        connection.as_ref().map(|connection| self.load(connection, id, class_no))
+        open.as_ref().map(|(connection, _)| self.load(connection, id, class_no))
     }
 
     fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
-        let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-        connection.as_ref().map_or_else(|| Err(writer::closed()), read)
+        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.as_ref().map_or_else(|| Err(writer::closed()), |(connection, _)| read(connection))
     }
 
     fn close(&self) {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     fn load(
