@@ -7,7 +7,7 @@ use crate::directory::Group;
 use crate::error::{Code, Error};
 use crate::id::{IntoKey, ObjectId, Placement, check_name};
 use crate::object::Object;
-use crate::runtime::Core;
+use crate::registry::Registry;
 use crate::stub::{Address, Origin, Stub};
 
 /// Makes stubs of a runtime's objects. Cheap to clone; it keeps the runtime running.
@@ -31,7 +31,7 @@ use crate::stub::{Address, Origin, Stub};
 /// ```
 #[derive(Clone)]
 pub struct Client {
-    core: CoreRef,
+    registry: RegistryRef,
     /// `None`: no wishes.
     placement: Option<Arc<Placement>>,
     /// `None`: not inside a turn, or the turn saw nothing that is not durable.
@@ -39,20 +39,20 @@ pub struct Client {
 }
 
 #[derive(Clone)]
-enum CoreRef {
+enum RegistryRef {
     /// A user's client keeps the runtime.
-    Kept(Arc<Core>),
+    Kept(Arc<Registry>),
     /// An object's client does not: the runtime keeps the object.
-    Inside(Weak<Core>),
+    Inside(Weak<Registry>),
 }
 
 impl Client {
-    pub(crate) fn new(core: Arc<Core>) -> Self {
-        Client { core: CoreRef::Kept(core), placement: None, origin: None }
+    pub(crate) fn new(registry: Arc<Registry>) -> Self {
+        Client { registry: RegistryRef::Kept(registry), placement: None, origin: None }
     }
 
-    pub(crate) fn inside(core: Weak<Core>, origin: Option<Origin>) -> Self {
-        Client { core: CoreRef::Inside(core), placement: None, origin }
+    pub(crate) fn inside(registry: Weak<Registry>, origin: Option<Origin>) -> Self {
+        Client { registry: RegistryRef::Inside(registry), placement: None, origin }
     }
 
     /// A client whose objects are placed like this. See [`Placement`].
@@ -117,10 +117,10 @@ impl Client {
 
     /// The group of a class.
     pub(crate) fn group<C: Object>(&self) -> Result<Arc<Group<C>>, Error> {
-        match &self.core {
-            CoreRef::Kept(core) => core.group::<C>(),
-            CoreRef::Inside(core) => match core.upgrade() {
-                Some(core) => core.group::<C>(),
+        match &self.registry {
+            RegistryRef::Kept(registry) => registry.group::<C>(),
+            RegistryRef::Inside(registry) => match registry.upgrade() {
+                Some(registry) => registry.group::<C>(),
                 None => Err(Code::RuntimeClosed.error("the runtime was dropped; start it again")),
             },
         }

@@ -45,6 +45,7 @@ mod kernel;
 pub mod limits;
 mod listing;
 mod object;
+mod registry;
 mod runtime;
 mod state;
 mod storage;

@@ -1,22 +1,22 @@
 //! One runtime: the classes of one data directory, running.
 
-use std::any::{Any, TypeId, type_name};
-use std::collections::{BTreeMap, HashMap};
+use std::any::{TypeId, type_name};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use crate::class::ClassSpec;
 use crate::client::Client;
 use crate::config::Config;
-use crate::directory::{ClassGroup, Group, GroupSpec, Residents};
+use crate::directory::{Group, GroupSpec, Residents};
 use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::{IntoKey, ObjectId};
 use crate::listing::Listing;
-use crate::object::{Object, Permit};
+use crate::object::Object;
+use crate::registry::{AnyGroup, Registry, Shared};
 use crate::state::{Fingerprint, schema_of};
 use crate::storage::{ClassRow, Store};
 use crate::supervise::Supervision;
@@ -48,54 +48,7 @@ use crate::supervise::Supervision;
 #[derive(Clone)]
 pub struct Runtime {
     client: Client,
-    core: Arc<Core>,
-}
-
-/// What all parts of a runtime share.
-pub(crate) struct Shared {
-    pub(crate) host: Host,
-    pub(crate) config: Config,
-    pub(crate) store: Store,
-    pub(crate) residents: Arc<Residents>,
-    /// Its owners, but for this one, are the calls in flight.
-    pub(crate) in_flight: Permit,
-    is_closed: AtomicBool,
-}
-
-impl Shared {
-    /// Whether no more calls may enter.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Acquire)
-    }
-}
-
-/// The registry of a runtime: its classes, by type and in the order of their names.
-pub(crate) struct Core {
-    shared: Arc<Shared>,
-    by_type: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
-    groups: Vec<Arc<dyn ClassGroup>>,
-}
-
-impl Core {
-    pub(crate) fn group<C: Object>(&self) -> Result<Arc<Group<C>>, Error> {
-        let group = self.by_type.get(&TypeId::of::<C>()).cloned();
-        group.and_then(|group| group.downcast().ok()).ok_or_else(|| {
-            Code::ClassUnknown.error(format!(
-                "class {} is not registered; add `.register::<{}>()` to the runtime's builder",
-                C::CLASS.name,
-                type_name::<C>()
-            ))
-        })
-    }
-}
-
-impl Drop for Core {
-    fn drop(&mut self) {
-        self.shared.is_closed.store(true, Ordering::Release);
-        for group in &self.groups {
-            group.abandon();
-        }
-    }
+    registry: Arc<Registry>,
 }
 
 impl Runtime {
@@ -146,7 +99,7 @@ impl Runtime {
     /// # Cancel safety
     /// The eviction goes on if the future is dropped.
     pub async fn evict(&self, id: ObjectId) -> Result<bool, Error> {
-        match self.core.groups.iter().find(|group| group.owns(&id)) {
+        match self.registry.groups().iter().find(|group| group.owns(&id)) {
             Some(group) => Ok(group.evict(id).await),
             None => Err(Code::IdForeign.error(format!(
                 "{id} is not the id of an object of a registered class; \
@@ -157,7 +110,7 @@ impl Runtime {
 
     /// Objects in memory, of all classes.
     pub fn resident_objects(&self) -> usize {
-        self.core.groups.iter().map(|group| group.resident()).sum()
+        self.registry.groups().iter().map(|group| group.resident()).sum()
     }
 
     /// Stops the runtime: takes no more calls, serves those that wait, takes all objects out of memory, closes the
@@ -169,21 +122,21 @@ impl Runtime {
     /// # Cancel safety
     /// If the future is dropped the runtime stays closed to calls; call it again to go on.
     pub async fn shutdown(&self) -> Result<(), Error> {
-        self.core.shared.is_closed.store(true, Ordering::Release);
-        for group in &self.core.groups {
+        self.registry.shared().close();
+        for group in self.registry.groups() {
             group.evict_all().await;
         }
-        for group in &self.core.groups {
+        for group in self.registry.groups() {
             group.abandon();
         }
-        self.core.shared.store.close();
+        self.registry.shared().store.close();
         Ok(())
     }
 }
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let classes: Vec<_> = self.core.groups.iter().map(|group| group.name()).collect();
+        let classes: Vec<_> = self.registry.groups().iter().map(|group| group.name()).collect();
         f.debug_struct("Runtime").field("classes", &classes).finish_non_exhaustive()
     }
 }
@@ -205,11 +158,8 @@ struct ClassEntry {
     spec: ClassSpec,
     fingerprint: Fingerprint,
     schema: Vec<u8>,
-    build: fn(GroupSpec) -> Built,
+    build: fn(GroupSpec) -> AnyGroup,
 }
-
-/// A group, by its type and without it.
-type Built = (Arc<dyn Any + Send + Sync>, Arc<dyn ClassGroup>);
 
 impl RuntimeBuilder {
     /// Adds a class.
@@ -283,14 +233,7 @@ impl RuntimeBuilder {
         let residents = Residents::new(self.config.resident_objects_max);
         host.tasks
             .spawn(Box::pin(Residents::sweep_forever(Arc::downgrade(&residents), host.clone())));
-        let shared = Arc::new(Shared {
-            host,
-            config: self.config,
-            store,
-            residents,
-            in_flight: Arc::new(()),
-            is_closed: AtomicBool::new(false),
-        });
+        let shared = Shared::new(host, self.config, store, residents);
         let mut started = Vec::with_capacity(self.classes.len());
         for class in self.classes {
             let ClassEntry { spec, fingerprint, ref schema, .. } = class;
@@ -298,20 +241,17 @@ impl RuntimeBuilder {
             let class_no = shared.store.add_class(&row)?;
             started.push((class_no, Supervision::start_all(spec.name).await?, class));
         }
-        let core = Arc::new_cyclic(|core: &Weak<Core>| {
-            let mut by_type = HashMap::new();
-            let mut groups = Vec::new();
-            for (class_no, supervision, class) in started {
-                let (shared, core) = (Arc::clone(&shared), Weak::clone(core));
+        let registry = Arc::new_cyclic(|registry: &Weak<Registry>| {
+            let build = |(class_no, supervision, class): (_, _, ClassEntry)| {
+                let (shared, registry) = (Arc::clone(&shared), Weak::clone(registry));
                 let fingerprint = class.fingerprint;
-                let spec = GroupSpec { shared, core, class_no, fingerprint, supervision };
-                let (typed, group) = (class.build)(spec);
-                by_type.insert(class.type_id, typed);
-                groups.push(group);
-            }
-            Core { shared, by_type, groups }
+                let spec = GroupSpec { shared, registry, class_no, fingerprint, supervision };
+                (class.type_id, (class.build)(spec))
+            };
+            let groups = started.into_iter().map(build).collect();
+            Registry::new(Arc::clone(&shared), groups)
         });
-        Ok(Runtime { client: Client::new(Arc::clone(&core)), core })
+        Ok(Runtime { client: Client::new(Arc::clone(&registry)), registry })
     }
 }
 

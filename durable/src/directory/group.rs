@@ -10,7 +10,7 @@ use crate::id::{ClassKey, ObjectId, Placement};
 use crate::kernel::admission::{self, Refusal};
 use crate::listing::Listed;
 use crate::object::{BoxFuture, Incarnation, Object, PendingCall, Permit, Refused, Slot};
-use crate::runtime::{Core, Shared};
+use crate::registry::{Registry, Shared};
 use crate::state::Fingerprint;
 use crate::storage::{After, ClassNo, Shard};
 use crate::stub::{Address, Origin};
@@ -19,7 +19,7 @@ use crate::supervise::Supervision;
 /// One class in one runtime.
 pub(crate) struct Group<O: Object> {
     shared: Arc<Shared>,
-    core: Weak<Core>,
+    registry: Weak<Registry>,
     key: ClassKey,
     class_no: ClassNo,
     fingerprint: Fingerprint,
@@ -31,7 +31,7 @@ pub(crate) struct Group<O: Object> {
 /// What a group is made of.
 pub(crate) struct GroupSpec {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) core: Weak<Core>,
+    pub(crate) registry: Weak<Registry>,
     pub(crate) class_no: ClassNo,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) supervision: Supervision,
@@ -39,13 +39,13 @@ pub(crate) struct GroupSpec {
 
 impl<O: Object> Group<O> {
     pub(crate) fn new(spec: GroupSpec) -> Arc<Self> {
-        let GroupSpec { shared, core, class_no, fingerprint, supervision } = spec;
+        let GroupSpec { shared, registry, class_no, fingerprint, supervision } = spec;
         let key = ClassKey::new(shared.store.id_key(), O::CLASS.name);
         let residency = shared.residents.add_class(O::CLASS.idle.unwrap_or(shared.config.idle));
         let directory = Directory::new();
         Arc::new(Group {
             shared,
-            core,
+            registry,
             key,
             class_no,
             fingerprint,
@@ -95,7 +95,7 @@ impl<O: Object> Group<O> {
 
     /// Where a turn gets its stubs from.
     pub(crate) fn client(&self, origin: Option<Origin>) -> Client {
-        Client::inside(self.core.clone(), origin)
+        Client::inside(self.registry.clone(), origin)
     }
 
     /// Takes a place among the calls in flight.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::shard::{DirectoryLock, Shared};
+use super::shared::{DirectoryLock, Shared};
 use super::sqlite::{self, Checkpoint, Fault};
 use crate::host::{Lane, LaneWork, Step};
 use crate::limits::{CHECKPOINT_PAGES, CHECKPOINT_PASSES_MAX, FINISH_PAGES_MAX, LOG_PAGES_MAX};

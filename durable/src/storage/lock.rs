@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::Path;
 
-use super::shard::DirectoryLock;
+use super::shared::DirectoryLock;
 use super::store::failed;
 use crate::error::{Code, Error};
 use crate::host::Host;

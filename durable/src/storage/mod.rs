@@ -9,20 +9,24 @@
 
 mod batch;
 mod checkpoint;
+mod jobs;
 mod lock;
 mod manifest;
 mod numbers;
 mod reader;
 pub(crate) mod rows;
 mod shard;
+mod shared;
 mod sqlite;
 mod store;
+mod stored;
 mod write_set;
 mod writer;
 
 pub(crate) use numbers::{ClassNo, CommitSeq, ObjectNo};
-pub(crate) use reader::{After, Loaded};
+pub(crate) use rows::class::ClassRow;
 pub(crate) use rows::frame;
 pub(crate) use shard::Shard;
-pub(crate) use store::{ClassRow, Store};
+pub(crate) use store::Store;
+pub(crate) use stored::{After, Loaded};
 pub(crate) use write_set::{Birth, Fence, Release, WriteSet};

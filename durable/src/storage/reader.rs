@@ -1,134 +1,18 @@
-//! Reads of stored objects: what is asked, what is answered, and the lanes that answer.
+//! Reads of stored objects, by a lane or by a caller that finds a connection free.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
 
-use super::numbers::{ClassNo, Epoch, ObjectNo};
+use super::jobs::{Job, Page};
+use super::numbers::ClassNo;
 use super::rows::object;
-use super::shard::{DirectoryLock, Shared};
+use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::Fault;
-use super::writer;
+use super::stored::{Listed, Loaded};
 use crate::error::{Code, Error, Outcome};
 use crate::host::{LaneWork, Step};
-use crate::id::{ObjectId, Placement};
-use crate::limits::LANE_ITEMS_MAX;
-
-/// What is known of an object that is about to become active.
-#[derive(Clone, Debug)]
-pub(crate) struct Loaded {
-    /// Its number; a new one, and kept by nobody else, if the object is not stored.
-    pub(crate) object_no: ObjectNo,
-    /// `None`: the object is not stored.
-    pub(crate) stored: Option<StoredObject>,
-}
-
-/// What is stored of an object.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StoredObject {
-    /// `None`: it never became known.
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) placement: Placement,
-    /// Epoch of the activation that committed last; 0 without a body.
-    pub(crate) epoch: Epoch,
-    /// Commits so far; 0 without a body.
-    pub(crate) commit_no: u64,
-    /// The state's [frame](super::frame), not looked into. `None`: the object has rows, but no
-    /// state.
-    pub(crate) body: Option<Arc<[u8]>>,
-}
-
-/// A place in a listing: everything up to this object has been listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct After {
-    /// `None`: a nameless object; these come first.
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) id: ObjectId,
-}
-
-/// One stored object in a listing. Listings are ordered by name, bytewise, nameless objects first,
-/// then by id.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Listed {
-    pub(crate) name: Option<Arc<str>>,
-    pub(crate) id: ObjectId,
-    pub(crate) placement: Placement,
-}
-
-/// Which part of a class's listing is asked for.
-#[derive(Clone, Debug)]
-pub(super) struct Page {
-    pub(super) class_no: ClassNo,
-    pub(super) prefix: Arc<str>,
-    /// `None`: from the beginning.
-    pub(super) after: Option<After>,
-    pub(super) limit: usize,
-}
-
-type Answer<T> = oneshot::Sender<Result<T, Error>>;
-
-/// One read that waits for a lane.
-pub(super) enum Job {
-    Load { id: ObjectId, class_no: ClassNo, answer: Answer<Loaded> },
-    List { page: Page, answer: Answer<Vec<Listed>> },
-}
-
-/// The reads that wait, shared by the reader lanes of a shard.
-pub(super) struct Jobs(Mutex<Queue>);
-
-struct Queue {
-    waiting: VecDeque<Job>,
-    /// Readers that found nothing to do; one is taken off when it is poked.
-    resting: Vec<usize>,
-    /// Readers that still run. At 0 no job is taken any more.
-    readers: usize,
-}
-
-impl Jobs {
-    /// `readers`: how many lanes will be started.
-    pub(super) fn new(readers: usize) -> Self {
-        Jobs(Mutex::new(Queue { waiting: VecDeque::new(), resting: Vec::new(), readers }))
-    }
-
-    /// Hands over a job and says which lane to poke; `None`: one that is awake will see it. A job
-    /// that comes after the end is dropped, and its asker finds the answer's channel closed.
-    pub(super) fn push(&self, job: Job) -> Option<usize> {
-        let mut queue = self.lock();
-        if queue.readers == 0 {
-            return None;
-        }
-        assert!(queue.waiting.len() < LANE_ITEMS_MAX, "every read belongs to a call in flight");
-        queue.waiting.push_back(job);
-        queue.resting.pop()
-    }
-
-    /// The next job, or `None`, and then `reader` rests until it is poked.
-    fn take(&self, reader: usize) -> Option<Job> {
-        let mut queue = self.lock();
-        let job = queue.waiting.pop_front();
-        if job.is_none() && !queue.resting.contains(&reader) {
-            queue.resting.push(reader);
-        }
-        job
-    }
-
-    fn leave(&self, reader: usize) {
-        let mut queue = self.lock();
-        queue.resting.retain(|resting| *resting != reader);
-        queue.readers -= 1;
-        let orphans =
-            if queue.readers == 0 { std::mem::take(&mut queue.waiting) } else { VecDeque::new() };
-        drop(queue);
-        // Dropped outside of the lock: it wakes those who wait for an answer.
-        drop(orphans);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+use crate::id::ObjectId;
 
 /// A connection that reads, used by its lane and by callers that find it free.
 pub(super) struct ReadConnection {
@@ -163,7 +47,7 @@ impl ReadConnection {
 
     fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
         let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.as_ref().map_or_else(|| Err(writer::closed()), |(connection, _)| read(connection))
+        open.as_ref().map_or_else(|| Err(closed()), |(connection, _)| read(connection))
     }
 
     fn close(&self) {

@@ -1,33 +1,31 @@
 //! One shard: a database with one writer lane, a few reader lanes and a checkpointer lane, and the
 //! queues before them.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tokio::sync::oneshot;
 
 use super::batch::Item;
 use super::checkpoint::Checkpointer;
+use super::jobs::{Job, Page};
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
-use super::reader::{After, Job, Jobs, Listed, Loaded, Page, ReadConnection, Reader};
-use super::rows::{class, schema};
+use super::reader::{ReadConnection, Reader};
+use super::rows::class::{self, ClassRow};
+use super::rows::schema;
+use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::{self, Checkpoint, Fault, Place, Role};
-use super::store::ClassRow;
+use super::stored::{After, Listed, Loaded};
 use super::write_set::{Fence, Release, WriteSet};
-use super::writer::{self, Writer};
+use super::writer::Writer;
 use crate::error::{Code, Error};
-use crate::host::{Clock, Host, Lane, LockGuard};
+use crate::host::{Host, Lane};
 use crate::id::ObjectId;
 use crate::kernel::reads::ReadPath;
-use crate::limits::{LANE_ITEMS_MAX, LIST_PAGE_MAX, READERS_PER_SHARD};
-
-/// The lock of the data directory. Everyone who has a connection holds it, so it ends after the
-/// last of them.
-pub(super) type DirectoryLock = LockGuard;
+use crate::limits::{LIST_PAGE_MAX, READERS_PER_SHARD};
 
 /// What a shard's file said when it was opened.
 pub(super) struct Opened {
@@ -116,7 +114,7 @@ impl Shard {
         async move {
             match (loaded, answered) {
                 (Some(loaded), _) => loaded,
-                (None, Some(answered)) => answered.await.unwrap_or_else(|_| Err(writer::closed())),
+                (None, Some(answered)) => answered.await.unwrap_or_else(|_| Err(closed())),
                 (None, None) => unreachable!("what was not read at once was asked for"),
             }
         }
@@ -147,7 +145,7 @@ impl Shard {
         let (answer, answered) = oneshot::channel();
         let page = Page { class_no, prefix, after, limit: limit.min(LIST_PAGE_MAX) };
         self.ask(Job::List { page, answer });
-        async move { answered.await.unwrap_or_else(|_| Err(writer::closed())) }
+        async move { answered.await.unwrap_or_else(|_| Err(closed())) }
     }
 
     /// The epoch of a new activation: higher than all before, also those of earlier processes, at
@@ -162,11 +160,7 @@ impl Shard {
     /// Hands over a turn's changes; the release tells the outcome. Never blocks and never fails.
     pub(crate) fn submit(&self, write: WriteSet) -> CommitSeq {
         assert!(write.commit_no > 0, "commits of an object are counted from 1");
-        let mut queue = self.shared.queue();
-        queue.submitted += 1;
-        let seq = CommitSeq(queue.submitted);
-        let late = queue.push(Item::write(write, seq));
-        drop(queue);
+        let (seq, late) = self.shared.queue_write(write);
         self.handed_over(late);
         seq
     }
@@ -174,7 +168,7 @@ impl Shard {
     /// Releases when everything that was submitted before is settled: `Ok` if all of the fence's
     /// commits were stored.
     pub(crate) fn release_after(&self, fence: &Arc<Fence>, release: Arc<dyn Release>) {
-        let late = self.shared.queue().push(Item::barrier(fence, release));
+        let late = self.shared.queue_barrier(fence, release);
         self.handed_over(late);
     }
 
@@ -182,13 +176,13 @@ impl Shard {
     /// has broken its fence before the watermark passed it, so look at the watermark first and at
     /// the fence second.
     pub(crate) fn durable(&self) -> CommitSeq {
-        CommitSeq(self.shared.durable.load(Ordering::Acquire))
+        self.shared.durable()
     }
 
     /// Makes a class and its schema known to this shard.
     pub(super) fn add_class(&self, class_no: ClassNo, row: &ClassRow<'_>) -> Result<(), Error> {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let connection = control.as_mut().ok_or_else(writer::closed)?;
+        let connection = control.as_mut().ok_or_else(closed)?;
         let added = (|| {
             let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             class::add(&all, class_no, row.name)?;
@@ -233,7 +227,7 @@ impl Shard {
             None => self.writer.poke(),
             Some(item) => {
                 let stopped = self.shared.stopped().cloned();
-                let error = stopped.unwrap_or_else(writer::closed);
+                let error = stopped.unwrap_or_else(closed);
                 item.fail(&error.with_outcome(crate::error::Outcome::RolledBack));
             }
         }
@@ -249,117 +243,5 @@ impl Drop for Shard {
 impl fmt::Debug for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shard").field("path", &self.shared.place.path).finish_non_exhaustive()
-    }
-}
-
-/// What the lanes of a shard share.
-pub(super) struct Shared {
-    pub(super) place: Place,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) jobs: Jobs,
-    queue: Mutex<Queue>,
-    durable: AtomicU64,
-    /// Empty: the shard works.
-    stopped: OnceLock<Error>,
-    checkpoint_wanted: AtomicBool,
-    /// The highest number that was given away.
-    highest: AtomicI64,
-}
-
-/// What waits for the writer.
-pub(super) struct Queue {
-    waiting: VecDeque<Item>,
-    /// Write sets that were ever submitted.
-    submitted: u64,
-    /// The writer has ended and takes nothing any more.
-    closed: bool,
-}
-
-impl Queue {
-    /// Appends an item, or gives it back if nobody would take it.
-    fn push(&mut self, item: Item) -> Option<Item> {
-        if self.closed {
-            return Some(item);
-        }
-        assert!(self.waiting.len() < LANE_ITEMS_MAX, "every item belongs to a call in flight");
-        self.waiting.push_back(item);
-        None
-    }
-}
-
-impl Shared {
-    pub(super) fn new(host: &Host, place: Place, highest: ObjectNo) -> Self {
-        Shared {
-            place,
-            clock: host.clock.clone(),
-            jobs: Jobs::new(READERS_PER_SHARD),
-            queue: Mutex::new(Queue { waiting: VecDeque::new(), submitted: 0, closed: false }),
-            durable: AtomicU64::new(0),
-            stopped: OnceLock::new(),
-            checkpoint_wanted: AtomicBool::new(false),
-            highest: AtomicI64::new(highest.0),
-        }
-    }
-
-    /// Why the shard takes no writes and reads any more. `None`: it works.
-    pub(super) fn stopped(&self) -> Option<&Error> {
-        self.stopped.get()
-    }
-
-    /// Stops the shard for good and gives the reason, which is the earlier one if it was stopped
-    /// already.
-    pub(super) fn stop(&self, error: Error) -> Error {
-        let reason = self.stopped.get_or_init(|| {
-            tracing::error!(%error, "a shard stopped");
-            error
-        });
-        reason.clone()
-    }
-
-    /// A number that no object has.
-    pub(super) fn next_object_no(&self) -> ObjectNo {
-        ObjectNo(self.highest.fetch_add(1, Ordering::Relaxed) + 1)
-    }
-
-    /// Moves everything that waits into `taken`, which is empty.
-    pub(super) fn take_waiting(&self, taken: &mut VecDeque<Item>) {
-        assert!(taken.is_empty(), "older items are written first");
-        std::mem::swap(&mut self.queue().waiting, taken);
-    }
-
-    /// Refuses all later items and appends the waiting ones to `taken`.
-    pub(super) fn close_queue(&self, taken: &mut VecDeque<Item>) {
-        let mut queue = self.queue();
-        queue.closed = true;
-        taken.append(&mut queue.waiting);
-    }
-
-    /// Moves the watermark. Only the writer does, in order.
-    pub(super) fn advance(&self, seq: CommitSeq) {
-        let before = self.durable.swap(seq.0, Ordering::AcqRel);
-        assert!(before < seq.0, "the watermark only rises, it went from {before} to {seq}");
-    }
-
-    /// Asks for a checkpoint; `true` if nobody has asked yet.
-    pub(super) fn request_checkpoint(&self) -> bool {
-        !self.checkpoint_wanted.swap(true, Ordering::AcqRel)
-    }
-
-    pub(super) fn take_checkpoint_request(&self) -> bool {
-        self.checkpoint_wanted.swap(false, Ordering::AcqRel)
-    }
-
-    #[cfg(test)]
-    pub(super) fn durable_for_tests(&self) -> CommitSeq {
-        CommitSeq(self.durable.load(Ordering::Acquire))
-    }
-
-    #[cfg(test)]
-    pub(super) fn push_for_tests(&self, item: Item) -> Option<Item> {
-        self.queue().push(item)
-    }
-
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -13,27 +13,17 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use super::lock;
 use super::manifest::{self, Manifest};
 use super::numbers::{ClassNo, Epoch, ObjectNo};
-use super::reader::{After, Listed};
+use super::rows::class::ClassRow;
 use super::rows::meta::{self, FORMAT, Meta};
 use super::rows::{class, create_tables, object};
-use super::shard::{DirectoryLock, Opened, Shard};
+use super::shard::{Opened, Shard};
+use super::shared::DirectoryLock;
 use super::sqlite::{self, Checkpoint, Place, Role};
+use super::stored::{After, Listed};
 use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::ObjectId;
 use crate::limits::{LIST_PAGE_MAX, SHARDS, SLOTS};
-use crate::state::Fingerprint;
-
-/// A class as it is made known to the store.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ClassRow<'a> {
-    /// The class's stored identity.
-    pub(crate) name: &'a str,
-    /// Of the schema that states are written with from here on.
-    pub(crate) fingerprint: Fingerprint,
-    /// That schema, encoded.
-    pub(crate) schema: &'a [u8],
-}
 
 /// An open data directory. Dropping it closes it.
 pub(crate) struct Store {

@@ -16,7 +16,7 @@ use super::batch::{Batch, Item, Run};
 use super::checkpoint;
 use super::numbers::CommitSeq;
 use super::rows::{object, snapshot};
-use super::shard::{DirectoryLock, Shared};
+use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::Fault;
 use crate::error::{Code, Error, Outcome};
 use crate::host::{Lane, LaneWork, Step};
@@ -140,11 +140,6 @@ impl Drop for Writer {
         let later = error.with_outcome(Outcome::RolledBack);
         self.waiting.drain(..).for_each(|item| item.fail(&later));
     }
-}
-
-/// What a write that comes too late is told.
-pub(super) fn closed() -> Error {
-    Code::RuntimeClosed.error("the data directory was closed; start the runtime again")
 }
 
 fn transact(

@@ -7,12 +7,24 @@
 
 use rusqlite::{Connection, params};
 
+use crate::state::Fingerprint;
 use crate::storage::numbers::ClassNo;
 
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS classes (
     class_no INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
 ) STRICT";
+
+/// A class as it is made known to the store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ClassRow<'a> {
+    /// The class's stored identity.
+    pub(crate) name: &'a str,
+    /// Of the schema that states are written with from here on.
+    pub(crate) fingerprint: Fingerprint,
+    /// That schema, encoded.
+    pub(crate) schema: &'a [u8],
+}
 
 /// Adds a class, unless it is there already. Fails if the number or the name is another class's.
 pub(crate) fn add(connection: &Connection, class_no: ClassNo, name: &str) -> rusqlite::Result<()> {

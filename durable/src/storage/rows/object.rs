@@ -15,7 +15,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use super::{signed, unsigned};
 use crate::id::{ObjectId, Placement};
 use crate::storage::numbers::{ClassNo, ObjectNo};
-use crate::storage::reader::{After, Listed, StoredObject};
+use crate::storage::stored::{After, Listed, StoredObject};
 use crate::storage::write_set::Birth;
 use crate::time::WallMs;
 

@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 use crate::id::{ClassKey, Placement};
+use crate::state::Fingerprint;
 use crate::storage::write_set::{Birth, Fence, Release, WriteSet};
 
 const CLASS: &str = "bank.Account";

@@ -152,7 +152,7 @@ fn a_batch_stores_the_last_state_of_each_object_and_releases_in_order() {
 
 impl Bench {
     fn shared_durable(&self) -> u64 {
-        self.shared.durable_for_tests().0
+        self.shared.durable().0
     }
 }
 

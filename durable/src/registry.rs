@@ -1,0 +1,97 @@
+//! The registry: the classes that a runtime knows, and what all of them share.
+
+use std::any::{Any, TypeId, type_name};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::config::Config;
+use crate::directory::{ClassGroup, Group, Residents};
+use crate::error::{Code, Error};
+use crate::host::Host;
+use crate::object::{Object, Permit};
+use crate::storage::Store;
+
+/// What all classes of a runtime share.
+pub(crate) struct Shared {
+    pub(crate) host: Host,
+    pub(crate) config: Config,
+    pub(crate) store: Store,
+    pub(crate) residents: Arc<Residents>,
+    /// Its owners, but for this one, are the calls in flight.
+    pub(crate) in_flight: Permit,
+    is_closed: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        host: Host,
+        config: Config,
+        store: Store,
+        residents: Arc<Residents>,
+    ) -> Arc<Self> {
+        let (in_flight, is_closed) = (Arc::new(()), AtomicBool::new(false));
+        Arc::new(Shared { host, config, store, residents, in_flight, is_closed })
+    }
+
+    /// Takes no more calls.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+    }
+
+    /// Whether no more calls may enter.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Acquire)
+    }
+}
+
+/// A class group, by its type and without it.
+pub(crate) type AnyGroup = (Arc<dyn Any + Send + Sync>, Arc<dyn ClassGroup>);
+
+/// The classes of a runtime. Whoever keeps it keeps the runtime running.
+pub(crate) struct Registry {
+    shared: Arc<Shared>,
+    by_type: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    /// In the order of their names.
+    groups: Vec<Arc<dyn ClassGroup>>,
+}
+
+impl Registry {
+    /// `groups`: in the order of their names.
+    pub(crate) fn new(shared: Arc<Shared>, groups: Vec<(TypeId, AnyGroup)>) -> Self {
+        let mut registry = Registry { shared, by_type: HashMap::new(), groups: Vec::new() };
+        for (type_id, (typed, group)) in groups {
+            registry.by_type.insert(type_id, typed);
+            registry.groups.push(group);
+        }
+        registry
+    }
+
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    pub(crate) fn groups(&self) -> &[Arc<dyn ClassGroup>] {
+        &self.groups
+    }
+
+    pub(crate) fn group<C: Object>(&self) -> Result<Arc<Group<C>>, Error> {
+        let group = self.by_type.get(&TypeId::of::<C>()).cloned();
+        group.and_then(|group| group.downcast().ok()).ok_or_else(|| {
+            Code::ClassUnknown.error(format!(
+                "class {} is not registered; add `.register::<{}>()` to the runtime's builder",
+                C::CLASS.name,
+                type_name::<C>()
+            ))
+        })
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.shared.close();
+        for group in &self.groups {
+            group.abandon();
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What the lanes of a shard share: the queue before the writer, the watermark, and why the shard stopped.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::batch::Item;
+use super::jobs::Jobs;
+use super::numbers::{CommitSeq, ObjectNo};
+use super::sqlite::Place;
+use super::write_set::{Fence, Release, WriteSet};
+use crate::error::{Code, Error};
+use crate::host::{Clock, Host, LockGuard};
+use crate::limits::{LANE_ITEMS_MAX, READERS_PER_SHARD};
+
+/// The lock of the data directory. Everyone who has a connection holds it, so it ends after the
+/// last of them.
+pub(super) type DirectoryLock = LockGuard;
+
+/// What the lanes of a shard share.
+pub(super) struct Shared {
+    pub(super) place: Place,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) jobs: Jobs,
+    queue: Mutex<Queue>,
+    durable: AtomicU64,
+    /// Empty: the shard works.
+    stopped: OnceLock<Error>,
+    checkpoint_wanted: AtomicBool,
+    /// The highest number that was given away.
+    highest: AtomicI64,
+}
+
+/// What waits for the writer.
+pub(super) struct Queue {
+    waiting: VecDeque<Item>,
+    /// Write sets that were ever submitted.
+    submitted: u64,
+    /// The writer has ended and takes nothing any more.
+    closed: bool,
+}
+
+impl Queue {
+    /// Appends an item, or gives it back if nobody would take it.
+    fn push(&mut self, item: Item) -> Option<Item> {
+        if self.closed {
+            return Some(item);
+        }
+        assert!(self.waiting.len() < LANE_ITEMS_MAX, "every item belongs to a call in flight");
+        self.waiting.push_back(item);
+        None
+    }
+}
+
+impl Shared {
+    pub(super) fn new(host: &Host, place: Place, highest: ObjectNo) -> Self {
+        Shared {
+            place,
+            clock: host.clock.clone(),
+            jobs: Jobs::new(READERS_PER_SHARD),
+            queue: Mutex::new(Queue { waiting: VecDeque::new(), submitted: 0, closed: false }),
+            durable: AtomicU64::new(0),
+            stopped: OnceLock::new(),
+            checkpoint_wanted: AtomicBool::new(false),
+            highest: AtomicI64::new(highest.0),
+        }
+    }
+
+    /// Why the shard takes no writes and reads any more. `None`: it works.
+    pub(super) fn stopped(&self) -> Option<&Error> {
+        self.stopped.get()
+    }
+
+    /// Stops the shard for good and gives the reason, which is the earlier one if it was stopped
+    /// already.
+    pub(super) fn stop(&self, error: Error) -> Error {
+        let reason = self.stopped.get_or_init(|| {
+            tracing::error!(%error, "a shard stopped");
+            error
+        });
+        reason.clone()
+    }
+
+    /// A number that no object has.
+    pub(super) fn next_object_no(&self) -> ObjectNo {
+        ObjectNo(self.highest.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// Moves everything that waits into `taken`, which is empty.
+    pub(super) fn take_waiting(&self, taken: &mut VecDeque<Item>) {
+        assert!(taken.is_empty(), "older items are written first");
+        std::mem::swap(&mut self.queue().waiting, taken);
+    }
+
+    /// Refuses all later items and appends the waiting ones to `taken`.
+    pub(super) fn close_queue(&self, taken: &mut VecDeque<Item>) {
+        let mut queue = self.queue();
+        queue.closed = true;
+        taken.append(&mut queue.waiting);
+    }
+
+    /// Appends a write set to the queue and gives its place; gives the item back if nobody would take it.
+    pub(super) fn queue_write(&self, write: WriteSet) -> (CommitSeq, Option<Item>) {
+        let mut queue = self.queue();
+        queue.submitted += 1;
+        let seq = CommitSeq(queue.submitted);
+        (seq, queue.push(Item::write(write, seq)))
+    }
+
+    /// Appends a barrier to the queue; gives it back if nobody would take it.
+    pub(super) fn queue_barrier(
+        &self,
+        fence: &Arc<Fence>,
+        release: Arc<dyn Release>,
+    ) -> Option<Item> {
+        self.queue().push(Item::barrier(fence, release))
+    }
+
+    /// The watermark.
+    pub(super) fn durable(&self) -> CommitSeq {
+        CommitSeq(self.durable.load(Ordering::Acquire))
+    }
+
+    /// Moves the watermark. Only the writer does, in order.
+    pub(super) fn advance(&self, seq: CommitSeq) {
+        let before = self.durable.swap(seq.0, Ordering::AcqRel);
+        assert!(before < seq.0, "the watermark only rises, it went from {before} to {seq}");
+    }
+
+    /// Asks for a checkpoint; `true` if nobody has asked yet.
+    pub(super) fn request_checkpoint(&self) -> bool {
+        !self.checkpoint_wanted.swap(true, Ordering::AcqRel)
+    }
+
+    pub(super) fn take_checkpoint_request(&self) -> bool {
+        self.checkpoint_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    #[cfg(test)]
+    pub(super) fn push_for_tests(&self, item: Item) -> Option<Item> {
+        self.queue().push(item)
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a write that comes too late is told.
+pub(super) fn closed() -> Error {
+    Code::RuntimeClosed.error("the data directory was closed; start the runtime again")
+}

@@ -1,0 +1,47 @@
+//! What is read of stored objects.
+
+use std::sync::Arc;
+
+use super::numbers::{Epoch, ObjectNo};
+use crate::id::{ObjectId, Placement};
+
+/// What is known of an object that is about to become active.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    /// Its number; a new one, and kept by nobody else, if the object is not stored.
+    pub(crate) object_no: ObjectNo,
+    /// `None`: the object is not stored.
+    pub(crate) stored: Option<StoredObject>,
+}
+
+/// What is stored of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredObject {
+    /// `None`: it never became known.
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) placement: Placement,
+    /// Epoch of the activation that committed last; 0 without a body.
+    pub(crate) epoch: Epoch,
+    /// Commits so far; 0 without a body.
+    pub(crate) commit_no: u64,
+    /// The state's [frame](super::frame), not looked into. `None`: the object has rows, but no
+    /// state.
+    pub(crate) body: Option<Arc<[u8]>>,
+}
+
+/// A place in a listing: everything up to this object has been listed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct After {
+    /// `None`: a nameless object; these come first.
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) id: ObjectId,
+}
+
+/// One stored object in a listing. Listings are ordered by name, bytewise, nameless objects first,
+/// then by id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Listed {
+    pub(crate) name: Option<Arc<str>>,
+    pub(crate) id: ObjectId,
+    pub(crate) placement: Placement,
+}
