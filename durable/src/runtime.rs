@@ -123,8 +123,11 @@ impl Runtime {
     /// If the future is dropped the runtime stays closed to calls; call it again to go on.
     pub async fn shutdown(&self) -> Result<(), Error> {
         self.registry.shared().close();
-        for group in self.registry.groups() {
-            group.evict_all().await;
+        // A call that was admitted before may still reach an object of a class that was emptied.
+        while self.resident_objects() > 0 {
+            for group in self.registry.groups() {
+                group.evict_all().await;
+            }
         }
         for group in self.registry.groups() {
             group.abandon();

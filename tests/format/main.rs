@@ -1,0 +1,136 @@
+//! Every released format stays readable: a data directory that was written once, and is kept as it was.
+//!
+//! `DURABLE_WRITE_GOLDEN=1 cargo test -p tests --test format` writes the directory of the present format, for the day on
+//! which it changes; the earlier ones stay.
+
+#![allow(missing_docs, unreachable_pub, missing_debug_implementations)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use durable::prelude::*;
+
+/// A state of every kind of field.
+#[derive(Clone, Debug, Default, PartialEq, DurableState)]
+pub struct Everything {
+    text: String,
+    numbers: (u8, i64, u64, f64),
+    maybe: Option<bool>,
+    list: Vec<Part>,
+    map: BTreeMap<String, Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, DurableState)]
+pub enum Part {
+    Unit,
+    Tuple(u32, String),
+    Struct { bytes: Vec<u8> },
+}
+
+#[durable_object(name = "golden.Everything", version = 3)]
+impl Everything {
+    pub fn set(&mut self, to: Everything) {
+        *self = to;
+    }
+
+    pub fn get(&self) -> Everything {
+        self.clone()
+    }
+}
+
+fn sample(n: u8) -> Everything {
+    let part = Part::Tuple(u32::from(n) * 1_000, "tuple".into());
+    Everything {
+        text: format!("object {n}, ümläut"),
+        numbers: (n, -i64::from(n), u64::MAX, 0.5),
+        maybe: n.is_multiple_of(2).then_some(true),
+        list: vec![Part::Unit, part.clone(), Part::Struct { bytes: vec![n; 3] }],
+        map: BTreeMap::from([("a".into(), part), ("b".into(), Part::Unit)]),
+    }
+}
+
+fn golden(format: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("format/v{format}"))
+}
+
+async fn open(dir: &Path) -> Runtime {
+    Runtime::builder(dir).register::<Everything>().start().await.unwrap()
+}
+
+async fn write_golden(dir: &Path) {
+    let runtime = Runtime::builder(dir).register::<Everything>().shards(2).start().await.unwrap();
+    for n in 0..8 {
+        runtime.get::<Everything>(format!("named/{n}")).set(sample(n)).await.unwrap();
+    }
+    runtime.shutdown().await.unwrap();
+    drop(runtime);
+    fs::remove_file(dir.join("LOCK")).unwrap();
+    for entry in fs::read_dir(dir.join("shards")).unwrap() {
+        let path = entry.unwrap().path();
+        // An empty log and its index, which are made anew.
+        if path.extension().is_some_and(|extension| extension != "db") {
+            fs::remove_file(path).unwrap();
+        }
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        let target = to.join(path.file_name().unwrap());
+        if path.is_dir() {
+            copy(&path, &target);
+        } else {
+            fs::copy(&path, &target).unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_golden_directory_of_format_1_reads_and_goes_on() {
+    if std::env::var_os("DURABLE_WRITE_GOLDEN").is_some() {
+        write_golden(&golden(1)).await;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    copy(&golden(1), dir.path());
+    let runtime = open(dir.path()).await;
+    let listed = runtime.list::<Everything>().prefix("named/").page().await.unwrap();
+    assert_eq!(listed.len(), 8);
+    for (n, listed) in (0..).zip(&listed) {
+        assert_eq!(listed.name(), Some(format!("named/{n}").as_str()));
+        let stub = runtime.get_by_id::<Everything>(listed.id()).unwrap();
+        assert_eq!(stub.get().await.unwrap(), sample(n));
+        let named = runtime.get::<Everything>(format!("named/{n}"));
+        assert_eq!(named.id().unwrap(), listed.id(), "the names lead to the same ids");
+        named.set(sample(n + 100)).await.unwrap();
+    }
+    runtime.shutdown().await.unwrap();
+    let runtime = open(dir.path()).await;
+    assert_eq!(runtime.get::<Everything>("named/3").get().await.unwrap(), sample(103));
+}
+
+#[tokio::test]
+async fn the_present_code_writes_the_golden_bytes() {
+    let dir = tempfile::tempdir().unwrap();
+    write_golden(dir.path()).await;
+    assert_eq!(frames(dir.path()), frames(&golden(1)));
+}
+
+/// The stored frames by name, over all shards: another directory has another key, and so spreads its names otherwise.
+fn frames(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+    let copied = tempfile::tempdir().unwrap();
+    copy(dir, copied.path());
+    let mut frames = BTreeMap::new();
+    for shard in ["000", "001"] {
+        let path = copied.path().join(format!("shards/{shard}.db"));
+        let connection = rusqlite::Connection::open(path).unwrap();
+        let sql = "SELECT name, body FROM objects JOIN snapshots USING (object_no)";
+        let mut select = connection.prepare(sql).unwrap();
+        let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+        frames.extend(rows.map(Result::unwrap));
+    }
+    frames
+}
