@@ -101,10 +101,11 @@ impl ClassKey {
     /// The id of the object called `name`. The same name in another jurisdiction is another object.
     pub(crate) fn named(&self, name: &str, jurisdiction: Option<&str>) -> ObjectId {
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher.update(b"name\0").update(name.as_bytes());
+        // The length comes first, so that no name reads like another name with a jurisdiction behind it.
+        hasher.update(b"name\0").update(&(name.len() as u64).to_le_bytes());
+        hasher.update(name.as_bytes());
         if let Some(jurisdiction) = jurisdiction {
-            hasher.update(b"\0jurisdiction\0").update(jurisdiction.as_bytes());
-            hasher.update(&(jurisdiction.len() as u64).to_le_bytes());
+            hasher.update(b"jurisdiction\0").update(jurisdiction.as_bytes());
         }
         self.signed(hasher.finalize().as_bytes())
     }
@@ -245,6 +246,15 @@ mod tests {
         assert_ne!(accounts.named("ada", None), accounts.named("bob", None));
         assert_ne!(accounts.named("ada", None), carts.named("ada", None));
         assert_ne!(accounts.named("ada", None), accounts.named("ada", Some("eu")));
+    }
+
+    #[test]
+    fn no_name_reaches_into_a_jurisdiction() {
+        let accounts = ClassKey::new(&ROOT, "bank.Account");
+        let inside = accounts.named("x", Some("eu"));
+        for name in ["xjurisdiction\0eu", "x\0jurisdiction\0eu", "xeu"] {
+            assert_ne!(accounts.named(name, None), inside);
+        }
     }
 
     #[test]

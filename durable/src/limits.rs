@@ -48,9 +48,9 @@ pub(crate) const BATCH_WRITE_SETS_MAX: usize = 4_096;
 /// large.
 pub(crate) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// What may wait in one lane: a write set or a load for each call in flight, and one more for the activation that the
-/// call starts or rolls back.
-pub(crate) const LANE_ITEMS_MAX: usize = 2 * IN_FLIGHT_CALLS_MAX;
+/// Bytes of snapshots that wait for one writer before activations let their commits settle first: bounds memory when
+/// states are large and the disk is slow.
+pub(crate) const LANE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Threads that read stored objects, per shard.
 pub(crate) const READERS_PER_SHARD: usize = 2;
@@ -73,4 +73,5 @@ pub const LIST_PAGE_MAX: usize = 1_000;
 
 const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(SHARDS <= SLOTS);
+const _: () = assert!(BATCH_BYTES_MAX <= LANE_BYTES_MAX && SNAPSHOT_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(FINISH_PAGES_MAX < CHECKPOINT_PAGES);

@@ -2,8 +2,8 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use crate::config::Config;
 use crate::directory::{ClassGroup, Group, Residents};
@@ -20,6 +20,9 @@ pub(crate) struct Shared {
     pub(crate) residents: Arc<Residents>,
     /// Its owners, but for this one, are the calls in flight.
     pub(crate) in_flight: Permit,
+    /// No calls from outside are taken.
+    is_draining: AtomicBool,
+    /// No calls are taken.
     is_closed: AtomicBool,
 }
 
@@ -30,18 +33,26 @@ impl Shared {
         store: Store,
         residents: Arc<Residents>,
     ) -> Arc<Self> {
-        let (in_flight, is_closed) = (Arc::new(()), AtomicBool::new(false));
-        Arc::new(Shared { host, config, store, residents, in_flight, is_closed })
+        let (is_draining, is_closed) = (AtomicBool::new(false), AtomicBool::new(false));
+        let in_flight = Arc::new(());
+        Arc::new(Shared { host, config, store, residents, in_flight, is_draining, is_closed })
+    }
+
+    /// Takes no more calls from outside; turns that run may still call.
+    pub(crate) fn drain(&self) {
+        self.is_draining.store(true, Ordering::Release);
     }
 
     /// Takes no more calls.
     pub(crate) fn close(&self) {
+        self.drain();
         self.is_closed.store(true, Ordering::Release);
     }
 
-    /// Whether no more calls may enter.
-    pub(crate) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Acquire)
+    /// Whether a call may not enter. `is_from_turn`: a turn makes it.
+    pub(crate) fn is_closed_to(&self, is_from_turn: bool) -> bool {
+        let door = if is_from_turn { &self.is_closed } else { &self.is_draining };
+        door.load(Ordering::Acquire)
     }
 }
 
@@ -87,11 +98,30 @@ impl Registry {
     }
 }
 
-impl Drop for Registry {
-    fn drop(&mut self) {
+impl Registry {
+    /// Takes no more calls, and ends what runs at once, mid-turn. Whoever waits is told.
+    pub(crate) fn abandon(&self) {
         self.shared.close();
         for group in &self.groups {
             group.abandon();
+        }
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+/// Lives as long as the tokio runtime that the activations run in. When that goes, with this in one of its tasks,
+/// nothing can run any more, and whoever waits must be told.
+pub(crate) struct Sentinel(pub(crate) Weak<Registry>);
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        if let Some(registry) = self.0.upgrade() {
+            registry.abandon();
         }
     }
 }

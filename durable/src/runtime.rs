@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::id::{IntoKey, ObjectId};
 use crate::listing::Listing;
 use crate::object::Object;
-use crate::registry::{AnyGroup, Registry, Shared};
+use crate::registry::{AnyGroup, Registry, Sentinel, Shared};
 use crate::state::{Fingerprint, schema_of};
 use crate::storage::{ClassRow, Store};
 use crate::supervise::Supervision;
@@ -122,17 +122,16 @@ impl Runtime {
     /// # Cancel safety
     /// If the future is dropped the runtime stays closed to calls; call it again to go on.
     pub async fn shutdown(&self) -> Result<(), Error> {
-        self.registry.shared().close();
-        // A call that was admitted before may still reach an object of a class that was emptied.
+        let shared = self.registry.shared();
+        shared.drain();
+        // A turn that ends may still call an object of a class that was emptied.
         while self.resident_objects() > 0 {
             for group in self.registry.groups() {
-                group.evict_all().await;
+                group.drain().await;
             }
         }
-        for group in self.registry.groups() {
-            group.abandon();
-        }
-        self.registry.shared().store.close();
+        self.registry.abandon();
+        shared.store.close();
         Ok(())
     }
 }
@@ -234,8 +233,6 @@ impl RuntimeBuilder {
         let host = self.host.unwrap_or_else(Host::os);
         let store = Store::open(&host, &self.dir, self.config.shards)?;
         let residents = Residents::new(self.config.resident_objects_max);
-        host.tasks
-            .spawn(Box::pin(Residents::sweep_forever(Arc::downgrade(&residents), host.clone())));
         let shared = Shared::new(host, self.config, store, residents);
         let mut started = Vec::with_capacity(self.classes.len());
         for class in self.classes {
@@ -254,6 +251,12 @@ impl RuntimeBuilder {
             let groups = started.into_iter().map(build).collect();
             Registry::new(Arc::clone(&shared), groups)
         });
+        let (residents, host) = (Arc::downgrade(&shared.residents), shared.host.clone());
+        let sentinel = Sentinel(Arc::downgrade(&registry));
+        shared.host.tasks.spawn(Box::pin(async move {
+            let _sentinel = sentinel;
+            Residents::sweep_forever(residents, host).await;
+        }));
         Ok(Runtime { client: Client::new(Arc::clone(&registry)), registry })
     }
 }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Debug};
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
@@ -11,7 +12,7 @@ use crate::directory::Group;
 use crate::error::Error;
 use crate::id::{ObjectId, Placement};
 use crate::object::{BoxFuture, FromError, Object, PendingCall, Slot, expired};
-use crate::storage::{CommitSeq, Fence, Release, Shard};
+use crate::storage::{Fence, Release, Shard};
 
 /// What every generated stub can do beside its class's own methods.
 ///
@@ -44,6 +45,8 @@ struct AddressBody<O: Object> {
     target: Result<Target<O>, Error>,
     /// `None`: the stub was not made inside a turn.
     origin: Option<Origin>,
+    /// Calls that wait for commits before they leave; later ones must not overtake them.
+    departing: AtomicUsize,
 }
 
 struct Target<O: Object> {
@@ -63,18 +66,26 @@ impl<O: Object> Address<O> {
         placement: Option<Arc<Placement>>,
     ) -> Self {
         let target = Target { group, id, name, placement, slot: OnceLock::new() };
-        Address(Arc::new(AddressBody { target: Ok(target), origin: None }))
+        Self::with(Ok(target), None)
     }
 
     /// An address that leads nowhere: every call fails with `error`.
     pub(crate) fn broken(error: Error) -> Self {
-        Address(Arc::new(AddressBody { target: Err(error), origin: None }))
+        Self::with(Err(error), None)
     }
 
     /// The same address, used from inside a turn.
     pub(crate) fn within_turn(self, origin: Origin) -> Self {
         let Ok(body) = Arc::try_unwrap(self.0) else { unreachable!("the address was just made") };
-        Address(Arc::new(AddressBody { origin: Some(origin), ..body }))
+        Self::with(body.target, Some(origin))
+    }
+
+    fn with(target: Result<Target<O>, Error>, origin: Option<Origin>) -> Self {
+        Address(Arc::new(AddressBody { target, origin, departing: AtomicUsize::new(0) }))
+    }
+
+    fn is_departing(&self) -> bool {
+        self.0.departing.load(Ordering::Acquire) > 0
     }
 
     fn target(&self) -> Result<&Target<O>, Error> {
@@ -113,16 +124,18 @@ impl<O: Object> Debug for Address<O> {
 pub(crate) struct Origin {
     shard: Arc<Shard>,
     fence: Arc<Fence>,
-    submitted: CommitSeq,
 }
 
 impl Origin {
-    pub(crate) fn new(shard: &Arc<Shard>, fence: &Arc<Fence>, submitted: CommitSeq) -> Self {
-        Origin { shard: Arc::clone(shard), fence: Arc::clone(fence), submitted }
+    pub(crate) fn new(shard: &Arc<Shard>, fence: &Arc<Fence>) -> Self {
+        Origin { shard: Arc::clone(shard), fence: Arc::clone(fence) }
     }
 
+    /// Whether the activation has a commit that is not durable, or has failed. A commit that is submitted while this
+    /// looks is not one that the caller has seen.
     fn is_behind(&self) -> bool {
-        self.submitted > self.shard.durable() || self.fence.broken().is_some()
+        let submitted = self.fence.submitted();
+        submitted > self.shard.durable() || self.fence.broken().is_some()
     }
 }
 
@@ -198,12 +211,13 @@ impl<O: Object, Out> Call<O, Out> {
     fn make(self, task: &TaskContext<'_>) -> Result<State<O, Out>, Error> {
         let Call { address, call, unpack, timeout } = self;
         let target = address.target()?;
-        let permit = target.group.admit()?;
+        let permit = target.group.admit(address.0.origin.is_some())?;
         let clock = &target.group.host().clock;
         let deadline = timeout.map(|timeout| clock.now() + timeout);
         let pending = PendingCall::new(call, deadline, permit, task.waker());
         match &address.0.origin {
-            Some(origin) if origin.is_behind() => {
+            Some(origin) if address.is_departing() || origin.is_behind() => {
+                address.0.departing.fetch_add(1, Ordering::AcqRel);
                 let departure =
                     Departure { address: address.clone(), pending: Arc::clone(&pending) };
                 origin.shard.release_after(&origin.fence, Arc::new(departure));
@@ -237,6 +251,7 @@ impl<O: Object> Release for Departure<O> {
             (Err(error), _) => self.pending.answer(Err(error.clone())),
             (_, Err(error)) => self.pending.answer(Err(error)),
         }
+        self.address.0.departing.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

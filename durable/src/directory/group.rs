@@ -7,6 +7,7 @@ use crate::directory::{Directory, Residency};
 use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::{ClassKey, ObjectId, Placement};
+use crate::kernel::activation::EndWish;
 use crate::kernel::admission::{self, Refusal};
 use crate::listing::Listed;
 use crate::object::{BoxFuture, Incarnation, Object, PendingCall, Permit, Refused, Slot};
@@ -98,13 +99,13 @@ impl<O: Object> Group<O> {
         Client::inside(self.registry.clone(), origin)
     }
 
-    /// Takes a place among the calls in flight.
-    pub(crate) fn admit(&self) -> Result<Permit, Error> {
+    /// Takes a place among the calls in flight. `is_from_turn`: the caller is a turn, which a runtime that closes lets end.
+    pub(crate) fn admit(&self, is_from_turn: bool) -> Result<Permit, Error> {
         let Shared { in_flight, config, .. } = &*self.shared;
         // The shared one itself is not a call.
         let count = Arc::strong_count(in_flight) - 1;
         let max = config.in_flight_calls_max;
-        admission::enter_runtime(self.shared.is_closed(), count, max).map_err(|refusal| match refusal {
+        admission::enter_runtime(self.shared.is_closed_to(is_from_turn), count, max).map_err(|refusal| match refusal {
             Refusal::Closed => Code::RuntimeClosed.error("the runtime is shut down; start it again"),
             Refusal::RuntimeFull | Refusal::ObjectFull => Code::RuntimeOverloaded.error(format!(
                 "{count} calls are in flight in this runtime, the limit is {max}; call again later"
@@ -156,6 +157,7 @@ impl<O: Object> Group<O> {
         after: Option<After>,
         limit: usize,
     ) -> Result<Vec<Listed>, Error> {
+        let _permit = self.admit(false)?;
         let rows = self.shared.store.list(self.class_no, &prefix, after.as_ref(), limit).await?;
         Ok(rows.into_iter().map(|row| Listed::new(row.id, row.name)).collect())
     }
@@ -174,8 +176,8 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn owns(&self, id: &ObjectId) -> bool;
     /// Ends the activation of one object; whether there was one.
     fn evict(&self, id: ObjectId) -> BoxFuture<'_, bool>;
-    /// Ends all activations, and waits until they are gone.
-    fn evict_all(&self) -> BoxFuture<'_, ()>;
+    /// Lets all activations serve the calls that wait and then end, and waits until they are gone.
+    fn drain(&self) -> BoxFuture<'_, ()>;
     /// Takes no more activations, and ends those that run, without waiting for their turns.
     fn abandon(&self);
     /// Objects that are in memory.
@@ -195,20 +197,23 @@ impl<O: Object> ClassGroup for Group<O> {
         let slot = self.directory.find(&id);
         Box::pin(async move {
             match slot {
-                Some(slot) => slot.evict().await,
+                Some(slot) => slot.evict(EndWish::Soon).await,
                 None => false,
             }
         })
     }
 
-    fn evict_all(&self) -> BoxFuture<'_, ()> {
+    fn drain(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
             loop {
                 let places = self.directory.residents();
                 if places.is_empty() {
                     return;
                 }
-                futures_util::future::join_all(places.iter().map(|slot| slot.evict())).await;
+                futures_util::future::join_all(
+                    places.iter().map(|slot| slot.evict(EndWish::Drained)),
+                )
+                .await;
             }
         })
     }

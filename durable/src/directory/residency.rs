@@ -23,6 +23,10 @@ const SWEEP_STEP: Duration = Duration::from_millis(50);
 /// One activation of an object.
 type Incarnated = (Weak<dyn Resident>, u64);
 
+/// Records for each object in memory above which those of objects that have left are dropped, and as many more.
+const RECORDS_PER_OBJECT: usize = 2;
+const RECORDS_SPARE: usize = 1_024;
+
 /// How long the sweeper sleeps at most, so that it notices the end of its runtime.
 const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(1);
 
@@ -63,9 +67,13 @@ impl Residents {
 
     /// Evicts the least recently used idle object of any class.
     fn make_place(&self, now: MonoNs) {
-        let mut classes = self.classes();
-        classes.sort_by_key(|class| class.queue.lock().front().unwrap_or(MonoNs(u64::MAX)));
-        let _ = classes.iter().any(|class| class.evict_one(now, Duration::ZERO, LOOKS_FOR_A_PLACE));
+        // Each front is read once: others move them, and an order that changes while it is sorted is none.
+        let front =
+            |class: Arc<Residency>| class.queue.lock().front().map(|front| (front, class.clone()));
+        let mut classes: Vec<_> = self.classes().into_iter().filter_map(front).collect();
+        classes.sort_by_key(|(front, _)| *front);
+        let evict = |class: &Residency| class.evict_one(now, Duration::ZERO, LOOKS_FOR_A_PLACE);
+        let _ = classes.iter().any(|(_, class)| evict(class));
     }
 
     /// Evicts objects as they have been idle for long enough, until the runtime is gone.
@@ -101,7 +109,13 @@ impl Residency {
     ) {
         self.count.fetch_add(1, Ordering::Relaxed);
         let weak = Arc::downgrade(object);
-        self.queue.lock().push((weak, incarnation), now);
+        let mut queue = self.queue.lock();
+        // An object that comes and goes leaves a record each time; the live ones are at most as many as the objects.
+        if queue.len() > RECORDS_PER_OBJECT * self.count() + RECORDS_SPARE {
+            queue.retain(|object| current_use(object) != Use::Gone);
+        }
+        queue.push((weak, incarnation), now);
+        drop(queue);
         if let Some(residents) = self.residents.upgrade()
             && residents.count.fetch_add(1, Ordering::Relaxed) >= residents.count_max
         {
@@ -124,10 +138,7 @@ impl Residency {
 
     /// Evicts the object that has been idle longest, if it has been for `idle`. Whether it did.
     fn evict_one(&self, now: MonoNs, idle: Duration, looks_max: usize) -> bool {
-        let current = |(object, incarnation): &Incarnated| {
-            object.upgrade().map_or(Use::Gone, |object| object.current_use(*incarnation))
-        };
-        let chosen = self.queue.lock().pop_idle(now, idle, looks_max, current);
+        let chosen = self.queue.lock().pop_idle(now, idle, looks_max, current_use);
         let Some((weak, incarnation)) = chosen else { return false };
         let is_evicted = weak.upgrade().is_some_and(|object| object.evict_if_idle());
         if !is_evicted {
@@ -136,4 +147,8 @@ impl Residency {
         }
         is_evicted
     }
+}
+
+fn current_use((object, incarnation): &Incarnated) -> Use {
+    object.upgrade().map_or(Use::Gone, |object| object.current_use(*incarnation))
 }

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::{BoxFuture, Clock, Disk, Entropy, Host, Lane, LaneWork, Lanes, LockGuard, Step, Tasks};
@@ -19,10 +20,10 @@ use crate::time::{MonoNs, WallMs};
 
 pub(super) fn host() -> Host {
     Host {
-        clock: Arc::new(OsClock { start: Instant::now() }),
+        clock: Arc::new(OsClock { start: Instant::now(), tasks: Handle::current() }),
         entropy: Arc::new(OsEntropy),
         disk: Arc::new(OsDisk),
-        tasks: Arc::new(OsTasks(tokio::runtime::Handle::current())),
+        tasks: Arc::new(OsTasks(Handle::current())),
         lanes: Arc::new(OsLanes),
     }
 }
@@ -30,6 +31,8 @@ pub(super) fn host() -> Host {
 /// Tells tokio's time, which is the operating system's unless a test has paused it.
 struct OsClock {
     start: Instant,
+    /// Drives the timers, also of callers on threads that know no tokio.
+    tasks: Handle,
 }
 
 impl Clock for OsClock {
@@ -44,14 +47,12 @@ impl Clock for OsClock {
     }
 
     fn sleep_until(&self, at: MonoNs) -> BoxFuture<'static, ()> {
-        let end = self.start.checked_add(Duration::from_nanos(at.0));
-        Box::pin(async move {
-            match end {
-                Some(end) => tokio::time::sleep_until(end).await,
-                // Past the end of the clock: that time never comes.
-                None => std::future::pending().await,
-            }
-        })
+        let _entered = self.tasks.enter();
+        match self.start.checked_add(Duration::from_nanos(at.0)) {
+            Some(end) => Box::pin(tokio::time::sleep_until(end)),
+            // Past the end of the clock: that time never comes.
+            None => Box::pin(std::future::pending()),
+        }
     }
 }
 
@@ -63,7 +64,7 @@ impl Entropy for OsEntropy {
     }
 }
 
-struct OsTasks(tokio::runtime::Handle);
+struct OsTasks(Handle);
 
 impl Tasks for OsTasks {
     fn spawn(&self, task: BoxFuture<'static, ()>) {

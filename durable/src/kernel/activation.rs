@@ -26,19 +26,28 @@ enum Phase {
     Abandoned,
 }
 
+/// How somebody wants an activation to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EndWish {
+    /// As soon as no turn runs; calls that wait are served by the next activation.
+    Soon,
+    /// When no call waits; no more come, because the runtime is closing.
+    Drained,
+}
+
 /// The machine. One for each object that somebody has a use for.
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     phase: Phase,
-    /// The activation is to end as soon as no turn runs.
-    is_end_wanted: bool,
+    /// `None`: nobody wants the activation to end.
+    end_wish: Option<EndWish>,
     /// Activations started so far: what an event about an earlier one is told apart by.
     incarnation: u64,
 }
 
 impl Lifecycle {
     pub(crate) fn new() -> Self {
-        Lifecycle { phase: Phase::Cold, is_end_wanted: false, incarnation: 0 }
+        Lifecycle { phase: Phase::Cold, end_wish: None, incarnation: 0 }
     }
 
     /// Which activation is the newest; 0: none was started.
@@ -66,9 +75,9 @@ impl Lifecycle {
         self.phase == Phase::Abandoned
     }
 
-    /// Whether the activation should end as soon as no turn runs.
-    pub(crate) fn is_end_wanted(&self) -> bool {
-        self.is_end_wanted
+    /// How somebody wants the activation to end, if anybody does.
+    pub(crate) fn end_wish(&self) -> Option<EndWish> {
+        self.end_wish
     }
 
     /// A call was queued.
@@ -90,32 +99,35 @@ impl Lifecycle {
         self.phase = Phase::Idle;
     }
 
-    /// Somebody wants the activation to end.
-    pub(crate) fn on_evict(&mut self) -> Action {
+    /// Somebody wants the activation to end. A wish to end soon stands over one to drain.
+    pub(crate) fn on_evict(&mut self, wish: EndWish) -> Action {
         match self.phase {
             Phase::Idle => {
                 self.phase = Phase::Busy;
-                self.is_end_wanted = true;
+                self.end_wish = Some(wish);
                 Action::Wake
             }
             Phase::Busy => {
-                self.is_end_wanted = true;
+                self.end_wish = self.end_wish.filter(|wish| *wish == EndWish::Soon).or(Some(wish));
                 Action::None
             }
             Phase::Cold | Phase::Ending | Phase::Abandoned => Action::None,
         }
     }
 
-    /// The activation ends of itself: it was asked to, could not start, or crashed.
+    /// The activation ends of itself: it was asked to, could not start, or crashed. Nothing to do if it was abandoned
+    /// while it ran.
     pub(crate) fn on_ending(&mut self) {
-        assert!(self.is_live(), "only a live activation ends of itself");
-        self.phase = Phase::Ending;
+        if self.phase != Phase::Abandoned {
+            assert!(self.is_resident(), "only an activation ends of itself");
+            self.phase = Phase::Ending;
+        }
     }
 
     /// The activation is gone, with everything that it held. `are_calls_waiting`: the queue is not empty.
     pub(crate) fn on_exit(&mut self, are_calls_waiting: bool) -> Action {
         assert!(self.is_resident(), "an activation ended where none ran");
-        self.is_end_wanted = false;
+        self.end_wish = None;
         if are_calls_waiting {
             return self.start();
         }
@@ -175,12 +187,12 @@ mod tests {
         let mut life = Lifecycle::new();
         life.on_call();
         life.on_drained();
-        assert_eq!(life.on_evict(), Action::Wake);
-        assert!(life.is_end_wanted());
+        assert_eq!(life.on_evict(EndWish::Soon), Action::Wake);
+        assert_eq!(life.end_wish(), Some(EndWish::Soon));
         life.on_ending();
         assert_eq!(life.on_call(), Action::None);
         assert_eq!(life.on_exit(true), Action::Start);
-        assert!(!life.is_end_wanted());
+        assert_eq!(life.end_wish(), None);
         assert_eq!(life.incarnation(), 2);
     }
 
@@ -188,8 +200,11 @@ mod tests {
     fn an_eviction_of_a_busy_activation_waits_for_its_turn() {
         let mut life = Lifecycle::new();
         life.on_call();
-        assert_eq!(life.on_evict(), Action::None);
-        assert!(life.is_end_wanted());
+        assert_eq!(life.on_evict(EndWish::Drained), Action::None);
+        assert_eq!(life.end_wish(), Some(EndWish::Drained));
+        assert_eq!(life.on_evict(EndWish::Soon), Action::None);
+        assert_eq!(life.on_evict(EndWish::Drained), Action::None);
+        assert_eq!(life.end_wish(), Some(EndWish::Soon));
         life.on_ending();
         assert_eq!(life.on_exit(false), Action::None);
         assert!(!life.is_resident());
@@ -199,8 +214,8 @@ mod tests {
     #[test]
     fn nothing_is_evicted_where_nothing_runs() {
         let mut life = Lifecycle::new();
-        assert_eq!(life.on_evict(), Action::None);
-        assert!(!life.is_end_wanted());
+        assert_eq!(life.on_evict(EndWish::Soon), Action::None);
+        assert_eq!(life.end_wish(), None);
     }
 
     #[test]
@@ -220,6 +235,8 @@ mod tests {
         life.on_call();
         assert!(life.on_abandon());
         assert!(!life.on_abandon());
+        life.on_ending();
+        assert!(life.is_abandoned(), "what still runs may end, and changes nothing");
         life.on_call();
     }
 }

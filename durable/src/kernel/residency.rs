@@ -39,6 +39,16 @@ impl<T> IdleQueue<T> {
         IdleQueue { records: BinaryHeap::new(), queued: 0 }
     }
 
+    /// Records in the queue, those of objects that have left included.
+    pub(crate) fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Drops the records of all objects but those that `keep` says.
+    pub(crate) fn retain(&mut self, keep: impl Fn(&T) -> bool) {
+        self.records.retain(|Reverse(record)| keep(&record.object));
+    }
+
     /// Queues an object that was just used.
     pub(crate) fn push(&mut self, object: T, now: MonoNs) {
         self.queued += 1;
@@ -147,6 +157,8 @@ mod tests {
             queue.push("busy", at(0));
         }
         assert_eq!(queue.pop_idle(at(1), Duration::ZERO, 5, |_| Use::Busy), None);
-        assert_eq!(queue.records.len(), 100);
+        assert_eq!(queue.len(), 100);
+        queue.retain(|_| false);
+        assert_eq!(queue.len(), 0);
     }
 }

@@ -71,7 +71,7 @@ impl<O: Object> Actor for Activation<O> {
         ActivationMessage::Run: ActivationMessage,
         slot: &mut Arc<Slot<O>>,
     ) -> Result<(), ActorProcessingErr> {
-        let live = match Box::pin(start(slot)).await {
+        let mut live = match Box::pin(start(slot)).await {
             Ok(live) => live,
             Err(error) => {
                 tracing::error!(object = slot.label(), %error, "the object cannot start");
@@ -80,7 +80,14 @@ impl<O: Object> Actor for Activation<O> {
                 return Ok(());
             }
         };
-        match run(slot, live).await {
+        let running = AssertUnwindSafe(run(slot, &mut live)).catch_unwind().await;
+        let end = running.unwrap_or_else(|panic| {
+            slot.end();
+            End::Crash(text_of(panic.as_ref()).to_owned())
+        });
+        // Only then may another activation start: it begins with what is stored.
+        Box::pin(settled(slot, &live)).await;
+        match end {
             End::Asked => {
                 myself.stop(None);
                 Ok(())
@@ -91,28 +98,29 @@ impl<O: Object> Actor for Activation<O> {
 }
 
 /// Runs turns until the object leaves memory.
-async fn run<O: Object>(slot: &Arc<Slot<O>>, mut live: Live<O>) -> End {
+async fn run<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> End {
+    let shard = slot.group().shard(&slot.id());
     let mut turns = 0;
-    let end = loop {
-        let write = match run_reads(slot, &live, &mut turns).await {
+    loop {
+        let write = match run_reads(slot, live, &mut turns).await {
             Reads::Write(call) => call,
-            Reads::End(end) => break end,
+            Reads::End(end) => return end,
         };
         turns += 1;
-        if let Err(reason) = run_write(slot, &mut live, write).await {
+        if let Err(reason) = run_write(slot, live, write).await {
             slot.end();
-            break End::Crash(reason);
+            return End::Crash(reason);
         }
-    };
-    // Only then may another activation start: it begins with what is stored.
-    Box::pin(settled(slot, &live)).await;
-    end
+        if shard.is_heavy() {
+            Box::pin(settled(slot, live)).await;
+        }
+    }
 }
 
 /// Waits until every commit of the activation is stored or has failed.
 async fn settled<O: Object>(slot: &Slot<O>, live: &Live<O>) {
     let shard = slot.group().shard(&slot.id());
-    if shard.durable() >= live.submitted() {
+    if shard.durable() >= live.fence().submitted() {
         return;
     }
     let (sender, receiver) = oneshot::channel();
@@ -125,8 +133,7 @@ async fn settled<O: Object>(slot: &Slot<O>, live: &Live<O>) {
 async fn start<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Error> {
     let starting = async {
         let mut live = Live::load(slot).await?;
-        live.wake(slot).await?;
-        if let Some(encoded) = live.encode()? {
+        if let Some(encoded) = live.wake(slot).await? {
             live.submit(slot, encoded, None);
         }
         Ok(live)
@@ -347,8 +354,7 @@ async fn settle_write<O: Object>(
 async fn roll_back<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> Result<(), String> {
     let restored = async {
         live.restore();
-        live.wake(slot).await?;
-        if let Some(encoded) = live.encode()? {
+        if let Some(encoded) = live.wake(slot).await? {
             live.submit(slot, encoded, None);
         }
         Ok::<(), Error>(())
@@ -386,7 +392,7 @@ fn let_out<O: Object>(
 ) {
     let shard = slot.group().shard(&slot.id());
     let durable = shard.durable();
-    match gate::decide(live.submitted().0, durable.0, live.fence().broken().is_some()) {
+    match gate::decide(live.fence().submitted().0, durable.0, live.fence().broken().is_some()) {
         Gate::Open => running.answer(answer),
         Gate::Behind => shard.release_after(live.fence(), running.hold(answer)),
     }

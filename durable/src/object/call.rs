@@ -3,10 +3,11 @@
 //! The caller, the activation and the shard's lane share it, so the whole way of a call costs one allocation, and the
 //! lane can answer without knowing what it answers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, Waker};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::class::Access;
 use crate::error::{Code, Error, Outcome};
@@ -24,11 +25,12 @@ pub(crate) struct PendingCall<O: Object> {
     access: Access,
     /// `None`: it may wait as long as it takes.
     deadline: Option<MonoNs>,
-    _permit: Permit,
 }
 
 struct State<O: Object> {
     phase: Phase<O>,
+    /// `None`: the call is over, or was taken back.
+    permit: Option<Permit>,
     /// `None`: the caller was woken already.
     waker: Option<Waker>,
 }
@@ -63,8 +65,14 @@ impl<O: Object> PendingCall<O> {
         waker: &Waker,
     ) -> Arc<Self> {
         let access = O::method(&call).access;
-        let state = Mutex::new(State { phase: Phase::Waiting(call), waker: Some(waker.clone()) });
-        Arc::new(PendingCall { state, access, deadline, _permit: permit })
+        let (phase, waker) = (Phase::Waiting(call), Some(waker.clone()));
+        let state = Mutex::new(State { phase, permit: Some(permit), waker });
+        Arc::new(PendingCall { state, access, deadline })
+    }
+
+    /// Whether somebody waits for its turn to begin.
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Waiting(_))
     }
 
     pub(crate) fn access(&self) -> Access {
@@ -92,7 +100,10 @@ impl<O: Object> PendingCall<O> {
         let mut state = self.state.lock();
         match state.phase {
             Phase::Running => state.phase = Phase::Held(answer),
-            Phase::Closed => drop(state),
+            Phase::Closed => {
+                drop(state);
+                discard(answer);
+            }
             _ => unreachable!("only a running call gets an answer"),
         }
     }
@@ -100,18 +111,19 @@ impl<O: Object> PendingCall<O> {
     /// Lets the answer leave. `failure`: what a commit failed with, which then is the answer.
     pub(crate) fn let_out(&self, failure: Option<&Error>) {
         let mut state = self.state.lock();
+        let mut withheld = None;
         state.phase = match std::mem::replace(&mut state.phase, Phase::Closed) {
             Phase::Held(answer) => Phase::Answered(match failure {
-                Some(error) => Err(error.clone()),
+                Some(error) => {
+                    withheld = Some(answer);
+                    Err(error.clone())
+                }
                 None => answer,
             }),
             other => other,
         };
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        Self::wake(state);
+        discard(withheld);
     }
 
     /// Answers at once: the gate is open, or the answer is an error that no turn has seen.
@@ -119,12 +131,21 @@ impl<O: Object> PendingCall<O> {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Waiting(_) | Phase::Running) {
             let before = std::mem::replace(&mut state.phase, Phase::Answered(answer));
-            let waker = state.waker.take();
+            Self::wake(state);
+            discard(before);
+        } else {
             drop(state);
-            drop(before);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            discard(answer);
+        }
+    }
+
+    /// The call is over: its place is given back, and its caller may look.
+    fn wake(mut state: MutexGuard<'_, State<O>>) {
+        let (waker, permit) = (state.waker.take(), state.permit.take());
+        drop(state);
+        drop(permit);
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
@@ -150,11 +171,20 @@ impl<O: Object> PendingCall<O> {
     pub(crate) fn close(&self) -> bool {
         let mut state = self.state.lock();
         let before = std::mem::replace(&mut state.phase, Phase::Closed);
+        let has_begun = !matches!(before, Phase::Waiting(_));
+        // A turn that runs keeps the place until it is over: it still loads the runtime.
+        let permit = if has_begun { None } else { state.permit.take() };
         let waker = state.waker.take();
         drop(state);
-        drop(waker);
-        !matches!(before, Phase::Waiting(_))
+        drop((permit, waker));
+        discard(before);
+        has_begun
     }
+}
+
+/// Drops a value of the user's. A panic in its `Drop` was reported by the panic hook, and must not cost anybody else.
+fn discard<T>(value: T) {
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }
 
 impl<O: Object> Release for PendingCall<O> {

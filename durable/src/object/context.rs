@@ -9,7 +9,7 @@ use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::{IntoKey, ObjectId};
 use crate::object::{Object, Slot};
-use crate::storage::{CommitSeq, Fence};
+use crate::storage::Fence;
 use crate::stub::{Origin, Stub};
 use crate::time::WallMs;
 
@@ -33,22 +33,15 @@ use crate::time::WallMs;
 /// ```
 pub struct Context<'a, O: Object> {
     slot: &'a Arc<Slot<O>>,
-    /// What the turn may have seen: calls to other objects wait for it. `None`: only what is stored.
-    seen: Option<Seen<'a>>,
+    /// Of the activation, whose commits calls to other objects wait for. `None`: there is none yet.
+    fence: Option<&'a Arc<Fence>>,
     /// Empty until the turn asks for the time; then fixed for the turn.
     now: OnceLock<WallMs>,
 }
 
-/// The newest commit of the activation when a turn began.
-#[derive(Clone, Copy)]
-pub(crate) struct Seen<'a> {
-    pub(crate) fence: &'a Arc<Fence>,
-    pub(crate) submitted: CommitSeq,
-}
-
 impl<'a, O: Object> Context<'a, O> {
-    pub(crate) fn new(slot: &'a Arc<Slot<O>>, seen: Option<Seen<'a>>) -> Self {
-        Context { slot, seen, now: OnceLock::new() }
+    pub(crate) fn new(slot: &'a Arc<Slot<O>>, fence: Option<&'a Arc<Fence>>) -> Self {
+        Context { slot, fence, now: OnceLock::new() }
     }
 
     /// The object's id.
@@ -108,12 +101,20 @@ impl<'a, O: Object> Context<'a, O> {
 
     /// A stub of this object itself, to hand out. Awaiting a call through it inside a turn would wait for itself.
     pub fn me(&self) -> O::Stub {
-        O::Stub::from_address(self.slot.address())
+        let address = self.slot.address();
+        O::Stub::from_address(match self.origin() {
+            Some(origin) => address.within_turn(origin),
+            None => address,
+        })
     }
 
     fn client(&self) -> Client {
+        self.slot.client(self.origin())
+    }
+
+    fn origin(&self) -> Option<Origin> {
         let shard = self.slot.group().shard(&self.slot.id());
-        self.slot.client(self.seen.map(|seen| Origin::new(shard, seen.fence, seen.submitted)))
+        self.fence.map(|fence| Origin::new(shard, fence))
     }
 }
 

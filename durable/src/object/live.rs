@@ -7,11 +7,10 @@ use crate::class::ClassSpec;
 use crate::codec::{self, EncodeError};
 use crate::error::{Code, Error};
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
-use crate::object::context::Seen;
 use crate::object::{Context, Object, Slot};
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
-use crate::storage::{Birth, CommitSeq, Fence, Loaded, ObjectNo, Release, WriteSet};
+use crate::storage::{Birth, Fence, Loaded, ObjectNo, Release, WriteSet};
 
 /// An object in memory.
 pub(crate) struct Live<O: Object> {
@@ -22,10 +21,17 @@ pub(crate) struct Live<O: Object> {
     fence: Arc<Fence>,
     /// Number of the newest submitted commit of this object; 0: none yet.
     commit_no: u64,
-    /// What storage does not know yet of who the object is; `None`: nothing.
-    birth: Option<Box<Birth>>,
-    /// The shard's number of the newest submitted commit; 0: none by this activation.
-    submitted: CommitSeq,
+    known: Known,
+}
+
+/// What storage knows of who the object is, once what was submitted is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// Nothing: it was never stored.
+    Nothing,
+    /// All but a name.
+    Nameless,
+    All,
 }
 
 impl<O: Object> Live<O> {
@@ -33,43 +39,24 @@ impl<O: Object> Live<O> {
     pub(crate) async fn load(slot: &Arc<Slot<O>>) -> Result<Self, Error> {
         let group = slot.group();
         let shard = group.shard(&slot.id());
-        let loaded = shard.load(&slot.id(), group.class_no()).await?;
+        let Loaded { object_no, stored } = shard.load(&slot.id(), group.class_no()).await?;
         let fence = Fence::new(shard.next_epoch());
-        match loaded {
-            Loaded { object_no, stored: None } => Self::create(slot, object_no, fence, true),
-            Loaded { object_no, stored: Some(stored) } => {
-                let is_name_news = stored.name.is_none() && slot.name().is_some();
-                slot.learn(stored.name.as_ref(), Some(&Arc::new(stored.placement)));
-                let Some(framed) = stored.body else {
-                    return Self::create(slot, object_no, fence, is_name_news);
-                };
-                let object = decode::<O>(&framed, group.fingerprint())?;
-                let birth = is_name_news.then(|| Box::new(birth_of(slot)));
-                let commit_no = stored.commit_no;
-                Ok(Live {
-                    object,
-                    framed,
-                    object_no,
-                    fence,
-                    commit_no,
-                    birth,
-                    submitted: CommitSeq(0),
-                })
-            }
-        }
-    }
-
-    /// The object before its first turn.
-    fn create(
-        slot: &Arc<Slot<O>>,
-        object_no: ObjectNo,
-        fence: Arc<Fence>,
-        is_birth_news: bool,
-    ) -> Result<Self, Error> {
-        let object = O::create(&Context::new(slot, None));
-        let framed = Self::frame(&object, slot.group().fingerprint())?;
-        let birth = is_birth_news.then(|| Box::new(birth_of(slot)));
-        Ok(Live { object, framed, object_no, fence, commit_no: 0, birth, submitted: CommitSeq(0) })
+        let Some(stored) = stored else {
+            let object = O::create(&Context::new(slot, None));
+            let framed = Self::frame(&object, group.fingerprint())?;
+            let known = Known::Nothing;
+            return Ok(Live { object, framed, object_no, fence, commit_no: 0, known });
+        };
+        let known = if stored.name.is_some() { Known::All } else { Known::Nameless };
+        slot.learn(stored.name.as_ref(), Some(&Arc::new(stored.placement)));
+        let framed = stored.body.ok_or_else(|| {
+            Code::StateTorn.error(
+                "the object is stored and its state is not; \
+                 restore the shard's file from a copy, nothing was written over it",
+            )
+        })?;
+        let object = decode::<O>(&framed, group.fingerprint())?;
+        Ok(Live { object, framed, object_no, fence, commit_no: stored.commit_no, known })
     }
 
     fn frame(object: &O, fingerprint: Fingerprint) -> Result<Arc<[u8]>, Error> {
@@ -77,14 +64,26 @@ impl<O: Object> Live<O> {
         framed.map(|framed| seal::<O>(framed, fingerprint)).map_err(|error| unencodable(&error))
     }
 
-    /// Runs `#[on_activate]`.
-    pub(crate) async fn wake(&mut self, slot: &Arc<Slot<O>>) -> Result<(), Error> {
+    /// Runs `#[on_activate]`, if the class has one. What it changed is then to be submitted; `None`: nothing.
+    pub(crate) async fn wake(&mut self, slot: &Arc<Slot<O>>) -> Result<Option<Vec<u8>>, Error> {
         let (object, mut cx) = self.turn(slot);
-        let Some(hook) = object.on_activate(&mut cx) else { return Ok(()) };
-        hook.await.map_err(|reason| {
-            Code::ObjectUnstartable
-                .error(format!("`#[on_activate]` failed: {reason}; mend its cause and call again"))
-        })
+        if object.on_activate(&mut cx).is_none() {
+            return Ok(None);
+        }
+        // What the hook changes is seen against what was decoded: some states do not encode to the bytes that they came
+        // from, and an object must not commit by being woken.
+        if let Some(encoded) = self.encode()? {
+            self.framed = seal::<O>(encoded, slot.group().fingerprint());
+        }
+        let (object, mut cx) = self.turn(slot);
+        if let Some(hook) = object.on_activate(&mut cx) {
+            hook.await.map_err(|reason| {
+                Code::ObjectUnstartable.error(format!(
+                    "`#[on_activate]` failed: {reason}; mend its cause and call again"
+                ))
+            })?;
+        }
+        self.encode()
     }
 
     /// Encodes the object; `None` if its bytes are those that were submitted last.
@@ -112,11 +111,17 @@ impl<O: Object> Live<O> {
         }
         self.framed = seal::<O>(encoded, slot.group().fingerprint());
         self.commit_no += 1;
-        self.submitted = slot.group().shard(&slot.id()).submit(WriteSet {
+        let is_name_news = self.known == Known::Nameless && slot.name().is_some();
+        let is_news = self.known == Known::Nothing || is_name_news;
+        let birth = is_news.then(|| Box::new(birth_of(slot)));
+        if let Some(birth) = &birth {
+            self.known = if birth.name.is_some() { Known::All } else { Known::Nameless };
+        }
+        slot.group().shard(&slot.id()).submit(WriteSet {
             fence: Arc::clone(&self.fence),
             object_no: self.object_no,
             commit_no: self.commit_no,
-            birth: self.birth.take(),
+            birth,
             snapshot: Arc::clone(&self.framed),
             release,
         });
@@ -134,20 +139,14 @@ impl<O: Object> Live<O> {
         &self.fence
     }
 
-    pub(crate) fn submitted(&self) -> CommitSeq {
-        self.submitted
-    }
-
     /// The object and the context for a turn that has it to itself.
     pub(crate) fn turn<'a>(&'a mut self, slot: &'a Arc<Slot<O>>) -> (&'a mut O, Context<'a, O>) {
-        let seen = Seen { fence: &self.fence, submitted: self.submitted };
-        (&mut self.object, Context::new(slot, Some(seen)))
+        (&mut self.object, Context::new(slot, Some(&self.fence)))
     }
 
     /// The object and the context for a read.
     pub(crate) fn read<'a>(&'a self, slot: &'a Arc<Slot<O>>) -> (&'a O, Context<'a, O>) {
-        let seen = Seen { fence: &self.fence, submitted: self.submitted };
-        (&self.object, Context::new(slot, Some(seen)))
+        (&self.object, Context::new(slot, Some(&self.fence)))
     }
 }
 

@@ -15,10 +15,10 @@ use crate::directory::Group;
 use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::{ObjectId, Placement};
-use crate::kernel::activation::{Action, Lifecycle};
+use crate::kernel::activation::{Action, EndWish, Lifecycle};
 use crate::kernel::admission;
 use crate::kernel::residency::Use;
-use crate::kernel::turn::{self, Next};
+use crate::kernel::turn::{self, Next, Sight};
 use crate::object::{Object, PendingCall};
 use crate::stub::{Address, Origin};
 use crate::time::MonoNs;
@@ -38,6 +38,8 @@ pub(crate) struct Slot<O: Object> {
 struct State<O: Object> {
     life: Lifecycle,
     inbox: VecDeque<Arc<PendingCall<O>>>,
+    /// Whether the present activation has taken a call.
+    has_served: bool,
     /// Set while the activation waits for a call.
     waker: Option<Waker>,
     idle_since: MonoNs,
@@ -69,6 +71,7 @@ impl<O: Object> Slot<O> {
         let state = State {
             life: Lifecycle::new(),
             inbox: VecDeque::new(),
+            has_served: false,
             waker: None,
             idle_since: MonoNs(0),
             exit_waiters: Vec::new(),
@@ -143,9 +146,14 @@ impl<O: Object> Slot<O> {
         if state.life.is_abandoned() {
             return Err(Refused::Abandoned);
         }
-        let waiting = state.inbox.len();
-        if admission::enter_inbox(waiting, self.group.inbox_calls_max()).is_err() {
-            return Err(Refused::Full(waiting));
+        let inbox_max = self.group.inbox_calls_max();
+        if admission::enter_inbox(state.inbox.len(), inbox_max).is_err() {
+            // Those whose callers have left only take up room.
+            state.inbox.retain(|call| call.is_waiting());
+            let waiting = state.inbox.len();
+            if admission::enter_inbox(waiting, inbox_max).is_err() {
+                return Err(Refused::Full(waiting));
+            }
         }
         state.inbox.push_back(Arc::clone(call));
         let action = state.life.on_call();
@@ -164,9 +172,20 @@ impl<O: Object> Slot<O> {
     /// when a call comes, unless nothing that comes may begin.
     pub(crate) fn poll_work(&self, task: &TaskContext<'_>, readers: usize) -> Poll<Work<O>> {
         let mut state = self.state.lock();
-        let head = state.inbox.front().map(|call| call.access());
-        let pop = |state: &mut State<O>| state.inbox.pop_front().expect("the head was seen");
-        match turn::next(readers, head, state.life.is_end_wanted()) {
+        if state.life.is_abandoned() {
+            return Poll::Ready(Work::End);
+        }
+        let sight = Sight {
+            readers,
+            head: state.inbox.front().map(|call| call.access()),
+            end_wish: state.life.end_wish(),
+            has_served: state.has_served,
+        };
+        let pop = |state: &mut State<O>| {
+            state.has_served = true;
+            state.inbox.pop_front().expect("the head was seen")
+        };
+        match turn::next(sight) {
             Next::BeginRead => return Poll::Ready(Work::Read(pop(&mut state))),
             Next::BeginWrite => return Poll::Ready(Work::Write(pop(&mut state))),
             Next::End => {
@@ -201,17 +220,17 @@ impl<O: Object> Slot<O> {
         }
     }
 
-    /// Asks the activation to end, and waits until it is gone. Calls that wait are served by the next one. Whether there
-    /// was one.
-    pub(crate) async fn evict(&self) -> bool {
+    /// Asks the activation to end, and waits until it is gone. Whether there was one.
+    pub(crate) async fn evict(&self, wish: EndWish) -> bool {
         let (gone, waker) = {
             let mut state = self.state.lock();
             if !state.life.is_resident() {
                 return false;
             }
             let (sender, receiver) = oneshot::channel();
+            state.exit_waiters.retain(|waiter| !waiter.is_closed());
             state.exit_waiters.push(sender);
-            state.life.on_evict();
+            state.life.on_evict(wish);
             (receiver, state.waker.take())
         };
         if let Some(waker) = waker {
@@ -253,6 +272,7 @@ impl<O: Object> Incarnation for Slot<O> {
             return;
         }
         state.waker = None;
+        state.has_served = false;
         let are_calls_waiting = !state.inbox.is_empty();
         let action = state.life.on_exit(are_calls_waiting);
         let waiters = std::mem::take(&mut state.exit_waiters);
@@ -313,7 +333,7 @@ impl<O: Object> Resident for Slot<O> {
         if !state.life.is_idle() {
             return false;
         }
-        state.life.on_evict();
+        state.life.on_evict(EndWish::Soon);
         let waker = state.waker.take();
         drop(state);
         if let Some(waker) = waker {

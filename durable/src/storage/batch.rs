@@ -80,17 +80,19 @@ pub(super) struct Run<'a> {
 }
 
 impl Batch {
-    /// Moves what waits longest into an empty batch, as much as one group commit takes.
-    pub(super) fn take(&mut self, waiting: &mut VecDeque<Item>) {
+    /// Moves what waits longest into an empty batch, as much as one group commit takes. Gives the bytes
+    /// of its snapshots.
+    pub(super) fn take(&mut self, waiting: &mut VecDeque<Item>) -> usize {
         assert!(self.items.is_empty(), "the batch before this one has been released");
         self.order.clear();
         let mut bytes = 0;
         while let Some(item) = waiting.front() {
-            bytes += item.change.as_ref().map_or(0, |change| change.snapshot.len());
-            let full = bytes > BATCH_BYTES_MAX || self.items.len() >= BATCH_WRITE_SETS_MAX;
+            let size = item.change.as_ref().map_or(0, |change| change.snapshot.len());
+            let full = bytes + size > BATCH_BYTES_MAX || self.items.len() >= BATCH_WRITE_SETS_MAX;
             if full && !self.items.is_empty() {
                 break;
             }
+            bytes += size;
             let mut item = waiting.pop_front().expect("the front was looked at");
             if let Some(change) = &item.change {
                 item.failed = item.fence.broken().is_some();
@@ -102,6 +104,7 @@ impl Batch {
             self.items.push(item);
         }
         self.order.sort_unstable();
+        bytes
     }
 
     /// Whether there is anything to store.

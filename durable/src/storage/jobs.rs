@@ -9,7 +9,6 @@ use super::numbers::ClassNo;
 use super::stored::{After, Listed, Loaded};
 use crate::error::Error;
 use crate::id::ObjectId;
-use crate::limits::LANE_ITEMS_MAX;
 
 /// Which part of a class's listing is asked for.
 #[derive(Clone, Debug)]
@@ -33,6 +32,7 @@ pub(super) enum Job {
 pub(super) struct Jobs(Mutex<Queue>);
 
 struct Queue {
+    /// Every read belongs to a call or a listing in flight.
     waiting: VecDeque<Job>,
     /// Readers that found nothing to do; one is taken off when it is poked.
     resting: Vec<usize>,
@@ -53,7 +53,6 @@ impl Jobs {
         if queue.readers == 0 {
             return None;
         }
-        assert!(queue.waiting.len() < LANE_ITEMS_MAX, "every read belongs to a call in flight");
         queue.waiting.push_back(job);
         queue.resting.pop()
     }

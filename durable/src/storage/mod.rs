@@ -23,7 +23,7 @@ mod stored;
 mod write_set;
 mod writer;
 
-pub(crate) use numbers::{ClassNo, CommitSeq, ObjectNo};
+pub(crate) use numbers::{ClassNo, ObjectNo};
 pub(crate) use rows::class::ClassRow;
 pub(crate) use rows::frame;
 pub(crate) use shard::Shard;

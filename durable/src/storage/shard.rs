@@ -179,6 +179,11 @@ impl Shard {
         self.shared.durable()
     }
 
+    /// Whether so many bytes wait for the disk that an activation should let its commits settle before it goes on.
+    pub(crate) fn is_heavy(&self) -> bool {
+        self.shared.is_heavy()
+    }
+
     /// Makes a class and its schema known to this shard.
     pub(super) fn add_class(&self, class_no: ClassNo, row: &ClassRow<'_>) -> Result<(), Error> {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! What the lanes of a shard share: the queue before the writer, the watermark, and why the shard stopped.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::batch::Item;
@@ -11,7 +11,7 @@ use super::sqlite::Place;
 use super::write_set::{Fence, Release, WriteSet};
 use crate::error::{Code, Error};
 use crate::host::{Clock, Host, LockGuard};
-use crate::limits::{LANE_ITEMS_MAX, READERS_PER_SHARD};
+use crate::limits::{LANE_BYTES_MAX, READERS_PER_SHARD};
 
 /// The lock of the data directory. Everyone who has a connection holds it, so it ends after the
 /// last of them.
@@ -24,6 +24,8 @@ pub(super) struct Shared {
     pub(super) jobs: Jobs,
     queue: Mutex<Queue>,
     durable: AtomicU64,
+    /// Bytes of the snapshots that wait.
+    waiting_bytes: AtomicUsize,
     /// Empty: the shard works.
     stopped: OnceLock<Error>,
     checkpoint_wanted: AtomicBool,
@@ -31,7 +33,8 @@ pub(super) struct Shared {
     highest: AtomicI64,
 }
 
-/// What waits for the writer.
+/// What waits for the writer: at most one item for each call in flight, and two for each activation,
+/// the commit of its start and the barrier of its end.
 pub(super) struct Queue {
     waiting: VecDeque<Item>,
     /// Write sets that were ever submitted.
@@ -46,7 +49,6 @@ impl Queue {
         if self.closed {
             return Some(item);
         }
-        assert!(self.waiting.len() < LANE_ITEMS_MAX, "every item belongs to a call in flight");
         self.waiting.push_back(item);
         None
     }
@@ -60,6 +62,7 @@ impl Shared {
             jobs: Jobs::new(READERS_PER_SHARD),
             queue: Mutex::new(Queue { waiting: VecDeque::new(), submitted: 0, closed: false }),
             durable: AtomicU64::new(0),
+            waiting_bytes: AtomicUsize::new(0),
             stopped: OnceLock::new(),
             checkpoint_wanted: AtomicBool::new(false),
             highest: AtomicI64::new(highest.0),
@@ -104,6 +107,8 @@ impl Shared {
         let mut queue = self.queue();
         queue.submitted += 1;
         let seq = CommitSeq(queue.submitted);
+        write.fence.set_submitted(seq);
+        self.waiting_bytes.fetch_add(write.snapshot.len(), Ordering::Relaxed);
         (seq, queue.push(Item::write(write, seq)))
     }
 
@@ -114,6 +119,16 @@ impl Shared {
         release: Arc<dyn Release>,
     ) -> Option<Item> {
         self.queue().push(Item::barrier(fence, release))
+    }
+
+    /// Snapshots of so many bytes were taken by the writer.
+    pub(super) fn settle_bytes(&self, bytes: usize) {
+        self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether so many bytes wait that nobody should add to them without waiting.
+    pub(super) fn is_heavy(&self) -> bool {
+        self.waiting_bytes.load(Ordering::Relaxed) > LANE_BYTES_MAX
     }
 
     /// The watermark.

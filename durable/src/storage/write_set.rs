@@ -1,8 +1,9 @@
 //! What a turn hands to its shard: what it changed, and what may happen once that is durable.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use super::numbers::{ClassNo, Epoch, ObjectNo};
+use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
 use crate::error::Error;
 use crate::id::{ObjectId, Placement};
 
@@ -44,12 +45,14 @@ pub(crate) struct Fence {
     pub(crate) epoch: Epoch,
     /// Empty: every commit so far was stored, or is still on its way.
     pub(crate) broken: OnceLock<Error>,
+    /// Place of the activation's newest commit; 0: none yet.
+    submitted: AtomicU64,
 }
 
 impl Fence {
     /// `epoch`: one of [`Shard::next_epoch`](super::Shard::next_epoch).
     pub(crate) fn new(epoch: Epoch) -> Arc<Self> {
-        Arc::new(Fence { epoch, broken: OnceLock::new() })
+        Arc::new(Fence { epoch, broken: OnceLock::new(), submitted: AtomicU64::new(0) })
     }
 
     /// The error that every commit fails with from here on, if there is one.
@@ -58,6 +61,16 @@ impl Fence {
     /// passes failed commits, but only after their fences broke.
     pub(crate) fn broken(&self) -> Option<&Error> {
         self.broken.get()
+    }
+
+    /// Place of the activation's newest commit.
+    pub(crate) fn submitted(&self) -> CommitSeq {
+        CommitSeq(self.submitted.load(Ordering::Acquire))
+    }
+
+    /// The activation's newest commit has this place.
+    pub(super) fn set_submitted(&self, seq: CommitSeq) {
+        self.submitted.store(seq.0, Ordering::Release);
     }
 
     /// Breaks the fence, unless it is broken already: the first failure is the cause of all others.

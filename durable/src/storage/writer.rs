@@ -104,7 +104,8 @@ impl LaneWork for Writer {
         if self.waiting.is_empty() {
             return Step::Idle;
         }
-        self.batch.take(&mut self.waiting);
+        let bytes = self.batch.take(&mut self.waiting);
+        self.shared.settle_bytes(bytes);
         if let Some(error) = self.shared.stopped() {
             // Never attempted, so unlike the commit that failed it is known to have had no effect.
             self.batch.fail_all(&error.clone().with_outcome(Outcome::RolledBack));

@@ -93,6 +93,12 @@ impl Supervision {
     }
 }
 
+impl Drop for Supervision {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
 /// The supervisor actor of one part of a class.
 struct Supervisor;
 
