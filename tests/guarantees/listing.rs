@@ -83,6 +83,28 @@ async fn an_object_first_called_by_id_gets_its_name_when_one_is_used() {
 }
 
 #[tokio::test]
+async fn a_name_that_is_used_while_the_object_is_in_memory_is_stored() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = counters(dir.path()).await;
+    let named = runtime.get::<Counter>("ada");
+    runtime.get_by_id::<Counter>(named.id().unwrap()).unwrap().add(1).await.unwrap();
+    named.add(1).await.unwrap();
+    assert_eq!(runtime.list::<Counter>().page().await.unwrap()[0].name(), Some("ada"));
+}
+
+#[tokio::test]
+async fn listings_count_as_calls_in_flight() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = Runtime::builder(dir.path()).register::<Counter>().in_flight_max(8);
+    let runtime = builder.start().await.unwrap();
+    let pages =
+        futures_util::future::join_all((0..1_000).map(|_| runtime.list::<Counter>().page()));
+    let refused: Vec<_> = pages.await.into_iter().filter_map(Result::err).collect();
+    assert!(!refused.is_empty());
+    assert!(refused.iter().all(|error| error.code() == "runtime.overloaded"));
+}
+
+#[tokio::test]
 async fn a_page_has_a_limit() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = counters(dir.path()).await;

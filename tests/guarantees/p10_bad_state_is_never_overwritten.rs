@@ -66,6 +66,20 @@ async fn a_truncated_row_is_torn_state() {
     refuses(|_| Vec::new(), "state.torn").await;
 }
 
+#[tokio::test]
+async fn a_missing_snapshot_is_torn_state_and_not_a_new_object() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = counters(dir.path()).await;
+    runtime.get::<Counter>("ada").add(5).await.unwrap();
+    runtime.shutdown().await.unwrap();
+    drop(runtime);
+    tests::first_shard(dir.path()).execute("DELETE FROM snapshots", []).unwrap();
+    let runtime = counters(dir.path()).await;
+    let ada = runtime.get::<Counter>("ada");
+    assert_eq!(ada.count().await.unwrap_err().code(), "state.torn");
+    assert_eq!(ada.add(1).await.unwrap_err().code(), "state.torn");
+}
+
 /// The same class as [`Counter`] in the eyes of storage, by other code.
 mod newer {
     use durable::prelude::*;

@@ -107,6 +107,25 @@ async fn a_call_whose_caller_left_before_it_began_never_begins() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_that_were_taken_back_give_their_places_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = Runtime::builder(dir.path()).register::<Counter>();
+    let runtime = builder.in_flight_max(20).inbox_max(10).start().await.unwrap();
+    let (stuck, other) = (runtime.get::<Counter>("stuck"), runtime.get::<Counter>("other"));
+    stuck.count().await.unwrap();
+    let slow = tokio::spawn(stuck.add_slowly(1, 3_600_000).into_future());
+    tokio::time::sleep(Duration::from_millis(1)).await;
+    for _ in 0..10 {
+        let adds = (0..10).map(|_| stuck.add(1).timeout(Duration::from_millis(5)).into_future());
+        for answer in futures_util::future::join_all(adds).await {
+            assert_eq!(answer.unwrap_err().code(), "call.expired", "and not overloaded");
+        }
+        assert_eq!(other.count().await.unwrap(), 0);
+    }
+    assert_eq!(slow.await.unwrap().unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_running_turn_is_not_cancelled_by_its_caller() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = counters(dir.path()).await;
