@@ -12,8 +12,8 @@ pub(crate) const INIT: &str = "init";
 pub(crate) const CONTEXT: &str = "Context";
 
 /// Methods that every stub has; a class cannot have one of the same name.
-pub(crate) const RESERVED: [&str; 7] =
-    ["id", "name", "key", "address", "from_address", "clone", "fmt"];
+pub(crate) const RESERVED: [&str; 9] =
+    ["id", "name", "key", "address", "from_address", "clone", "fmt", "into", "try_into"];
 
 /// A local variable of generated code. No name in the user's code can meet it.
 pub(crate) fn local(name: &str) -> Ident {

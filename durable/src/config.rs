@@ -31,9 +31,9 @@ impl Default for Config {
 impl Config {
     pub(crate) fn check(&self) -> Result<(), Error> {
         let counts = [
-            ("resident_objects_max", self.resident_objects_max, usize::MAX),
-            ("inbox_calls_max", self.inbox_calls_max, limits::IN_FLIGHT_CALLS_MAX),
-            ("in_flight_calls_max", self.in_flight_calls_max, limits::IN_FLIGHT_CALLS_MAX),
+            ("resident_max", self.resident_objects_max, usize::MAX),
+            ("inbox_max", self.inbox_calls_max, limits::IN_FLIGHT_CALLS_MAX),
+            ("in_flight_max", self.in_flight_calls_max, limits::IN_FLIGHT_CALLS_MAX),
             ("shards", self.shards.unwrap_or(limits::SHARDS).into(), limits::SLOTS.into()),
         ];
         for (setting, value, max) in counts {
@@ -56,7 +56,7 @@ mod tests {
         let config = Config { inbox_calls_max: 0, ..Config::default() };
         let error = config.check().expect_err("zero is out of range");
         assert_eq!(error.code(), "config.invalid");
-        assert!(error.message().contains("inbox_calls_max is 0, allowed are 1 to"), "{error}");
+        assert!(error.message().contains("inbox_max is 0, allowed are 1 to"), "{error}");
         assert!(Config::default().check().is_ok());
     }
 }

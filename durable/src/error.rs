@@ -293,6 +293,15 @@ impl<E> CallError<E> {
         }
     }
 
+    /// The same failure with the method's own error made into another, for a method that calls one of another class:
+    /// `stock.take(2).await.map_err(|error| error.map(OrderError::Stock))`.
+    pub fn map<F>(self, rejected: impl FnOnce(E) -> F) -> CallError<F> {
+        match self {
+            CallError::Rejected(error) => CallError::Rejected(rejected(error)),
+            CallError::Failed(error) => CallError::Failed(error),
+        }
+    }
+
     /// The system's error, if it is one.
     pub fn failure(&self) -> Option<&Error> {
         match self {
@@ -317,11 +326,20 @@ impl<E: fmt::Display> fmt::Display for CallError<E> {
     }
 }
 
-impl<E: StdError + 'static> StdError for CallError<E> {
+impl<E: fmt::Debug + fmt::Display> StdError for CallError<E> {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            CallError::Rejected(error) => error.source(),
+            CallError::Rejected(_) => None,
             CallError::Failed(error) => error.source(),
+        }
+    }
+}
+
+/// For a method that returns `Result<_, durable::Error>`, often because it calls other objects: `?` passes both kinds on.
+impl From<CallError<Error>> for Error {
+    fn from(error: CallError<Error>) -> Self {
+        match error {
+            CallError::Rejected(error) | CallError::Failed(error) => error,
         }
     }
 }

@@ -5,8 +5,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use postcard_schema::Schema;
+use postcard_schema::schema::NamedType;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::error::{Code, Error};
 use crate::limits::{NAME_BYTES_MAX, SLOTS};
+use crate::state::DurableState;
 
 /// The id of one object: 32 bytes, written as 64 hex digits.
 ///
@@ -49,6 +55,34 @@ impl ObjectId {
         i64::from_be_bytes(bytes)
     }
 }
+
+/// As 64 hex digits where people read it, such as in JSON, and as 32 bytes elsewhere.
+impl Serialize for ObjectId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.0.serialize(serializer)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ObjectId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        } else {
+            <[u8; Self::BYTES]>::deserialize(deserializer).map(ObjectId)
+        }
+    }
+}
+
+impl Schema for ObjectId {
+    const SCHEMA: &'static NamedType = <[u8; Self::BYTES]>::SCHEMA;
+}
+
+#[diagnostic::do_not_recommend]
+impl DurableState for ObjectId {}
 
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -160,6 +194,12 @@ impl FromStr for Name {
 ///
 /// A typed key is any type with [`Display`](fmt::Display) and [`FromStr`] that agree with each other: the text that it
 /// shows is the object's stored name, and parsing that text gives the key back.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a key of this class",
+    label = "the class is asked for by a `{K}`",
+    note = "a class without `key = …` is asked for by text, such as `\"ada\"` or a `String`; \
+            one with `key = T` by a `T`, which needs `Display` and `FromStr`"
+)]
 pub trait IntoKey<K> {
     /// The object's name.
     fn name(&self) -> Cow<'_, str>;

@@ -55,7 +55,79 @@ mod time;
 
 pub use class::{Access, ClassSpec, MethodSpec};
 pub use client::Client;
-pub use durable_macros::{DurableState, durable_object};
+/// State whose stored fields change is refused with `state.changed`, for now; a skipped field lives as long as the object
+/// is in memory.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use durable::DurableState;
+///
+/// #[derive(Default, DurableState)]
+/// struct Cart {
+///     lines: BTreeMap<String, Line>,
+///     #[serde(skip)]
+///     total_cents: Option<u64>,
+/// }
+///
+/// #[derive(DurableState)]
+/// enum Line { Goods { count: u32, cents: u64 }, Voucher(u64) }
+/// ```
+pub use durable_macros::DurableState;
+/// One block for each type; what a method did is undone if it returns `Err` or panics.
+///
+/// ```
+/// use durable::prelude::*;
+///
+/// #[derive(Debug, DurableState)]
+/// pub enum Refused { Empty, TooMany { asked: u32, left: u32 } }
+///
+/// #[derive(DurableState)]
+/// pub struct Stock { left: u32 }
+///
+/// #[durable_object(name = "shop.Stock", key = u64)]
+/// impl Stock {
+///     pub fn take(&mut self, count: u32) -> Result<u32, Refused> {
+///         let left = self.left;
+///         self.left = left.checked_sub(count).ok_or(Refused::TooMany { asked: count, left })?;
+///         Ok(self.left)
+///     }
+///
+///     #[init]
+///     fn filled() -> Self { Stock { left: 10 } }
+/// }
+///
+/// #[derive(Default, DurableState)]
+/// pub struct Order { articles: Vec<u64> }
+///
+/// #[durable_object(name = "shop.Order")]
+/// impl Order {
+///     pub fn add(&mut self, article: u64) { self.articles.push(article); }
+///
+///     /// Takes every article out of its stock; another object's refusal passes through.
+///     pub async fn check_out(&mut self, cx: &mut Context<'_, Self>) -> Result<usize, CallError<Refused>> {
+///         if self.articles.is_empty() {
+///             return Err(CallError::Rejected(Refused::Empty));
+///         }
+///         for article in &self.articles {
+///             cx.get::<Stock>(*article).take(1).await?;
+///         }
+///         Ok(std::mem::take(&mut self.articles).len())
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// let runtime = Runtime::builder(dir.path()).register::<Stock>().register::<Order>().start().await?;
+/// let order = runtime.get::<Order>("4711");
+/// order.add(5).await?;
+/// assert_eq!(order.check_out().await.unwrap(), 1);
+/// let refused = runtime.get::<Stock>(5).take(10).await.unwrap_err();
+/// assert!(matches!(refused.rejection(), Some(Refused::TooMany { asked: 10, left: 9 })));
+/// # Ok(())
+/// # }
+/// ```
+pub use durable_macros::durable_object;
 pub use error::{CallError, Code, Error, ErrorKind, Outcome};
 pub use id::{IntoKey, Name, ObjectId, Placement};
 pub use listing::{Listed, Listing};

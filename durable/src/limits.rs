@@ -8,7 +8,7 @@ pub const NAME_BYTES_MAX: usize = 1_024;
 /// Longest class name, in bytes. It is part of every error and log line.
 pub const CLASS_NAME_BYTES_MAX: usize = 128;
 
-/// Largest encoded state of one object, in bytes. It is rewritten whole by every commit; larger data belongs in KV or SQL.
+/// Largest encoded state of one object, in bytes. It is rewritten whole by every commit; larger data belongs elsewhere.
 pub const SNAPSHOT_BYTES_MAX: usize = 2 * 1024 * 1024;
 
 /// Share of [`SNAPSHOT_BYTES_MAX`], in percent, from which a commit is warned about.

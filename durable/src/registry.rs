@@ -109,8 +109,10 @@ impl Registry {
 }
 
 impl Drop for Registry {
+    /// Closes the store as well: a stub that somebody keeps must not keep the data directory.
     fn drop(&mut self) {
         self.abandon();
+        self.shared.store.close();
     }
 }
 

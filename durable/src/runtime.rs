@@ -11,7 +11,7 @@ use crate::class::ClassSpec;
 use crate::client::Client;
 use crate::config::Config;
 use crate::directory::{Group, GroupSpec, Residents};
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Outcome};
 use crate::host::Host;
 use crate::id::{IntoKey, ObjectId};
 use crate::listing::Listing;
@@ -116,8 +116,11 @@ impl Runtime {
     /// Stops the runtime: takes no more calls, serves those that wait, takes all objects out of memory, closes the
     /// store and gives the data directory free. Later calls do nothing.
     ///
+    /// A turn that never ends, such as one that awaits a call of its own object, keeps it waiting; dropping the runtime
+    /// cuts such turns off.
+    ///
     /// # Errors
-    /// None yet; a deadline for turns that never end will be one.
+    /// None yet.
     ///
     /// # Cancel safety
     /// If the future is dropped the runtime stays closed to calls; call it again to go on.
@@ -226,11 +229,32 @@ impl RuntimeBuilder {
     ///
     /// # Cancel safety
     /// Dropping the future closes what was opened.
-    pub async fn start(mut self) -> Result<Runtime, Error> {
+    ///
+    /// # Panics
+    /// If the tokio runtime has no timers; build it with `enable_time` or `enable_all`.
+    pub async fn start(self) -> Result<Runtime, Error> {
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(Code::ConfigInvalid.error(
+                "a runtime starts inside of tokio, which runs its objects; \
+                 await `start` in a task, such as an async `main` with `#[tokio::main]`",
+            ));
+        }
         self.config.check()?;
         check_classes(&self.classes)?;
+        if self.dir.as_os_str().is_empty() {
+            return Err(Code::ConfigInvalid.error(
+                "the data directory's path is empty; name a directory, `.` for the present one",
+            ));
+        }
+        // No call has begun: whatever the code of the failure usually means for one.
+        self.open().await.map_err(|error| error.with_outcome(Outcome::NotStarted))
+    }
+
+    async fn open(mut self) -> Result<Runtime, Error> {
         self.classes.sort_by_key(|class| class.spec.name);
         let host = self.host.unwrap_or_else(Host::os);
+        // A tokio runtime without timers panics here, in the caller's sight, and not in a task of ours.
+        drop(host.clock.sleep_until(host.clock.now()));
         let store = Store::open(&host, &self.dir, self.config.shards)?;
         let residents = Residents::new(self.config.resident_objects_max);
         let shared = Shared::new(host, self.config, store, residents);

@@ -112,7 +112,9 @@ impl<O: Object> Clone for Address<O> {
 impl<O: Object> Debug for Address<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.target {
-            Ok(Target { name: Some(name), .. }) => write!(f, "{}({name})", O::CLASS.name),
+            Ok(Target { name: Some(name), .. }) => {
+                write!(f, "{}({})", O::CLASS.name, name.escape_debug())
+            }
             Ok(Target { id, .. }) => write!(f, "{}({id})", O::CLASS.name),
             Err(error) => write!(f, "{}({error})", O::CLASS.name),
         }
@@ -140,6 +142,8 @@ impl Origin {
 }
 
 /// A call that has not been made yet. Await it to make it.
+///
+/// Where a future is wanted, such as in `tokio::spawn` or `join_all`, say `.into_future()`; it needs nothing of the stub.
 ///
 /// The call is made when it is first polled: calls that are awaited one after another through one stub begin in that
 /// order. Dropping it before its turn has begun takes it back; a turn that has begun runs to its end.
@@ -199,6 +203,8 @@ enum State<O: Object, Out> {
         unpack: fn(O::Reply) -> Option<Out>,
         /// `None`: it waits as long as it takes.
         time_over: Option<BoxFuture<'static, ()>>,
+        /// For errors, which name it.
+        object: Address<O>,
     },
     Done,
 }
@@ -225,7 +231,7 @@ impl<O: Object, Out> Call<O, Out> {
             _ => target.deliver(&pending),
         }
         let time_over = deadline.map(|deadline| clock.sleep_until(deadline));
-        Ok(State::Made { pending, unpack, time_over })
+        Ok(State::Made { pending, unpack, time_over, object: address })
     }
 }
 
@@ -268,20 +274,25 @@ impl<O: Object, Out: FromError> Future for CallFuture<O, Out> {
                 Err(error) => return Poll::Ready(Out::from_error(error)),
             }
         }
-        let State::Made { pending, unpack, time_over } = &mut self.state else {
+        let State::Made { pending, unpack, time_over, object } = &mut self.state else {
             panic!("a call was polled after it had given its answer");
         };
         let out = match pending.poll(task) {
             Poll::Ready(Ok(reply)) => unpack(reply).expect("a method's reply is of its own kind"),
-            Poll::Ready(Err(error)) => Out::from_error(error),
+            Poll::Ready(Err(error)) => Out::from_error(about(error, object)),
             Poll::Pending => match time_over.as_mut().map(|timer| timer.as_mut().poll(task)) {
-                Some(Poll::Ready(())) => Out::from_error(expired(pending.close())),
+                Some(Poll::Ready(())) => Out::from_error(about(expired(pending.close()), object)),
                 _ => return Poll::Pending,
             },
         };
         self.state = State::Done;
         Poll::Ready(out)
     }
+}
+
+/// The error of a call, which names the call's object.
+fn about<O: Object>(error: Error, object: &Address<O>) -> Error {
+    if error.object().is_some() { error } else { error.with_object(format!("{object:?}")) }
 }
 
 impl<O: Object, Out> Drop for CallFuture<O, Out> {

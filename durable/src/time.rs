@@ -4,9 +4,24 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
+use postcard_schema::Schema;
+use postcard_schema::schema::NamedType;
+use serde::{Deserialize, Serialize};
+
+use crate::state::DurableState;
+
 /// A wall-clock time: milliseconds since the Unix epoch.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
 pub struct WallMs(pub u64);
+
+impl Schema for WallMs {
+    const SCHEMA: &'static NamedType = u64::SCHEMA;
+}
+
+#[diagnostic::do_not_recommend]
+impl DurableState for WallMs {}
 
 impl fmt::Display for WallMs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -125,6 +125,56 @@ async fn init_makes_the_object_and_stores_nothing() {
     assert_eq!(tests::stored_objects(dir.path()), 0);
 }
 
+/// What this crate's own types are good for inside of objects.
+#[derive(Default, DurableState)]
+pub struct Diary {
+    last: Option<(ObjectId, durable::WallMs)>,
+}
+
+#[durable_object(name = "test.Diary")]
+impl Diary {
+    pub fn note(&mut self, cx: &Context<'_, Self>, about: ObjectId) -> Option<ObjectId> {
+        self.last.replace((about, cx.now())).map(|(before, _)| before)
+    }
+
+    /// Passes on what another object of the same runtime answers, with `?`.
+    pub async fn ask(
+        &self,
+        cx: &Context<'_, Self>,
+        other: String,
+    ) -> Result<Option<ObjectId>, Error> {
+        Ok(cx.get::<Diary>(&other).ask_nobody().await?)
+    }
+
+    pub fn ask_nobody(&self) -> Result<Option<ObjectId>, Error> {
+        Ok(self.last.as_ref().map(|(about, _)| *about))
+    }
+}
+
+#[tokio::test]
+async fn ids_times_and_errors_can_be_kept_and_passed() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = Runtime::builder(dir.path()).register::<Diary>().start().await.unwrap();
+    let (diary, other) = (runtime.get::<Diary>("d"), runtime.get::<Diary>("o"));
+    let id = runtime.unique::<Diary>().id().unwrap();
+    assert_eq!(diary.note(id).await.unwrap(), None);
+    runtime.evict(diary.id().unwrap()).await.unwrap();
+    assert_eq!(diary.note(id).await.unwrap(), Some(id));
+    assert_eq!(other.ask("d".into()).await.unwrap(), Some(id));
+}
+
+#[tokio::test]
+async fn an_error_names_its_object_on_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = carts(dir.path()).await;
+    let cart = runtime.get::<Cart>(CartId { shop: 1, user: 2 });
+    let error = cart.checkout().timeout(std::time::Duration::ZERO).await.unwrap_err();
+    assert_eq!(error.failure().unwrap().object(), Some("test.Cart(1/2)"));
+    let runtime = super::counters(tempfile::tempdir().unwrap().path()).await;
+    let odd = runtime.get::<super::Counter>("a\nb");
+    assert_eq!(odd.add_and_panic(1).await.unwrap_err().object(), Some("test.Counter(a\\nb)"));
+}
+
 #[tokio::test]
 async fn the_class_says_what_it_is() {
     use durable::{Access, Object};

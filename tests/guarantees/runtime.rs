@@ -127,6 +127,30 @@ async fn a_dropped_runtime_answers_its_callers_and_frees_its_directory() {
 }
 
 #[tokio::test]
+async fn a_kept_stub_does_not_keep_the_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = counters(dir.path()).await;
+    let kept = runtime.get::<Counter>("ada");
+    kept.add(1).await.unwrap();
+    let error = Runtime::builder(dir.path()).register::<Counter>().start().await.unwrap_err();
+    assert!(error.message().contains("another runtime of this process"), "{error}");
+    drop(runtime);
+    assert_eq!(kept.add(1).await.unwrap_err().code(), "runtime.closed");
+    assert_eq!(counters(dir.path()).await.get::<Counter>("ada").count().await.unwrap(), 1);
+}
+
+#[test]
+fn starting_outside_of_tokio_or_without_a_directory_says_so() {
+    let start = |path: &str| Runtime::builder(path).register::<Counter>().start();
+    let error = futures_executor::block_on(start("data")).unwrap_err();
+    assert_eq!(error.code(), "config.invalid");
+    assert!(error.message().contains("tokio"), "{error}");
+    let tokio = tokio::runtime::Runtime::new().unwrap();
+    let error = tokio.block_on(start("")).unwrap_err();
+    assert!(error.message().contains("path is empty"), "{error}");
+}
+
+#[tokio::test]
 async fn a_setting_out_of_range_is_refused_before_anything_is_created() {
     let dir = tempfile::tempdir().unwrap();
     let data = dir.path().join("data");

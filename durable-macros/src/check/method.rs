@@ -256,7 +256,7 @@ fn argument(arg: &FnArg, class: &Class, errors: &mut Errors) {
             ),
         ),
     }
-    if !no_rc(&arg.ty, errors) {
+    if !crosses(&arg.ty, errors) {
         return;
     }
     let (span, message) = match tied(arg.ty.to_token_stream()) {
@@ -297,9 +297,9 @@ fn self_type(class: &Class) -> String {
     format!("`Self` means another type in `{}`; write `{}`", class.call, names::text(&class.ident))
 }
 
-/// Rule 8, for the one type that people reach for. It would make the whole message unable to leave
+/// Rule 8, for the types that people reach for. An `Rc` would make the whole message unable to leave
 /// its thread, which rustc explains by everything that holds messages.
-fn no_rc(ty: &Type, errors: &mut Errors) -> bool {
+fn crosses(ty: &Type, errors: &mut Errors) -> bool {
     let found = idents(ty.to_token_stream(), &|ident| ident == "Rc");
     for rc in &found {
         errors.at(
@@ -308,7 +308,15 @@ fn no_rc(ty: &Type, errors: &mut Errors) -> bool {
             it",
         );
     }
-    found.is_empty()
+    let objects = idents(ty.to_token_stream(), &|ident| ident == "dyn");
+    for object in &objects {
+        errors.at(
+            object,
+            "a `dyn` value cannot cross a call, it cannot be decoded; write a type of your own, \
+            for errors an enum with `Serialize` and `Deserialize`",
+        );
+    }
+    found.is_empty() && objects.is_empty()
 }
 
 /// What to write in place of a reference.
@@ -329,7 +337,7 @@ fn owned(ty: &Type) -> String {
 /// Rule 7: what is returned outlives the turn, and has a name.
 fn returned(function: &Function, class: &Class, errors: &mut Errors) {
     let Some(ty) = output(function) else { return };
-    if !no_rc(ty, errors) {
+    if !crosses(ty, errors) {
         return;
     }
     let message = match tied(ty.to_token_stream()) {

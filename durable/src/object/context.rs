@@ -81,7 +81,8 @@ impl<'a, O: Object> Context<'a, O> {
     /// A stub of the object of class `C` called `key`. Making it touches nothing.
     ///
     /// A call through it leaves once every change that this turn could have seen is durable. It is not part of this
-    /// turn's transaction: if this turn fails afterwards, the other object keeps what the call did.
+    /// turn's transaction: if this turn fails afterwards, the other object keeps what the call did. An object that awaits
+    /// a call of its own, or of one that waits for it, waits for ever; give such calls a [timeout](crate::Call::timeout).
     pub fn get<C: Object>(&self, key: impl IntoKey<C::Key>) -> C::Stub {
         self.client().get::<C>(key)
     }

@@ -106,7 +106,7 @@ impl<O: Object> Live<O> {
                 object = slot.label(),
                 size,
                 limit = SNAPSHOT_BYTES_MAX,
-                "the state is close to its limit; move large data to KV or SQL"
+                "the state is close to its limit; spread it over several objects, or keep it elsewhere"
             );
         }
         self.framed = seal::<O>(encoded, slot.group().fingerprint());
@@ -201,7 +201,7 @@ fn open_frame<'a>(
             header.state_version, class.version
         )));
     }
-    if header.state_version < class.version || header.fingerprint != fingerprint {
+    if header.fingerprint != fingerprint {
         return Err(Code::StateChanged.error(format!(
             "the stored state has version {} and fingerprint {:016x}, this code has version {} and fingerprint {:016x}; \
              run the code that wrote it, its fields are not those of this code",
@@ -214,7 +214,8 @@ fn open_frame<'a>(
 fn unencodable(error: &EncodeError) -> Error {
     match error {
         EncodeError::TooLarge(size) => Code::StateTooLarge.error(format!(
-            "the state has {size} bytes once encoded, the limit is {SNAPSHOT_BYTES_MAX}; move large data to KV or SQL"
+            "the state has {size} bytes once encoded, the limit is {SNAPSHOT_BYTES_MAX}; \
+             spread it over several objects, or keep it elsewhere"
         )),
         EncodeError::Refused(reason) => Code::StateUnencodable
             .error(format!("the state cannot be encoded: {reason}; mend its `Serialize`")),

@@ -117,7 +117,7 @@ impl<O: Object> Slot<O> {
     /// The object as errors and logs call it: `class(name)`, or `class(id)` while no name is known.
     pub(crate) fn label(&self) -> String {
         match self.name() {
-            Some(name) => format!("{}({name})", O::CLASS.name),
+            Some(name) => format!("{}({})", O::CLASS.name, name.escape_debug()),
             None => format!("{}({})", O::CLASS.name, self.id),
         }
     }

@@ -15,6 +15,13 @@ pub(super) fn take(host: &Host, directory: &Path) -> Result<DirectoryLock, Error
     let contents = format!("pid {}, since {}\n", std::process::id(), Timestamp(host.clock.wall()));
     let taken = host.disk.lock(&path, &contents).map_err(|cause| failed(&path, cause))?;
     taken.map_err(|holder| {
+        if holder.starts_with(&format!("pid {},", std::process::id())) {
+            return Code::StorageLocked.error(format!(
+                "the data directory {} is held by another runtime of this process; await its \
+                 `shutdown` first, or choose another directory",
+                directory.display()
+            ));
+        }
         let holder = match holder.trim() {
             "" => "a process that is just starting",
             holder => holder,

@@ -242,8 +242,8 @@ impl Files<'_> {
             return place.error(cause, "opening");
         }
         Code::StorageCorrupt.error(format!(
-            "{} is missing or not a shard: {cause}; {} says that it exists, so restore it from \
-             a backup",
+            "{} is missing, not a shard, or not permitted to this process: {cause}; {} says that \
+             it exists, so mend its permissions, or restore it from a backup",
             place.path.display(),
             self.path.display()
         ))
