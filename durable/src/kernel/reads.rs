@@ -7,10 +7,10 @@
 use std::time::Duration;
 
 /// From here on a read counts as one that went to the disk.
-const SLOW: Duration = Duration::from_micros(100);
+const SLOW: Duration = Duration::from_micros(300);
 
 /// Reads that go to the lanes after a slow one.
-const READS_AFTER_SLOW: u32 = 64;
+const READS_AFTER_SLOW: u32 = 16;
 
 /// The machine; one for each shard.
 #[derive(Debug, Default)]
