@@ -5,12 +5,22 @@
 //! gets errors and changes nothing, so a crash needs nobody's consent. What steers the disk works
 //! through every handle.
 //!
-//! ```ignore
-//! let disk = SimDisk::new(seed);
-//! disk.die_at_op(137);
-//! // … open databases on disk.sqlite_vfs(), work, until everything fails …
-//! disk.crash(Crash::PowerTorn, &mut || rng.next());
+//! ```
+//! use std::path::Path;
+//!
+//! use durable::host::Disk;
+//! use durable_testing::disk::{Crash, SimDisk};
+//!
+//! let disk = SimDisk::new(1);
+//! disk.create_dir_all(Path::new("data"))?;
+//! // The fourth operation from here on is the rename, and the machine stops in it.
+//! disk.die_at_op(disk.ops() + 4);
+//! let path = Path::new("data/durable.toml");
+//! assert!(disk.write_atomically(path, b"format = 1").is_err());
+//! disk.crash(Crash::PowerTorn, &mut || 7);
 //! let disk = disk.revive();
+//! assert_eq!(disk.read(path)?, None);
+//! # Ok::<(), std::io::Error>(())
 //! ```
 //!
 //! What is assumed of a device: a sector of 512 bytes is written whole or not at all; bytes beside
@@ -22,18 +32,17 @@ mod core;
 mod dice;
 mod fault;
 mod file;
+mod host;
 mod names;
+mod state;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use durable::host::{Disk, LockGuard};
 
 pub use self::fault::{Fault, FaultKind, Fired};
 
@@ -58,7 +67,7 @@ pub struct SimDisk {
 pub(crate) struct Life {
     number: u64,
     core: Arc<Core>,
-    /// Files that are locked by [`Disk::lock`].
+    /// Files that are locked by [`Disk::lock`](durable::host::Disk::lock).
     held: Mutex<BTreeSet<Ino>>,
     /// What SQLite's connections share.
     pub(crate) files: FileTable,
@@ -286,111 +295,5 @@ impl Life {
         if let Some(on_sleep) = self.core.hooks().on_sleep {
             on_sleep(duration);
         }
-    }
-}
-
-/// An open file that is closed when it goes.
-struct Opened<'a> {
-    life: &'a Life,
-    ino: Ino,
-}
-
-impl<'a> Opened<'a> {
-    fn create(life: &'a Life, path: &Path) -> Result<Self, Failure> {
-        let how = OpenHow { create: true, exclusive: false };
-        Ok(Opened { life, ino: life.core.open(life.number, path, how)? })
-    }
-
-    /// Replaces everything, as two operations.
-    fn rewrite(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let Opened { life, ino } = self;
-        if life.core.len(life.number, *ino)? > 0 {
-            life.core.truncate(life.number, *ino, 0)?;
-        }
-        life.core.write(life.number, *ino, 0, bytes)
-    }
-}
-
-impl Drop for Opened<'_> {
-    fn drop(&mut self) {
-        self.life.core.close(self.life.number, self.ino);
-    }
-}
-
-/// Does what the operating system's disk does, step by step, so that a crash can come between any
-/// two steps.
-impl Disk for SimDisk {
-    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
-        let Life { core, number, .. } = &*self.life;
-        let path = normalize(path);
-        match core.stat(*number, &path)? {
-            Stat::Dir => return Ok(()),
-            Stat::File { .. } => return Err(io::ErrorKind::AlreadyExists.into()),
-            Stat::Missing => {}
-        }
-        if let Some(parent) = path.parent() {
-            self.create_dir_all(parent)?;
-        }
-        match core.make_dir(*number, &path) {
-            // Another thread was quicker.
-            Err(Failure::Exists) if core.stat(*number, &path)? == Stat::Dir => {}
-            made => made?,
-        }
-        Ok(core.sync_parent(*number, &path)?)
-    }
-
-    fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
-        match self.life.core.read_all(self.life.number, path) {
-            Ok(bytes) => Ok(Some(bytes)),
-            Err(Failure::NotFound) => Ok(None),
-            Err(failure) => Err(failure.into()),
-        }
-    }
-
-    fn write_atomically(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
-        let Life { core, number, .. } = &*self.life;
-        let path = normalize(path);
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(".tmp");
-        let temporary = path.with_file_name(name);
-        let file = Opened::create(&self.life, &temporary)?;
-        file.rewrite(bytes)?;
-        core.sync(*number, file.ino)?;
-        core.rename(*number, &temporary, &path)?;
-        Ok(core.sync_parent(*number, &path)?)
-    }
-
-    fn lock(&self, path: &Path, contents: &str) -> io::Result<Result<LockGuard, String>> {
-        let Life { core, number, .. } = &*self.life;
-        let file = Opened::create(&self.life, path)?;
-        let mut held = self.life.held.lock().unwrap_or_else(PoisonError::into_inner);
-        if held.contains(&file.ino) {
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-            return Ok(Err(core.read(*number, file.ino, 0, 4_096, text)?));
-        }
-        // Under the table's lock, so that the losers of a race see whole contents.
-        file.rewrite(contents.as_bytes())?;
-        held.insert(file.ino);
-        let ino = file.ino;
-        // The guard closes the file.
-        std::mem::forget(file);
-        Ok(Ok(Box::new(Held { life: self.life.clone(), ino })))
-    }
-
-    fn sqlite_vfs(&self) -> Option<&str> {
-        Some(self.life.vfs.name())
-    }
-}
-
-/// A lock that [`Disk::lock`] gave.
-struct Held {
-    life: Arc<Life>,
-    ino: Ino,
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.life.held.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.ino);
-        self.life.core.close(self.life.number, self.ino);
     }
 }

@@ -254,9 +254,7 @@ unsafe extern "C" fn x_delete(
             Err(Failure::NotFound) => return ffi::SQLITE_IOERR_DELETE_NOENT,
             Err(_) => return ffi::SQLITE_IOERR_DELETE,
         }
-        if sync_dir & 1 != 0
-            && life.core().sync_parent(life.number(), &normalize(path)).is_err()
-        {
+        if sync_dir & 1 != 0 && life.core().sync_parent(life.number(), &normalize(path)).is_err() {
             return ffi::SQLITE_IOERR_DIR_FSYNC;
         }
         ffi::SQLITE_OK

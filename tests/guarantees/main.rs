@@ -8,6 +8,7 @@ mod endings;
 mod face;
 mod ids;
 mod listing;
+mod p01_power;
 mod p01_survives;
 mod p02_all_or_nothing;
 mod p03_one_at_a_time;

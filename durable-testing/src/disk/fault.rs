@@ -73,6 +73,9 @@ pub(super) enum Target {
     SyncDir,
 }
 
+/// Says which paths a fault looks at.
+type IsMeant = Arc<dyn Fn(&Path) -> bool + Send + Sync>;
+
 /// A fault that waits for its operation: by default the next one that it can strike, once, whatever
 /// the path.
 ///
@@ -87,7 +90,7 @@ pub struct Fault {
     /// How many of them are struck.
     times: u64,
     /// `None`: every path.
-    on: Option<Arc<dyn Fn(&Path) -> bool + Send + Sync>>,
+    on: Option<IsMeant>,
     /// Matching operations until now.
     seen: u64,
 }

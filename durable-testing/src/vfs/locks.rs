@@ -81,11 +81,8 @@ impl Locks {
         if self.above.is_some() && !is_mine {
             return held;
         }
-        let reached = if wanted == Level::Exclusive && self.holders > 1 {
-            Level::Pending
-        } else {
-            wanted
-        };
+        let reached =
+            if wanted == Level::Exclusive && self.holders > 1 { Level::Pending } else { wanted };
         self.above = Some(reached);
         reached
     }

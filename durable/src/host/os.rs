@@ -77,7 +77,12 @@ struct OsDisk;
 impl Disk for OsDisk {
     fn create_dir_all(&self, path: &Path) -> io::Result<()> {
         if path.is_dir() {
-            return Ok(());
+            // A process that made it, or renamed a file into its parent, may have died before that was durable.
+            return match parent(path).map_or(Ok(()), sync_dir) {
+                // Whoever may not read the parent did not make the directory either.
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                synced => synced,
+            };
         }
         if let Some(parent) = parent(path) {
             self.create_dir_all(parent)?;
