@@ -65,15 +65,15 @@ impl Residents {
         self.classes.lock().clone()
     }
 
-    /// Evicts the least recently used idle object of any class.
-    fn make_place(&self, now: MonoNs) {
+    /// Evicts the least recently used idle object of any class. Whether there was one.
+    fn make_place(&self, now: MonoNs) -> bool {
         // Each front is read once: others move them, and an order that changes while it is sorted is none.
         let front =
             |class: Arc<Residency>| class.queue.lock().front().map(|front| (front, class.clone()));
         let mut classes: Vec<_> = self.classes().into_iter().filter_map(front).collect();
         classes.sort_by_key(|(front, _)| *front);
         let evict = |class: &Residency| class.evict_one(now, Duration::ZERO, LOOKS_FOR_A_PLACE);
-        let _ = classes.iter().any(|(_, class)| evict(class));
+        classes.iter().any(|(_, class)| evict(class))
     }
 
     /// Evicts objects as they have been idle for long enough, until the runtime is gone.
@@ -81,6 +81,13 @@ impl Residents {
         loop {
             let Some(alive) = residents.upgrade() else { return };
             let now = host.clock.now();
+            // Objects that came while all others were busy.
+            let surplus = alive.count.load(Ordering::Relaxed).saturating_sub(alive.count_max);
+            for _ in 0..surplus {
+                if !alive.make_place(now) {
+                    break;
+                }
+            }
             let mut next = now + SWEEP_INTERVAL_MAX;
             for class in alive.classes() {
                 next = next.min(now + class.idle.max(SWEEP_STEP));
