@@ -13,9 +13,7 @@ use std::task::Poll;
 
 use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
-use parking_lot::Mutex;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
-use tokio::sync::oneshot;
 
 use crate::error::{Code, Error};
 use crate::kernel::commit::{self, Encoded, Ended, Verdict};
@@ -23,9 +21,9 @@ use crate::kernel::gate::{self, Gate};
 use crate::limits::TURNS_PER_SLICE;
 use crate::object::call::{Begin, Running};
 use crate::object::live::Live;
+use crate::object::settled::settled;
 use crate::object::slot::Work;
 use crate::object::{BoxFuture, Object, PendingCall, Ran, Slot};
-use crate::storage::Release;
 
 /// What an activation's mailbox holds.
 #[derive(Debug)]
@@ -117,18 +115,6 @@ async fn run<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> End {
     }
 }
 
-/// Waits until every commit of the activation is stored or has failed.
-async fn settled<O: Object>(slot: &Slot<O>, live: &Live<O>) {
-    let shard = slot.group().shard(&slot.id());
-    if shard.durable() >= live.fence().submitted() {
-        return;
-    }
-    let (sender, receiver) = oneshot::channel();
-    shard.release_after(live.fence(), Arc::new(Settled(Mutex::new(Some(sender)))));
-    // It is dropped without a word if the shard closes; nothing can be started then.
-    let _ = receiver.await;
-}
-
 /// Loads the object and runs `#[on_activate]`.
 async fn start<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Error> {
     let starting = async {
@@ -144,18 +130,6 @@ async fn start<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Error> {
             text_of(panic.as_ref())
         )))
     })
-}
-
-/// Tells that the commits before it are settled, whatever became of them.
-struct Settled(Mutex<Option<oneshot::Sender<()>>>);
-
-impl Release for Settled {
-    fn release(&self, _: Result<(), &Error>) {
-        if let Some(sender) = self.0.lock().take() {
-            // Whoever no longer waits does not need to be told.
-            let _ = sender.send(());
-        }
-    }
 }
 
 /// Why no more reads run.

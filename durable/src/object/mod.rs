@@ -5,6 +5,7 @@ mod call;
 mod context;
 mod definition;
 mod live;
+mod settled;
 mod slot;
 
 pub(crate) use activation::{Activation, ActivationMessage};
