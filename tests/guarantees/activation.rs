@@ -181,3 +181,54 @@ async fn calls_on_one_hot_object_share_syncs() {
     let steps = gate.steps() - steps;
     assert!(steps <= 10, "500 commits took {steps} steps of the writer");
 }
+
+/// Many classes with a state each, to crowd one runtime.
+macro_rules! crowd {
+    ($($class:ident $name:literal)+) => {
+        $(
+            #[derive(Default, DurableState)]
+            pub struct $class { n: u64 }
+
+            #[durable_object(name = $name)]
+            impl $class {
+                pub fn n(&self) -> u64 {
+                    self.n
+                }
+            }
+        )+
+
+        async fn crowded(dir: &std::path::Path) -> Runtime {
+            let builder = Runtime::builder(dir).resident_max(8);
+            builder$(.register::<$class>())+.start().await.unwrap()
+        }
+
+        /// Callers of all classes at once.
+        fn callers(runtime: &Runtime) -> Vec<tokio::task::JoinHandle<()>> {
+            vec![$({
+                let runtime = runtime.clone();
+                tokio::spawn(async move {
+                    for n in 0..100 {
+                        runtime.get::<$class>(format!("o{n}")).n().await.unwrap();
+                    }
+                })
+            }),+]
+        }
+    };
+}
+
+crowd! {
+    C01 "crowd.01" C02 "crowd.02" C03 "crowd.03" C04 "crowd.04" C05 "crowd.05" C06 "crowd.06"
+    C07 "crowd.07" C08 "crowd.08" C09 "crowd.09" C10 "crowd.10" C11 "crowd.11" C12 "crowd.12"
+    C13 "crowd.13" C14 "crowd.14" C15 "crowd.15" C16 "crowd.16" C17 "crowd.17" C18 "crowd.18"
+    C19 "crowd.19" C20 "crowd.20" C21 "crowd.21" C22 "crowd.22" C23 "crowd.23" C24 "crowd.24"
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_classes_share_one_cap() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = crowded(dir.path()).await;
+    for caller in callers(&runtime) {
+        caller.await.unwrap();
+    }
+    until(|| runtime.resident_objects() <= 8).await;
+}

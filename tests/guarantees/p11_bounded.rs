@@ -1,6 +1,7 @@
 //! P11: every queue has a bound, and overload is a typed error, at once.
 
 use std::future::IntoFuture;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use durable::ErrorKind;
@@ -135,4 +136,44 @@ async fn a_running_turn_is_not_cancelled_by_its_caller() {
     assert_eq!(error.code(), "call.expired");
     assert_eq!(error.outcome(), durable::Outcome::Unknown);
     assert_eq!(counter.count().await.unwrap(), 7);
+}
+
+/// Turns of [`Heavy`].
+static TURNS: AtomicU64 = AtomicU64::new(0);
+
+#[derive(Default, DurableState)]
+pub struct Heavy {
+    n: u64,
+    bytes: Vec<u8>,
+}
+
+#[durable_object(name = "test.Heavy")]
+impl Heavy {
+    /// Makes the state 2 MB of new bytes.
+    pub fn fill(&mut self) -> u64 {
+        TURNS.fetch_add(1, Ordering::SeqCst);
+        self.n += 1;
+        self.bytes = vec![self.n as u8; 2_000_000];
+        self.n
+    }
+}
+
+#[tokio::test]
+async fn an_object_with_large_states_waits_for_a_slow_disk() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = WriterGate::default();
+    let builder = Runtime::builder(dir.path()).register::<Heavy>();
+    let runtime = builder.host(gate.host()).start().await.unwrap();
+    let heavy = runtime.get::<Heavy>("h");
+    heavy.fill().await.unwrap();
+    gate.close();
+    let mut calls = futures_util::future::join_all((0..80).map(|_| heavy.fill().into_future()));
+    for _ in 0..2_000 {
+        assert!(futures_util::poll!(&mut calls).is_pending());
+        tokio::task::yield_now().await;
+    }
+    let turns = TURNS.load(Ordering::SeqCst);
+    assert!((33..=40).contains(&turns), "{turns} turns ran, 64 MiB hold about 33 states");
+    gate.open();
+    assert_eq!(calls.await.into_iter().map(Result::unwrap).max(), Some(81));
 }
