@@ -173,7 +173,8 @@ async fn an_object_with_large_states_waits_for_a_slow_disk() {
         tokio::task::yield_now().await;
     }
     let turns = TURNS.load(Ordering::SeqCst);
-    assert!((33..=40).contains(&turns), "{turns} turns ran, 64 MiB hold about 33 states");
+    // The writer may have taken one batch of 16 MiB just before the gate was closed.
+    assert!((33..=45).contains(&turns), "{turns} turns ran, 64 MiB hold about 33 states");
     gate.open();
     assert_eq!(calls.await.into_iter().map(Result::unwrap).max(), Some(81));
 }
