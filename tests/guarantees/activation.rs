@@ -2,7 +2,6 @@
 
 use std::future::IntoFuture;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use durable::prelude::*;
 use futures_util::future::join_all;
@@ -33,7 +32,7 @@ impl Watched {
 
 async fn until(mut is_so: impl FnMut() -> bool) {
     while !is_so() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        tokio::task::yield_now().await;
     }
 }
 
