@@ -1,5 +1,5 @@
-//! The macros of the `durable` crate. Use them through it: generated code names
-//! `::durable::__private`.
+//! The macros of the `durable` crate, and the test attribute of `durable-testing`. Use them through
+//! these crates: generated code names `::durable::__private` and `::durable_testing::__private`.
 //!
 //! An input goes through four steps, each in files of its own: `attr` and `parse` read tokens
 //! without judging them, `check` holds one function for each rule, `model` is what is left of a
@@ -13,6 +13,7 @@ mod expand;
 mod model;
 mod names;
 mod parse;
+mod test;
 
 use proc_macro::TokenStream;
 
@@ -42,6 +43,32 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn durable_object(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::durable_object(args.into(), &item.into()).into()
+}
+
+/// Runs an `async fn` as a test in simulated worlds, one world for each seed. Use it as
+/// `#[durable_testing::test]`.
+///
+/// The function takes its world, and returns what any test may return:
+///
+/// ```text
+/// #[durable_testing::test(runtime = bank, seeds = 200)]
+/// async fn no_money_is_lost(sim: Sim) -> TestResult { … }
+/// ```
+///
+/// Other attributes, as `#[should_panic]` or `#[cfg(…)]`, work as on any test.
+///
+/// # Options
+/// - `runtime = bank` (required): the function that registers the classes, which the program itself
+///   calls too: `fn bank(builder: RuntimeBuilder) -> RuntimeBuilder`.
+/// - `seeds = 200`: in how many worlds the test runs, 1 to 1,000,000.
+/// - `crash_everywhere`: no chance; one world for each place at which the scenario can crash. Not
+///   together with `seeds`.
+/// - `wire`: every call between objects goes through the codec, as if it left the process.
+/// - `real`: on the real clock and a real disk.
+/// - `crate = path`: where the `durable_testing` crate is found, `::durable_testing` unless given.
+#[proc_macro_attribute]
+pub fn durable_test(args: TokenStream, item: TokenStream) -> TokenStream {
+    test::durable_test(args.into(), &item.into()).into()
 }
 
 /// Makes a struct or an enum part of an object's durable state: serde's traits and the schema that

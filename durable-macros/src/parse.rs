@@ -37,7 +37,8 @@ pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
     pub(crate) sig: Signature,
-    body: TokenTree,
+    /// In braces, unread.
+    pub(crate) body: TokenTree,
 }
 
 impl Parse for ImplBlock {

@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::{Arc, Weak};
 
+use crate::caller::{Caller, Who, WhoKey};
 use crate::directory::Group;
 use crate::error::{Code, Error};
-use crate::id::{IntoKey, ObjectId, Placement, check_name};
+use crate::id::{IntoKey, ObjectId, Placement};
 use crate::object::Object;
 use crate::registry::Registry;
 use crate::stub::{Address, Origin, Stub};
@@ -44,6 +45,8 @@ enum RegistryRef {
     Kept(Arc<Registry>),
     /// An object's client does not: the runtime keeps the object.
     Inside(Weak<Registry>),
+    /// The runtime is somewhere else.
+    Away(Arc<dyn Caller>),
 }
 
 impl Client {
@@ -55,6 +58,12 @@ impl Client {
         Client { registry: RegistryRef::Inside(registry), placement: None, origin }
     }
 
+    /// A client of a runtime that is reached through `caller`.
+    #[doc(hidden)]
+    pub fn away(caller: Arc<dyn Caller>) -> Self {
+        Client { registry: RegistryRef::Away(caller), placement: None, origin: None }
+    }
+
     /// A client whose objects are placed like this. See [`Placement`].
     pub fn placed(mut self, placement: Placement) -> Self {
         self.placement = Some(Arc::new(placement));
@@ -64,14 +73,7 @@ impl Client {
     /// A stub of the object of class `C` called `key`. Making it touches nothing; what is wrong with the key or the
     /// class is said by its calls.
     pub fn get<C: Object>(&self, key: impl IntoKey<C::Key>) -> C::Stub {
-        let name = key.name();
-        self.stub::<C>(|group| {
-            check_name(C::CLASS.name, &name)?;
-            let jurisdiction =
-                self.placement.as_ref().and_then(|placement| placement.jurisdiction.as_deref());
-            let id = group.key().named(&name, jurisdiction);
-            Ok((id, Some(Arc::from(name.as_ref()))))
-        })
+        self.stub::<C>(WhoKey::Name(Arc::from(key.name().as_ref())))
     }
 
     /// A stub of the object of class `C` with this id.
@@ -79,35 +81,28 @@ impl Client {
     /// # Errors
     /// `id.foreign` if the id is not one of class `C` in this data directory; `class.unknown`; `runtime.closed`.
     pub fn get_by_id<C: Object>(&self, id: ObjectId) -> Result<C::Stub, Error> {
-        let stub = self.stub::<C>(|group| {
-            if group.key().owns(&id) {
-                return Ok((id, None));
-            }
-            Err(Code::IdForeign.error(format!(
-                "{id} is not the id of an object of class {}; use it with the class and data directory that it came from",
-                C::CLASS.name
-            )))
-        });
+        let stub = self.stub::<C>(WhoKey::Id(id));
         stub.id().map(|_| stub)
     }
 
     /// A stub of a new object that no name leads to. Keep its [id](Stub::id) to find it again.
     pub fn unique<C: Object>(&self) -> C::Stub {
-        self.stub::<C>(|group| {
-            let mut random = [0; 16];
-            group.host().entropy.fill(&mut random);
-            Ok((group.key().unique(random), None))
-        })
+        let id = match &self.registry {
+            RegistryRef::Away(caller) => caller.unique(C::CLASS.name),
+            _ => self.group::<C>().map(|group| group.unique()),
+        };
+        match id {
+            Ok(id) => self.stub::<C>(WhoKey::Id(id)),
+            Err(error) => C::Stub::from_address(Address::broken(error)),
+        }
     }
 
-    fn stub<C: Object>(
-        &self,
-        who: impl FnOnce(&Group<C>) -> Result<(ObjectId, Option<Arc<str>>), Error>,
-    ) -> C::Stub {
-        let address = self.group::<C>().and_then(|group| {
-            let (id, name) = who(&group)?;
-            Ok(group.address(id, name, self.placement.clone()))
-        });
+    fn stub<C: Object>(&self, key: WhoKey) -> C::Stub {
+        let who = Who { key, placement: self.placement.clone() };
+        if let RegistryRef::Away(caller) = &self.registry {
+            return C::Stub::from_address(Address::away(Arc::clone(caller), who));
+        }
+        let address = self.group::<C>().and_then(|group| group.address_of(who));
         let address = address.unwrap_or_else(Address::broken);
         C::Stub::from_address(match &self.origin {
             Some(origin) => address.within_turn(origin.clone()),
@@ -123,6 +118,9 @@ impl Client {
                 Some(registry) => registry.group::<C>(),
                 None => Err(Code::RuntimeClosed.error("the runtime was dropped; start it again")),
             },
+            RegistryRef::Away(_) => Err(Code::RuntimeClosed.error(
+                "the runtime is in another process, which does not list its objects; list them there",
+            )),
         }
     }
 }

@@ -4,13 +4,41 @@ use postcard::ser_flavors::Flavor;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::limits::WIRE_BYTES_MAX;
+
 /// Why a value could not be encoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum EncodeError {
+pub enum EncodeError {
     /// It has more bytes than the limit; how many.
     TooLarge(usize),
     /// Its `Serialize` refused, or asks for what postcard cannot do.
     Refused(String),
+}
+
+/// Why bytes are not a call or a reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecodeError {
+    /// The class has no such method.
+    UnknownMethod(String),
+    /// The bytes do not decode as the method's types.
+    Malformed(String),
+}
+
+impl DecodeError {
+    /// There is no method of that name.
+    pub fn unknown_method(method: &str) -> Self {
+        DecodeError::UnknownMethod(method.to_owned())
+    }
+}
+
+/// Encodes arguments or a reply, for a path that leaves the process.
+pub fn encode_wire<T: Serialize + ?Sized>(value: &T) -> Result<Vec<u8>, EncodeError> {
+    encode(value, 0, WIRE_BYTES_MAX)
+}
+
+/// Decodes what [`encode_wire`] made.
+pub fn decode_wire<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    decode(bytes).map_err(DecodeError::Malformed)
 }
 
 /// Encodes `value` behind `prefix` zero bytes, unless its bytes are exactly `last`: then `None`, and nothing was

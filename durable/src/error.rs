@@ -125,6 +125,12 @@ codes! {
     CallPanicked = "call.panicked", Internal, RolledBack;
     /// The activation ended while the method ran; its changes were undone.
     CallAborted = "call.aborted", Retry, RolledBack;
+    /// The class has no method of that name.
+    CallUnknownMethod = "call.unknown_method", FixCall, NotStarted;
+    /// Arguments or a result that came over a wire do not decode as the method's types.
+    CallUndecodable = "call.undecodable", FixCall, NotStarted;
+    /// Arguments or a result that go over a wire are too large, or their `Serialize` refuses.
+    CallUnencodable = "call.unencodable", FixCall, NotStarted;
     /// `#[on_activate]` failed, so the object cannot start.
     ObjectUnstartable = "object.unstartable", Internal, NotStarted;
     /// The stored state does not decode as the class's state.
@@ -213,7 +219,9 @@ impl Error {
         self
     }
 
-    pub(crate) fn with_outcome(mut self, outcome: Outcome) -> Self {
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_outcome(mut self, outcome: Outcome) -> Self {
         Arc::make_mut(&mut self.0).outcome = outcome;
         self
     }

@@ -32,6 +32,8 @@
 
 #[doc(hidden)]
 pub mod bench;
+#[doc(hidden)]
+pub mod caller;
 mod class;
 mod client;
 mod codec;
@@ -163,8 +165,18 @@ pub mod guide {
     pub mod errors {}
 }
 
+/// For `durable-testing`: classes run apart from every runtime.
+#[doc(hidden)]
+pub mod alone {
+    pub use crate::object::alone::{Alone, Stepped, birth, decode, step};
+
+    /// Bytes before the state in a stored row.
+    pub const FRAME_HEADER_BYTES: usize = crate::storage::frame::HEADER_BYTES;
+}
+
 #[doc(hidden)]
 pub mod __private {
+    pub use crate::codec::{DecodeError, EncodeError, decode_wire, encode_wire};
     pub use crate::object::{
         Activated, BoxFuture, FromError, Plain, Probe, Ran, Returned, misdirected,
     };

@@ -11,6 +11,9 @@ pub const CLASS_NAME_BYTES_MAX: usize = 128;
 /// Largest encoded state of one object, in bytes. It is rewritten whole by every commit; larger data belongs elsewhere.
 pub const SNAPSHOT_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// Largest encoded arguments or result of one call, in bytes, where they leave the process. They are held in memory whole.
+pub const WIRE_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Share of [`SNAPSHOT_BYTES_MAX`], in percent, from which a commit is warned about.
 pub const SNAPSHOT_WARNED_PERCENT: usize = 80;
 

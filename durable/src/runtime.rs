@@ -3,19 +3,23 @@
 use std::any::{TypeId, type_name};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::future::ready;
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
+use crate::caller::{Request, Who};
 use crate::class::ClassSpec;
 use crate::client::Client;
 use crate::config::Config;
-use crate::directory::{Group, GroupSpec, Residents};
+use crate::directory::{ClassGroup, Group, GroupSpec, Residents};
 use crate::error::{Code, Error, Outcome};
 use crate::host::Host;
 use crate::id::{IntoKey, ObjectId};
 use crate::listing::Listing;
-use crate::object::Object;
+use crate::object::{BoxFuture, Object};
 use crate::registry::{AnyGroup, Registry, Sentinel, Shared};
 use crate::state::{Fingerprint, schema_of};
 use crate::storage::{ClassRow, Store};
@@ -106,6 +110,62 @@ impl Runtime {
                  register its class, or use it with the data directory that it came from"
             ))),
         }
+    }
+
+    /// Takes a call that came over a wire; it is queued when this returns. `number`: a director's name for it.
+    #[doc(hidden)]
+    pub fn dispatch(
+        &self,
+        request: Request,
+        number: u64,
+    ) -> BoxFuture<'static, Result<Vec<u8>, Error>> {
+        match self.class(request.class) {
+            Ok(group) => Arc::clone(group).call(request, number),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    /// The id of an object that somebody asks for over a wire.
+    #[doc(hidden)]
+    pub fn id_of(&self, class: &str, who: &Who) -> Result<ObjectId, Error> {
+        self.class(class)?.id_of(who)
+    }
+
+    /// A new id, for somebody who asks over a wire.
+    #[doc(hidden)]
+    pub fn unique_id(&self, class: &str) -> Result<ObjectId, Error> {
+        self.class(class).map(|group| group.unique())
+    }
+
+    /// Lets `visit` look at an object between two turns, and wakes the object for it.
+    #[doc(hidden)]
+    pub async fn inspect<C: Object, T: Send + 'static>(
+        &self,
+        id: ObjectId,
+        visit: impl FnOnce(&C) -> T + Send + 'static,
+    ) -> Result<T, Error> {
+        let group = self.registry.group::<C>()?;
+        let slot = group.place(id, None, None);
+        let (sender, receiver) = oneshot::channel();
+        slot.visit(Box::new(move |object| {
+            let _ = sender.send(visit(object));
+        }));
+        receiver.await.map_err(|_| {
+            Code::ObjectUnstartable.error(format!(
+                "{} did not start, or the runtime has closed; call it to see why",
+                slot.label()
+            ))
+        })
+    }
+
+    fn class(&self, name: &str) -> Result<&Arc<dyn ClassGroup>, Error> {
+        let groups = self.registry.groups();
+        let found = groups.binary_search_by(|group| group.name().cmp(name));
+        found.map(|index| &groups[index]).map_err(|_| {
+            Code::ClassUnknown.error(format!(
+                "class {name} is not registered; register it with the runtime that is called"
+            ))
+        })
     }
 
     /// Objects in memory, of all classes.

@@ -8,8 +8,11 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
+use crate::caller::{Caller, Request, Who, WhoKey, undecodable, unencodable};
+use crate::class::MethodSpec;
 use crate::directory::Group;
-use crate::error::Error;
+use crate::error::{Error, Outcome};
+use crate::host::Event;
 use crate::id::{ObjectId, Placement};
 use crate::object::{BoxFuture, FromError, Object, PendingCall, Slot, expired};
 use crate::storage::{Fence, Release, Shard};
@@ -29,12 +32,19 @@ pub trait Stub<O: Object<Stub = Self>>: Clone + Debug + Send + Sync + 'static {
     /// # Errors
     /// What made the stub unusable, such as `class.unknown` or `name.too_long`; every call through it fails with it, too.
     fn id(&self) -> Result<ObjectId, Error> {
-        self.address().target().map(|target| target.id)
+        match self.address().way()? {
+            Way::Here(target) => Ok(target.id),
+            Way::Away(away) => away.caller.id(O::CLASS.name, &away.who),
+        }
     }
 
     /// The name that the stub was made with; `None` for a stub of an id.
     fn name(&self) -> Option<&str> {
-        self.address().target().ok().and_then(|target| target.name.as_deref())
+        match self.address().way().ok()? {
+            Way::Here(target) => target.name.as_deref(),
+            Way::Away(Away { who: Who { key: WhoKey::Name(name), .. }, .. }) => Some(name),
+            Way::Away(_) => None,
+        }
     }
 }
 
@@ -42,11 +52,26 @@ pub trait Stub<O: Object<Stub = Self>>: Clone + Debug + Send + Sync + 'static {
 pub struct Address<O: Object>(Arc<AddressBody<O>>);
 
 struct AddressBody<O: Object> {
-    target: Result<Target<O>, Error>,
+    way: Result<Way<O>, Error>,
     /// `None`: the stub was not made inside a turn.
     origin: Option<Origin>,
     /// Calls that wait for commits before they leave; later ones must not overtake them.
     departing: AtomicUsize,
+}
+
+/// Where an object is.
+enum Way<O: Object> {
+    /// In this process.
+    Here(Target<O>),
+    /// In a runtime that is reached through a caller.
+    Away(Away),
+}
+
+struct Away {
+    caller: Arc<dyn Caller>,
+    who: Who,
+    /// Tells this stub from the caller's others.
+    stub: u64,
 }
 
 struct Target<O: Object> {
@@ -66,7 +91,13 @@ impl<O: Object> Address<O> {
         placement: Option<Arc<Placement>>,
     ) -> Self {
         let target = Target { group, id, name, placement, slot: OnceLock::new() };
-        Self::with(Ok(target), None)
+        Self::with(Ok(Way::Here(target)), None)
+    }
+
+    /// An address in a runtime that is reached through `caller`.
+    pub(crate) fn away(caller: Arc<dyn Caller>, who: Who) -> Self {
+        let stub = caller.number_stub();
+        Self::with(Ok(Way::Away(Away { caller, who, stub })), None)
     }
 
     /// An address that leads nowhere: every call fails with `error`.
@@ -77,19 +108,24 @@ impl<O: Object> Address<O> {
     /// The same address, used from inside a turn.
     pub(crate) fn within_turn(self, origin: Origin) -> Self {
         let Ok(body) = Arc::try_unwrap(self.0) else { unreachable!("the address was just made") };
-        Self::with(body.target, Some(origin))
+        Self::with(body.way, Some(origin))
     }
 
-    fn with(target: Result<Target<O>, Error>, origin: Option<Origin>) -> Self {
-        Address(Arc::new(AddressBody { target, origin, departing: AtomicUsize::new(0) }))
+    fn with(way: Result<Way<O>, Error>, origin: Option<Origin>) -> Self {
+        Address(Arc::new(AddressBody { way, origin, departing: AtomicUsize::new(0) }))
     }
 
     fn is_departing(&self) -> bool {
         self.0.departing.load(Ordering::Acquire) > 0
     }
 
-    fn target(&self) -> Result<&Target<O>, Error> {
-        self.0.target.as_ref().map_err(Clone::clone)
+    fn way(&self) -> Result<&Way<O>, Error> {
+        self.0.way.as_ref().map_err(Clone::clone)
+    }
+
+    /// What a director tells the stubs of this process apart by.
+    fn number(&self) -> u64 {
+        Arc::as_ptr(&self.0).addr() as u64
     }
 
     /// A call of the object. Generated stubs use it.
@@ -99,7 +135,7 @@ impl<O: Object> Address<O> {
         call: O::Call,
         unpack: fn(O::Reply) -> Option<Out>,
     ) -> Call<O, Out> {
-        Call { address: self.clone(), call, unpack, timeout: None }
+        Call { address: self.clone(), call, unpack, timeout: None, sent: None }
     }
 }
 
@@ -111,12 +147,19 @@ impl<O: Object> Clone for Address<O> {
 
 impl<O: Object> Debug for Address<O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0.target {
-            Ok(Target { name: Some(name), .. }) => {
-                write!(f, "{}({})", O::CLASS.name, name.escape_debug())
-            }
-            Ok(Target { id, .. }) => write!(f, "{}({id})", O::CLASS.name),
-            Err(error) => write!(f, "{}({error})", O::CLASS.name),
+        let (name, id) = match &self.0.way {
+            Ok(Way::Here(Target { name, id, .. })) => (name.as_ref(), Some(id)),
+            Ok(Way::Away(Away { who, .. })) => match &who.key {
+                WhoKey::Name(name) => (Some(name), None),
+                WhoKey::Id(id) => (None, Some(id)),
+            },
+            Err(_) => (None, None),
+        };
+        match (&self.0.way, name, id) {
+            (Ok(_), Some(name), _) => write!(f, "{}({})", O::CLASS.name, name.escape_debug()),
+            (Ok(_), None, Some(id)) => write!(f, "{}({id})", O::CLASS.name),
+            (Ok(_), None, None) => unreachable!("an object has a name or an id"),
+            (Err(error), ..) => write!(f, "{}({error})", O::CLASS.name),
         }
     }
 }
@@ -160,9 +203,33 @@ pub struct Call<O: Object, Out> {
     unpack: fn(O::Reply) -> Option<Out>,
     /// `None`: it waits as long as it takes.
     timeout: Option<Duration>,
+    /// How a director knows a call that came from elsewhere. `None`: it comes from here.
+    sent: Option<Sent>,
+}
+
+/// A call's number, and its stub's.
+#[derive(Clone, Copy)]
+pub(crate) struct Sent {
+    pub(crate) call: u64,
+    pub(crate) stub: u64,
+}
+
+/// What a director wants of a call.
+#[derive(Clone, Copy)]
+struct Watched {
+    method: &'static MethodSpec,
+    /// It was made in this process, so nobody else can tell what it says.
+    is_inside: bool,
+    is_wired: bool,
 }
 
 impl<O: Object, Out> Call<O, Out> {
+    /// It came from elsewhere, under this number.
+    pub(crate) fn sent(mut self, sent: Sent) -> Self {
+        self.sent = Some(sent);
+        self
+    }
+
     /// Gives the call `timeout` from the moment it is made. After that it fails with `call.expired`; a turn that had not
     /// begun by then never begins.
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -205,6 +272,14 @@ enum State<O: Object, Out> {
         time_over: Option<BoxFuture<'static, ()>>,
         /// For errors, which name it.
         object: Address<O>,
+        /// `None`: nobody watches.
+        watched: Option<Watched>,
+    },
+    Away {
+        reply: BoxFuture<'static, Result<Vec<u8>, Error>>,
+        method: &'static MethodSpec,
+        unpack: fn(O::Reply) -> Option<Out>,
+        object: Address<O>,
     },
     Done,
 }
@@ -215,12 +290,48 @@ impl<O: Object, Out> Unpin for CallFuture<O, Out> {}
 impl<O: Object, Out> Call<O, Out> {
     /// Sends it on its way.
     fn make(self, task: &TaskContext<'_>) -> Result<State<O, Out>, Error> {
-        let Call { address, call, unpack, timeout } = self;
-        let target = address.target()?;
+        match self.address.way()? {
+            Way::Here(_) => self.make_here(task),
+            Way::Away(_) => self.make_away(),
+        }
+    }
+
+    fn make_away(self) -> Result<State<O, Out>, Error> {
+        let Call { address, call, unpack, timeout, .. } = self;
+        let Way::Away(Away { caller, who, stub }) = address.way()? else {
+            unreachable!("the way was looked at")
+        };
+        let method = O::method(&call);
+        let args = O::encode_call(&call);
+        let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
+        let (who, stub) = (who.clone(), *stub);
+        let class = O::CLASS.name;
+        let reply = caller.call(Request { class, who, method, args, timeout, stub });
+        Ok(State::Away { reply, method, unpack, object: address })
+    }
+
+    fn make_here(self, task: &TaskContext<'_>) -> Result<State<O, Out>, Error> {
+        let Call { address, mut call, unpack, timeout, sent } = self;
+        let Way::Here(target) = address.way()? else { unreachable!("the way was looked at") };
         let permit = target.group.admit(address.0.origin.is_some())?;
-        let clock = &target.group.host().clock;
-        let deadline = timeout.map(|timeout| clock.now() + timeout);
-        let pending = PendingCall::new(call, deadline, permit, task.waker());
+        let host = target.group.host();
+        let deadline = timeout.map(|timeout| host.clock.now() + timeout);
+        let (mut number, mut watched) = (0, None);
+        if let Some(director) = &host.director {
+            let (method, is_inside) = (O::method(&call), sent.is_none());
+            let is_wired = is_inside && director.is_wired();
+            if is_wired {
+                call = over_the_wire::<O>(&call)?;
+            }
+            watched = Some(Watched { method, is_inside, is_wired });
+            let args = if is_inside { O::encode_call(&call).ok() } else { None };
+            let own = || Sent { call: director.number_call(), stub: address.number() };
+            let Sent { call, stub } = sent.unwrap_or_else(own);
+            number = call;
+            let (object, class, args) = (&target.id, O::CLASS.name, args.as_deref());
+            director.saw(&Event::Sent { object, class, call, stub, method, args });
+        }
+        let pending = PendingCall::new(call, number, deadline, permit, task.waker());
         match &address.0.origin {
             Some(origin) if address.is_departing() || origin.is_behind() => {
                 address.0.departing.fetch_add(1, Ordering::AcqRel);
@@ -230,9 +341,28 @@ impl<O: Object, Out> Call<O, Out> {
             }
             _ => target.deliver(&pending),
         }
-        let time_over = deadline.map(|deadline| clock.sleep_until(deadline));
-        Ok(State::Made { pending, unpack, time_over, object: address })
+        let time_over = deadline.map(|deadline| host.clock.sleep_until(deadline));
+        Ok(State::Made { pending, unpack, time_over, object: address, watched })
     }
+}
+
+/// A call as it comes out of the codec.
+fn over_the_wire<O: Object>(call: &O::Call) -> Result<O::Call, Error> {
+    let args = O::encode_call(call);
+    let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
+    O::decode_call(O::method(call).name, &args)
+        .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted))
+}
+
+/// A reply as it comes out of the codec.
+fn reply_over_the_wire<O: Object>(
+    reply: &O::Reply,
+    method: &MethodSpec,
+) -> Result<O::Reply, Error> {
+    let bytes = O::encode_reply(reply);
+    let bytes = bytes.map_err(|error| unencodable::<O>(&error, Outcome::Committed))?;
+    O::decode_reply(method.name, &bytes)
+        .map_err(|error| undecodable::<O>(&error, Outcome::Committed))
 }
 
 impl<O: Object> Target<O> {
@@ -252,8 +382,9 @@ struct Departure<O: Object> {
 
 impl<O: Object> Release for Departure<O> {
     fn release(&self, durable: Result<(), &Error>) {
-        match (durable, self.address.target()) {
-            (Ok(()), Ok(target)) => target.deliver(&self.pending),
+        match (durable, self.address.way()) {
+            (Ok(()), Ok(Way::Here(target))) => target.deliver(&self.pending),
+            (Ok(()), Ok(Way::Away(_))) => unreachable!("only calls from here wait for a shard"),
             (Err(error), _) => self.pending.answer(Err(error.clone())),
             (_, Err(error)) => self.pending.answer(Err(error)),
         }
@@ -274,19 +405,78 @@ impl<O: Object, Out: FromError> Future for CallFuture<O, Out> {
                 Err(error) => return Poll::Ready(Out::from_error(error)),
             }
         }
-        let State::Made { pending, unpack, time_over, object } = &mut self.state else {
-            panic!("a call was polled after it had given its answer");
+        let polled = self.state.poll(task);
+        if polled.is_ready() {
+            self.state = State::Done;
+        }
+        polled
+    }
+}
+
+impl<O: Object, Out: FromError> State<O, Out> {
+    fn poll(&mut self, task: &mut TaskContext<'_>) -> Poll<Out> {
+        let (reply, unpack, object) = match self {
+            State::Made { pending, unpack, time_over, object, watched } => {
+                let reply = match pending.poll(task) {
+                    Poll::Ready(reply) => reply,
+                    Poll::Pending => {
+                        match time_over.as_mut().map(|timer| timer.as_mut().poll(task)) {
+                            Some(Poll::Ready(())) => Err(expired(pending.close())),
+                            _ => return Poll::Pending,
+                        }
+                    }
+                };
+                let reply = match *watched {
+                    None => reply,
+                    Some(watched) => object.watch_reply(pending.number(), watched, reply),
+                };
+                (reply, unpack, object)
+            }
+            State::Away { reply, method, unpack, object } => {
+                let Poll::Ready(reply) = reply.as_mut().poll(task) else { return Poll::Pending };
+                let decode = |bytes: Vec<u8>| {
+                    O::decode_reply(method.name, &bytes)
+                        .map_err(|error| undecodable::<O>(&error, Outcome::Committed))
+                };
+                (reply.and_then(decode), unpack, object)
+            }
+            State::Unmade(_) | State::Done => {
+                panic!("a call was polled after it had given its answer")
+            }
         };
-        let out = match pending.poll(task) {
-            Poll::Ready(Ok(reply)) => unpack(reply).expect("a method's reply is of its own kind"),
-            Poll::Ready(Err(error)) => Out::from_error(about(error, object)),
-            Poll::Pending => match time_over.as_mut().map(|timer| timer.as_mut().poll(task)) {
-                Some(Poll::Ready(())) => Out::from_error(about(expired(pending.close()), object)),
-                _ => return Poll::Pending,
-            },
+        Poll::Ready(match reply {
+            Ok(reply) => unpack(reply).expect("a method's reply is of its own kind"),
+            Err(error) => Out::from_error(about(error, object)),
+        })
+    }
+}
+
+impl<O: Object> Address<O> {
+    /// Tells the director of a reply, and gives it as it is to reach the caller.
+    fn watch_reply(
+        &self,
+        call: u64,
+        watched: Watched,
+        reply: Result<O::Reply, Error>,
+    ) -> Result<O::Reply, Error> {
+        let Watched { method, is_inside, is_wired } = watched;
+        let encoded = match &reply {
+            Ok(reply) if is_inside => O::encode_reply(reply).unwrap_or_default(),
+            _ => Vec::new(),
         };
-        self.state = State::Done;
-        Poll::Ready(out)
+        let outcome = reply.as_ref().map(|_| encoded.as_slice());
+        self.report(|| Event::Answered { call, outcome });
+        if is_wired {
+            reply.and_then(|reply| reply_over_the_wire::<O>(&reply, method))
+        } else {
+            reply
+        }
+    }
+
+    fn report<'e>(&self, event: impl FnOnce() -> Event<'e>) {
+        if let Ok(Way::Here(target)) = &self.0.way {
+            target.group.host().report(event);
+        }
     }
 }
 
@@ -297,8 +487,9 @@ fn about<O: Object>(error: Error, object: &Address<O>) -> Error {
 
 impl<O: Object, Out> Drop for CallFuture<O, Out> {
     fn drop(&mut self) {
-        if let State::Made { pending, .. } = &self.state {
+        if let State::Made { pending, object, .. } = &self.state {
             pending.close();
+            object.report(|| Event::Abandoned { call: pending.number() });
         }
     }
 }

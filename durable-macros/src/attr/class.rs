@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use syn::parse::ParseStream;
 use syn::{LitInt, LitStr, Meta, Path, Type, Visibility};
 
-use super::options::{each_option, literal, set, wrong};
+use super::options::{each_option, literal, once, set, wrong};
 use super::private;
 
 use crate::errors::Errors;
@@ -51,10 +51,7 @@ impl ClassOptions {
                 "crate" => set(&mut options.krate, value.call(Path::parse_mod_style), errors),
                 _ => return false,
             };
-            if seen.contains(key) {
-                errors.at(key, format!("`{key}` is given twice; keep one of them"));
-            }
-            seen.push(key.clone());
+            once(&mut seen, key, errors);
             known
         });
         options

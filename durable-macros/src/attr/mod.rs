@@ -1,11 +1,12 @@
 //! The grammar of attributes: options of the class, marks on functions, serde's attributes on
-//! stored types. Every wrong option is reported.
+//! stored types. Every wrong option is reported. The options of tests stand beside their rules.
 
 mod class;
 mod options;
 mod state;
 
 pub(crate) use class::{ClassOptions, Marks};
+pub(crate) use options::{each_option, once, set, wrong};
 pub(crate) use state::{Place, SerdeAttrs, StateOptions};
 
 use proc_macro2::{Span, TokenStream};

@@ -13,7 +13,7 @@ use crate::errors::Errors;
 /// Walks through `key`, `key = value` lists. `read` answers `false` for a key that it does not
 /// know; `options` then tells the user those that there are. A mistake in one option does not hide
 /// the next one.
-pub(super) fn each_option(
+pub(crate) fn each_option(
     tokens: TokenStream,
     options: &str,
     errors: &mut Errors,
@@ -61,12 +61,21 @@ impl Parse for Part {
 }
 
 /// Stores a value, or reports why there is none. The key was known in either case.
-pub(super) fn set<T>(slot: &mut Option<T>, value: syn::Result<T>, errors: &mut Errors) -> bool {
+pub(crate) fn set<T>(slot: &mut Option<T>, value: syn::Result<T>, errors: &mut Errors) -> bool {
     *slot = errors.take(value);
     true
 }
 
-pub(super) fn wrong(key: &Ident, input: ParseStream<'_>, expected: impl Display) -> syn::Error {
+/// Reports an option that was given before. `seen`: those given so far.
+pub(crate) fn once(seen: &mut Vec<Ident>, key: &Ident, errors: &mut Errors) {
+    if seen.contains(key) {
+        errors.at(key, format!("`{key}` is given twice; keep one of them"));
+    }
+    seen.push(key.clone());
+}
+
+/// What is reported for a value of another kind. `expected`: the right one, and an example.
+pub(crate) fn wrong(key: &Ident, input: ParseStream<'_>, expected: impl Display) -> syn::Error {
     let span = if input.is_empty() { key.span() } else { input.span() };
     syn::Error::new(span, format!("`{key}` takes {expected}"))
 }

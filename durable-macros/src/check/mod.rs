@@ -12,7 +12,7 @@ pub(crate) use state::state;
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 
 /// The first token that borrows something, or names a type which only exists inside the impl.
-pub(super) enum Tied {
+pub(crate) enum Tied {
     /// `&`.
     Reference,
     /// A lifetime other than `'static`.
@@ -24,7 +24,7 @@ pub(super) enum Tied {
 }
 
 /// Looks for what ties a type to the place where it is written.
-pub(super) fn tied(tokens: TokenStream) -> Option<Tied> {
+pub(crate) fn tied(tokens: TokenStream) -> Option<Tied> {
     let mut tokens = tokens.into_iter().peekable();
     while let Some(token) = tokens.next() {
         let found = match &token {

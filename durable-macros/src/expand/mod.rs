@@ -1,5 +1,6 @@
 //! Prints checked models as code.
 
+mod codec;
 mod dispatch;
 mod fallback;
 mod message;

@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 
 use super::stub::{Shape, shape};
-use super::{at, dispatch, place};
+use super::{at, codec, dispatch, place};
 use crate::model::{Access, Birth, Class, Method};
 use crate::names;
 
@@ -17,6 +17,7 @@ pub(super) fn object(class: &Class) -> TokenStream {
     let create = create(class);
     let on_activate = on_activate(class);
     let dispatchers = dispatch::dispatchers(class);
+    let (functions, codec) = (codec::functions(class), codec::codec(class));
     let probes = probes(class);
     let given = names::local("call");
     // Both words of the header stand at the user's type: a type that is not durable state is
@@ -42,9 +43,11 @@ pub(super) fn object(class: &Class) -> TokenStream {
                 #create
                 #on_activate
                 #dispatchers
+                #functions
             }
 
             #method
+            #codec
             #probes
         };
     }

@@ -1,12 +1,16 @@
 //! A class group: one class in one runtime, with everything that a call to it needs.
 
+use std::future::{Future, IntoFuture, ready};
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::task::{Context as TaskContext, Poll, Waker};
 
+use crate::caller::{Request, Who, WhoKey, undecodable, unencodable};
 use crate::client::Client;
 use crate::directory::{Directory, Residency};
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Outcome};
 use crate::host::Host;
-use crate::id::{ClassKey, ObjectId, Placement};
+use crate::id::{ClassKey, ObjectId, Placement, check_name};
 use crate::kernel::activation::EndWish;
 use crate::kernel::admission::{self, Refusal};
 use crate::listing::Listed;
@@ -14,7 +18,7 @@ use crate::object::{BoxFuture, Incarnation, Object, PendingCall, Permit, Refused
 use crate::registry::{Registry, Shared};
 use crate::state::Fingerprint;
 use crate::storage::{After, ClassNo, Shard};
-use crate::stub::{Address, Origin};
+use crate::stub::{Address, Origin, Sent};
 use crate::supervise::Supervision;
 
 /// One class in one runtime.
@@ -60,10 +64,6 @@ impl<O: Object> Group<O> {
         &self.shared.host
     }
 
-    pub(crate) fn key(&self) -> &ClassKey {
-        &self.key
-    }
-
     pub(crate) fn class_no(&self) -> ClassNo {
         self.class_no
     }
@@ -92,6 +92,43 @@ impl<O: Object> Group<O> {
         placement: Option<Arc<Placement>>,
     ) -> Address<O> {
         Address::new(Arc::clone(self), id, name, placement)
+    }
+
+    /// The id of an object that somebody asks for.
+    ///
+    /// # Errors
+    /// `name.too_long`; `id.foreign` if it is not an object of this class.
+    pub(crate) fn id_of(&self, who: &Who) -> Result<ObjectId, Error> {
+        match &who.key {
+            WhoKey::Name(name) => {
+                check_name(O::CLASS.name, name)?;
+                let placement = who.placement.as_ref();
+                let jurisdiction = placement.and_then(|wishes| wishes.jurisdiction.as_deref());
+                Ok(self.key.named(name, jurisdiction))
+            }
+            WhoKey::Id(id) if self.key.owns(id) => Ok(*id),
+            WhoKey::Id(id) => Err(Code::IdForeign.error(format!(
+                "{id} is not the id of an object of class {}; use it with the class and data directory that it came from",
+                O::CLASS.name
+            ))),
+        }
+    }
+
+    /// The id of a new object.
+    pub(crate) fn unique(&self) -> ObjectId {
+        let mut random = [0; 16];
+        self.host().entropy.fill(&mut random);
+        self.key.unique(random)
+    }
+
+    /// The way to an object that somebody asks for.
+    pub(crate) fn address_of(self: &Arc<Self>, who: Who) -> Result<Address<O>, Error> {
+        let id = self.id_of(&who)?;
+        let name = match who.key {
+            WhoKey::Name(name) => Some(name),
+            WhoKey::Id(_) => None,
+        };
+        Ok(self.address(id, name, who.placement))
     }
 
     /// Where a turn gets its stubs from.
@@ -172,6 +209,16 @@ impl<O: Object> Group<O> {
 pub(crate) trait ClassGroup: Send + Sync {
     /// The class's name.
     fn name(&self) -> &'static str;
+    /// A call that came over a wire, which is queued when this returns. `number`: a director's name for it.
+    fn call(
+        self: Arc<Self>,
+        request: Request,
+        number: u64,
+    ) -> BoxFuture<'static, Result<Vec<u8>, Error>>;
+    /// The id of an object that somebody asks for.
+    fn id_of(&self, who: &Who) -> Result<ObjectId, Error>;
+    /// The id of a new object.
+    fn unique(&self) -> ObjectId;
     /// Whether the id is one of the class.
     fn owns(&self, id: &ObjectId) -> bool;
     /// Ends the activation of one object; whether there was one.
@@ -187,6 +234,41 @@ pub(crate) trait ClassGroup: Send + Sync {
 impl<O: Object> ClassGroup for Group<O> {
     fn name(&self) -> &'static str {
         O::CLASS.name
+    }
+
+    fn call(
+        self: Arc<Self>,
+        request: Request,
+        number: u64,
+    ) -> BoxFuture<'static, Result<Vec<u8>, Error>> {
+        let Request { who, method, args, timeout, stub, .. } = request;
+        let call = O::decode_call(method.name, &args)
+            .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted))
+            .and_then(|call| self.address_of(who).map(|address| (call, address)));
+        let (call, address) = match call {
+            Ok(made) => made,
+            Err(error) => return Box::pin(ready(Err(error))),
+        };
+        let unpack = |reply: O::Reply| {
+            let bytes = O::encode_reply(&reply);
+            Some(bytes.map_err(|error| unencodable::<O>(&error, Outcome::Committed)))
+        };
+        let call = address.call::<Result<Vec<u8>, Error>>(call, unpack);
+        let call = call.sent(Sent { call: number, stub });
+        let call = if let Some(timeout) = timeout { call.timeout(timeout) } else { call };
+        let mut made = call.into_future();
+        match Pin::new(&mut made).poll(&mut TaskContext::from_waker(Waker::noop())) {
+            Poll::Ready(answer) => Box::pin(ready(answer)),
+            Poll::Pending => Box::pin(made),
+        }
+    }
+
+    fn id_of(&self, who: &Who) -> Result<ObjectId, Error> {
+        self.id_of(who)
+    }
+
+    fn unique(&self) -> ObjectId {
+        self.unique()
     }
 
     fn owns(&self, id: &ObjectId) -> bool {

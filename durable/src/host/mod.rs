@@ -3,6 +3,7 @@
 //! Nothing above may reach for the operating system in another way, so a simulation that passes a
 //! [`Host`] of its own runs the very code that ships. Only `os.rs` knows the operating system.
 
+mod director;
 mod os;
 
 use std::fmt;
@@ -10,8 +11,9 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::time::{MonoNs, WallMs};
+pub use crate::time::{MonoNs, WallMs};
 
+pub use self::director::{Director, Event, TurnEnd};
 pub use futures_util::future::BoxFuture;
 
 /// What the runtime runs on. Cheap to clone; every clone is the same host.
@@ -27,6 +29,10 @@ pub struct Host {
     pub tasks: Arc<dyn Tasks>,
     /// What runs work that blocks on the disk.
     pub lanes: Arc<dyn Lanes>,
+    /// What the data directory's lock says of its holder.
+    pub process_id: u32,
+    /// Who watches and steers. `None`: nobody, as in every program that ships.
+    pub director: Option<Arc<dyn Director>>,
 }
 
 impl Host {
@@ -36,6 +42,13 @@ impl Host {
     /// Outside of a tokio runtime: tasks are spawned on the runtime that this is called in.
     pub fn os() -> Self {
         os::host()
+    }
+
+    /// Reports to the director, if there is one; `event` is not built otherwise.
+    pub(crate) fn report<'e>(&self, event: impl FnOnce() -> Event<'e>) {
+        if let Some(director) = &self.director {
+            director.saw(&event());
+        }
     }
 }
 

@@ -25,6 +25,8 @@ pub(super) fn host() -> Host {
         disk: Arc::new(OsDisk),
         tasks: Arc::new(OsTasks(Handle::current())),
         lanes: Arc::new(OsLanes),
+        process_id: std::process::id(),
+        director: None,
     }
 }
 

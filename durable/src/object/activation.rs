@@ -15,7 +15,9 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
+use crate::class::MethodSpec;
 use crate::error::{Code, Error};
+use crate::host::{Event, TurnEnd};
 use crate::kernel::commit::{self, Encoded, Ended, Verdict};
 use crate::kernel::gate::{self, Gate};
 use crate::limits::TURNS_PER_SLICE;
@@ -23,6 +25,7 @@ use crate::object::call::{Begin, Running};
 use crate::object::live::Live;
 use crate::object::settled::settled;
 use crate::object::slot::Work;
+use crate::object::witness::{self, Presence};
 use crate::object::{BoxFuture, Object, PendingCall, Ran, Slot};
 
 /// What an activation's mailbox holds.
@@ -69,9 +72,11 @@ impl<O: Object> Actor for Activation<O> {
         ActivationMessage::Run: ActivationMessage,
         slot: &mut Arc<Slot<O>>,
     ) -> Result<(), ActorProcessingErr> {
+        let _presence = slot.host().director.is_some().then(|| Presence::new(slot));
         let mut live = match Box::pin(start(slot)).await {
             Ok(live) => live,
             Err(error) => {
+                slot.host().report(|| Event::Unstartable { object: slot.id_ref(), error: &error });
                 tracing::error!(object = slot.label(), %error, "the object cannot start");
                 slot.fail_start(&error.with_object(slot.label()));
                 myself.stop(None);
@@ -153,6 +158,11 @@ async fn run_reads<O: Object>(slot: &Arc<Slot<O>>, live: &Live<O>, turns: &mut u
             *turns = 0;
             tokio::task::yield_now().await;
         }
+        if let Some(director) = &slot.host().director
+            && let Some(passed) = director.pass(slot.id_ref())
+        {
+            passed.await;
+        }
         let step = poll_fn(|task| {
             if let Some(Poll::Ready(Some(ended))) =
                 readers.as_mut().map(|readers| readers.poll_next_unpin(task))
@@ -175,6 +185,11 @@ async fn run_reads<O: Object>(slot: &Arc<Slot<O>>, live: &Live<O>, turns: &mut u
             }
             Step::Work(Work::Write(call)) => return Reads::Write(call),
             Step::Work(Work::End) => return Reads::End(End::Asked),
+            Step::Work(Work::Visit(visit)) => {
+                // A panic in it was reported by the panic hook, and is the visitor's own.
+                let _ = catch_unwind(AssertUnwindSafe(|| visit(live.object())));
+                continue;
+            }
             Step::Work(Work::Read(call)) => {
                 *turns += 1;
                 begin_read(slot, live, call).map(|reader| {
@@ -214,34 +229,45 @@ fn begin_read<'a, O: Object>(
     let Begin::Run(message) = call.begin(|| slot.host().clock.now()) else { return Ok(None) };
     let running = Running::new(call);
     let method = O::method(&message);
-    let (object, cx) = live.read(slot);
+    witness::turn_began(slot, live, running.number(), method);
+    let (object, cx) = live.read(slot, running.number());
     if method.is_async {
         return Ok(Some(Box::pin(async move {
             let turn = object.read_async(&cx, message);
             let ran = AssertUnwindSafe(turn).catch_unwind().await;
-            settle_read(slot, live, running, method.name, ran)
+            settle_read(slot, live, running, method, ran)
         })));
     }
     let ran = catch_unwind(AssertUnwindSafe(|| object.read(&cx, message)));
-    settle_read(slot, live, running, method.name, ran).map(|()| None)
+    settle_read(slot, live, running, method, ran).map(|()| None)
 }
 
 /// What a turn came to, or its panic.
 type Caught<R> = Result<Ran<R>, Box<dyn Any + Send>>;
 
+/// How a turn ended, for the host's director.
+fn ended_as<R>(ran: &Caught<R>) -> TurnEnd {
+    match ran {
+        Ok(ran) if ran.is_rejected => TurnEnd::Rejected,
+        Ok(_) => TurnEnd::Kept,
+        Err(_) => TurnEnd::Panicked,
+    }
+}
+
 fn settle_read<O: Object>(
     slot: &Slot<O>,
     live: &Live<O>,
     running: Running<O>,
-    method: &str,
+    method: &'static MethodSpec,
     ran: Caught<O::Reply>,
 ) -> Result<(), String> {
+    witness::turn_ended(slot, live, running.number(), method, ended_as(&ran));
     match ran {
         Ok(ran) => {
             let_out(slot, live, running, Ok(ran.reply));
             Ok(())
         }
-        Err(panic) => Err(answer_panic(slot, live, running, method, panic.as_ref())),
+        Err(panic) => Err(answer_panic(slot, live, running, method.name, panic.as_ref())),
     }
 }
 
@@ -257,12 +283,14 @@ async fn run_write<O: Object>(
     let Begin::Run(message) = call.begin(|| slot.host().clock.now()) else { return Ok(()) };
     let running = Running::new(call);
     let method = O::method(&message);
-    let (object, mut cx) = live.turn(slot);
+    witness::turn_began(slot, live, running.number(), method);
+    let (object, mut cx) = live.turn(slot, running.number());
     let ran = if method.is_async {
         AssertUnwindSafe(object.write_async(&mut cx, message)).catch_unwind().await
     } else {
         catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message)))
     };
+    witness::turn_ended(slot, live, running.number(), method, ended_as(&ran));
     let (ended, encoded) = match &ran {
         Err(_) => (Ended::Panicked, Ok(None)),
         Ok(ran) => {

@@ -23,6 +23,8 @@ pub(crate) type Permit = Arc<()>;
 pub(crate) struct PendingCall<O: Object> {
     state: Mutex<State<O>>,
     access: Access,
+    /// For the host's director; 0 if there is none.
+    number: u64,
     /// `None`: it may wait as long as it takes.
     deadline: Option<MonoNs>,
 }
@@ -60,6 +62,7 @@ impl<O: Object> PendingCall<O> {
     /// `waker`: the caller's, until it looks again.
     pub(crate) fn new(
         call: O::Call,
+        number: u64,
         deadline: Option<MonoNs>,
         permit: Permit,
         waker: &Waker,
@@ -67,12 +70,16 @@ impl<O: Object> PendingCall<O> {
         let access = O::method(&call).access;
         let (phase, waker) = (Phase::Waiting(call), Some(waker.clone()));
         let state = Mutex::new(State { phase, permit: Some(permit), waker });
-        Arc::new(PendingCall { state, access, deadline })
+        Arc::new(PendingCall { state, access, number, deadline })
     }
 
     /// Whether somebody waits for its turn to begin.
     pub(crate) fn is_waiting(&self) -> bool {
         matches!(self.state.lock().phase, Phase::Waiting(_))
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
     }
 
     pub(crate) fn access(&self) -> Access {
@@ -213,6 +220,10 @@ pub(crate) struct Running<O: Object> {
 impl<O: Object> Running<O> {
     pub(crate) fn new(call: Arc<PendingCall<O>>) -> Self {
         Running { call: Some(call) }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.call.as_ref().map_or(0, |call| call.number())
     }
 
     /// The turn has ended; the answer waits for the gate.

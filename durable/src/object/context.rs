@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 
 use crate::client::Client;
 use crate::error::{Code, Error};
-use crate::host::Host;
+use crate::host::{Entropy, Event};
 use crate::id::{IntoKey, ObjectId};
+use crate::object::alone::Alone;
 use crate::object::{Object, Slot};
 use crate::storage::Fence;
-use crate::stub::{Origin, Stub};
+use crate::stub::{Address, Origin, Stub};
 use crate::time::WallMs;
 
 /// The object that a turn runs on, and the way from it to time, randomness and other objects.
@@ -32,26 +33,44 @@ use crate::time::WallMs;
 /// }
 /// ```
 pub struct Context<'a, O: Object> {
-    slot: &'a Arc<Slot<O>>,
-    /// Of the activation, whose commits calls to other objects wait for. `None`: there is none yet.
-    fence: Option<&'a Arc<Fence>>,
+    scene: Scene<'a, O>,
+    /// For the host's director; 0 in a hook.
+    call: u64,
     /// Empty until the turn asks for the time; then fixed for the turn.
     now: OnceLock<WallMs>,
 }
 
+/// Where a turn runs.
+enum Scene<'a, O: Object> {
+    /// In an activation. Calls to other objects wait for the commits of `fence`; `None`: there is none yet.
+    Slot { slot: &'a Arc<Slot<O>>, fence: Option<&'a Arc<Fence>> },
+    /// Nowhere: it is compared with one that ran.
+    Alone(&'a Alone),
+}
+
 impl<'a, O: Object> Context<'a, O> {
-    pub(crate) fn new(slot: &'a Arc<Slot<O>>, fence: Option<&'a Arc<Fence>>) -> Self {
-        Context { slot, fence, now: OnceLock::new() }
+    pub(crate) fn new(slot: &'a Arc<Slot<O>>, fence: Option<&'a Arc<Fence>>, call: u64) -> Self {
+        Context { scene: Scene::Slot { slot, fence }, call, now: OnceLock::new() }
+    }
+
+    pub(crate) fn alone(alone: &'a Alone) -> Self {
+        Context { scene: Scene::Alone(alone), call: 0, now: OnceLock::new() }
     }
 
     /// The object's id.
     pub fn id(&self) -> ObjectId {
-        self.slot.id()
+        match self.scene {
+            Scene::Slot { slot, .. } => slot.id(),
+            Scene::Alone(alone) => alone.id,
+        }
     }
 
     /// The object's name; `None` if it was only ever asked for by id.
     pub fn name(&self) -> Option<&str> {
-        self.slot.name()
+        match self.scene {
+            Scene::Slot { slot, .. } => slot.name(),
+            Scene::Alone(alone) => alone.name.as_deref(),
+        }
     }
 
     /// The object's name as the class's typed key.
@@ -63,19 +82,46 @@ impl<'a, O: Object> Context<'a, O> {
         parsed.ok_or_else(|| {
             Code::KeyMalformed.error(format!(
                 "the name of {} does not parse as its class's key; ask for the object by a key, or fix the key's `FromStr`",
-                self.slot.label()
+                self.label()
             ))
         })
     }
 
+    fn label(&self) -> String {
+        match self.scene {
+            Scene::Slot { slot, .. } => slot.label(),
+            Scene::Alone(alone) => format!("{}({})", O::CLASS.name, alone.id),
+        }
+    }
+
     /// The wall clock, in milliseconds since the Unix epoch. The same for the whole turn.
     pub fn now(&self) -> WallMs {
-        *self.now.get_or_init(|| self.slot.host().clock.wall())
+        *self.now.get_or_init(|| match self.scene {
+            Scene::Slot { slot, .. } => {
+                let now = slot.host().clock.wall();
+                slot.host().report(|| Event::TurnTold { call: self.call, now });
+                now
+            }
+            Scene::Alone(alone) => alone.now.unwrap_or_else(|| {
+                alone.lacks("asks for a time that nobody has recorded");
+                WallMs(0)
+            }),
+        })
     }
 
     /// Random bytes from the host: the operating system's, or the simulation's.
     pub fn rng(&self) -> Rng {
-        Rng { host: self.slot.host().clone() }
+        let entropy = match self.scene {
+            Scene::Slot { slot, .. } => match &slot.host().director {
+                Some(director) => {
+                    director.saw(&Event::TurnDrew { call: self.call });
+                    director.entropy(self.call)
+                }
+                None => Arc::clone(&slot.host().entropy),
+            },
+            Scene::Alone(alone) => Arc::clone(&alone.entropy),
+        };
+        Rng { entropy }
     }
 
     /// A stub of the object of class `C` called `key`. Making it touches nothing.
@@ -102,38 +148,51 @@ impl<'a, O: Object> Context<'a, O> {
 
     /// A stub of this object itself, to hand out. Awaiting a call through it inside a turn would wait for itself.
     pub fn me(&self) -> O::Stub {
-        let address = self.slot.address();
-        O::Stub::from_address(match self.origin() {
-            Some(origin) => address.within_turn(origin),
-            None => address,
+        O::Stub::from_address(match (&self.scene, self.origin()) {
+            (Scene::Slot { slot, .. }, Some(origin)) => slot.address().within_turn(origin),
+            (Scene::Slot { slot, .. }, None) => slot.address(),
+            (Scene::Alone(alone), _) => {
+                alone.lacks("makes a stub of its object");
+                Address::broken(Code::RuntimeClosed.error("there is no runtime; start one"))
+            }
         })
     }
 
     fn client(&self) -> Client {
-        self.slot.client(self.origin())
+        match self.scene {
+            Scene::Slot { slot, .. } => {
+                slot.host().report(|| Event::TurnReached { call: self.call });
+                slot.client(self.origin())
+            }
+            Scene::Alone(alone) => {
+                alone.lacks("calls another object");
+                Client::inside(Weak::new(), None)
+            }
+        }
     }
 
     fn origin(&self) -> Option<Origin> {
-        let shard = self.slot.group().shard(&self.slot.id());
-        self.fence.map(|fence| Origin::new(shard, fence))
+        let Scene::Slot { slot, fence } = self.scene else { return None };
+        let shard = slot.group().shard(&slot.id());
+        fence.map(|fence| Origin::new(shard, fence))
     }
 }
 
 impl<O: Object> fmt::Debug for Context<'_, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Context").field("object", &self.slot.label()).finish_non_exhaustive()
+        f.debug_struct("Context").field("object", &self.label()).finish_non_exhaustive()
     }
 }
 
 /// Random numbers for a turn, fit for secrets.
 pub struct Rng {
-    host: Host,
+    entropy: Arc<dyn Entropy>,
 }
 
 impl Rng {
     /// Fills `bytes`.
     pub fn fill(&self, bytes: &mut [u8]) {
-        self.host.entropy.fill(bytes);
+        self.entropy.fill(bytes);
     }
 
     /// A number, each of the 2^64 as likely as any other.

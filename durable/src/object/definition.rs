@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::str::FromStr;
 
 use crate::class::{ClassSpec, MethodSpec};
+use crate::codec::{DecodeError, EncodeError};
 use crate::error::{CallError, Error};
 use crate::object::Context;
 use crate::state::DurableState;
@@ -32,6 +33,18 @@ pub trait Object: DurableState + Sized + Send + Sync + 'static {
 
     /// The method that `call` is for.
     fn method(call: &Self::Call) -> &'static MethodSpec;
+
+    /// The arguments of a call, encoded for a path that leaves the process.
+    fn encode_call(call: &Self::Call) -> Result<Vec<u8>, EncodeError>;
+
+    /// The call of the method with this name on wires, from what [`encode_call`](Self::encode_call) made.
+    fn decode_call(method: &str, bytes: &[u8]) -> Result<Self::Call, DecodeError>;
+
+    /// What a method returned, encoded.
+    fn encode_reply(reply: &Self::Reply) -> Result<Vec<u8>, EncodeError>;
+
+    /// The reply of the method with this name on wires.
+    fn decode_reply(method: &str, bytes: &[u8]) -> Result<Self::Reply, DecodeError>;
 
     /// The object before its first turn: `#[init]`, or `Default`.
     fn create(cx: &Context<'_, Self>) -> Self;

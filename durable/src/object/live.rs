@@ -6,8 +6,9 @@ use std::sync::Arc;
 use crate::class::ClassSpec;
 use crate::codec::{self, EncodeError};
 use crate::error::{Code, Error};
+use crate::host::Event;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
-use crate::object::{Context, Object, Slot};
+use crate::object::{Context, Object, PendingCall, Slot};
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
 use crate::storage::{Birth, Fence, Loaded, ObjectNo, Release, WriteSet};
@@ -42,10 +43,17 @@ impl<O: Object> Live<O> {
         let Loaded { object_no, stored } = shard.load(&slot.id(), group.class_no()).await?;
         let fence = Fence::new(shard.next_epoch());
         let Some(stored) = stored else {
-            let object = O::create(&Context::new(slot, None));
+            let object = O::create(&Context::new(slot, None, 0));
             let framed = Self::frame(&object, group.fingerprint())?;
             let known = Known::Nothing;
-            return Ok(Live { object, framed, object_no, fence, commit_no: 0, known });
+            let live = Live { object, framed, object_no, fence, commit_no: 0, known };
+            slot.host().report(|| Event::Loaded {
+                object: slot.id_ref(),
+                epoch: live.fence.epoch.0,
+                commit: 0,
+                state: &live.framed[frame::HEADER_BYTES..],
+            });
+            return Ok(live);
         };
         let known = if stored.name.is_some() { Known::All } else { Known::Nameless };
         slot.learn(stored.name.as_ref(), Some(&Arc::new(stored.placement)));
@@ -55,6 +63,9 @@ impl<O: Object> Live<O> {
                  restore the shard's file from a copy, nothing was written over it",
             )
         })?;
+        let state = framed.get(frame::HEADER_BYTES..).unwrap_or_default();
+        let (object, epoch, commit) = (slot.id_ref(), fence.epoch.0, stored.commit_no);
+        slot.host().report(|| Event::Loaded { object, epoch, commit, state });
         let object = decode::<O>(&framed, group.fingerprint())?;
         Ok(Live { object, framed, object_no, fence, commit_no: stored.commit_no, known })
     }
@@ -66,7 +77,7 @@ impl<O: Object> Live<O> {
 
     /// Runs `#[on_activate]`, if the class has one. What it changed is then to be submitted; `None`: nothing.
     pub(crate) async fn wake(&mut self, slot: &Arc<Slot<O>>) -> Result<Option<Vec<u8>>, Error> {
-        let (object, mut cx) = self.turn(slot);
+        let (object, mut cx) = self.turn(slot, 0);
         if object.on_activate(&mut cx).is_none() {
             return Ok(None);
         }
@@ -75,7 +86,7 @@ impl<O: Object> Live<O> {
         if let Some(encoded) = self.encode()? {
             self.framed = seal::<O>(encoded, slot.group().fingerprint());
         }
-        let (object, mut cx) = self.turn(slot);
+        let (object, mut cx) = self.turn(slot, 0);
         if let Some(hook) = object.on_activate(&mut cx) {
             hook.await.map_err(|reason| {
                 Code::ObjectUnstartable.error(format!(
@@ -93,12 +104,12 @@ impl<O: Object> Live<O> {
             .map_err(|error| unencodable(&error))
     }
 
-    /// Hands the encoded state to the shard; `release` leaves with its commit.
+    /// Hands the encoded state to the shard; the answer of `answered` leaves with its commit.
     pub(crate) fn submit(
         &mut self,
         slot: &Slot<O>,
         encoded: Vec<u8>,
-        release: Option<Arc<dyn Release>>,
+        answered: Option<Arc<PendingCall<O>>>,
     ) {
         let size = encoded.len() - frame::HEADER_BYTES;
         if size * 100 >= SNAPSHOT_BYTES_MAX * SNAPSHOT_WARNED_PERCENT {
@@ -117,13 +128,25 @@ impl<O: Object> Live<O> {
         if let Some(birth) = &birth {
             self.known = if birth.name.is_some() { Known::All } else { Known::Nameless };
         }
-        slot.group().shard(&slot.id()).submit(WriteSet {
+        let shard = slot.group().shard(&slot.id());
+        let call = answered.as_ref().map_or(0, |call| call.number());
+        let release = answered.map(|call| call as Arc<dyn Release>);
+        let place = shard.submit(WriteSet {
             fence: Arc::clone(&self.fence),
             object_no: self.object_no,
             commit_no: self.commit_no,
             birth,
             snapshot: Arc::clone(&self.framed),
             release,
+        });
+        slot.host().report(|| Event::Submitted {
+            object: slot.id_ref(),
+            epoch: self.fence.epoch.0,
+            commit: self.commit_no,
+            call,
+            shard: shard.index(),
+            place: place.0,
+            state: &self.framed[frame::HEADER_BYTES..],
         });
     }
 
@@ -139,14 +162,28 @@ impl<O: Object> Live<O> {
         &self.fence
     }
 
-    /// The object and the context for a turn that has it to itself.
-    pub(crate) fn turn<'a>(&'a mut self, slot: &'a Arc<Slot<O>>) -> (&'a mut O, Context<'a, O>) {
-        (&mut self.object, Context::new(slot, Some(&self.fence)))
+    /// The encoded state as it is in memory; empty if it does not encode.
+    pub(crate) fn payload(&self) -> Vec<u8> {
+        codec::encode(&self.object, 0, SNAPSHOT_BYTES_MAX).unwrap_or_default()
+    }
+
+    /// The object and the context for a turn that has it to itself. `call`: for the host's director.
+    pub(crate) fn turn<'a>(
+        &'a mut self,
+        slot: &'a Arc<Slot<O>>,
+        call: u64,
+    ) -> (&'a mut O, Context<'a, O>) {
+        (&mut self.object, Context::new(slot, Some(&self.fence), call))
     }
 
     /// The object and the context for a read.
-    pub(crate) fn read<'a>(&'a self, slot: &'a Arc<Slot<O>>) -> (&'a O, Context<'a, O>) {
-        (&self.object, Context::new(slot, Some(&self.fence)))
+    pub(crate) fn read<'a>(&'a self, slot: &'a Arc<Slot<O>>, call: u64) -> (&'a O, Context<'a, O>) {
+        (&self.object, Context::new(slot, Some(&self.fence), call))
+    }
+
+    /// The object, for somebody who looks at it between two turns.
+    pub(crate) fn object(&self) -> &O {
+        &self.object
     }
 }
 

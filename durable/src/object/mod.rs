@@ -1,12 +1,14 @@
 //! One object in memory: its place in the directory, its activation, its turns, the calls that wait for it.
 
 mod activation;
+pub(crate) mod alone;
 mod call;
 mod context;
 mod definition;
 mod live;
 mod settled;
 mod slot;
+mod witness;
 
 pub(crate) use activation::{Activation, ActivationMessage};
 pub(crate) use call::{PendingCall, Permit, expired};

@@ -7,13 +7,13 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll, Waker};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::client::Client;
 use crate::directory::Group;
 use crate::error::{Code, Error};
-use crate::host::Host;
+use crate::host::{Event, Host};
 use crate::id::{ObjectId, Placement};
 use crate::kernel::activation::{Action, EndWish, Lifecycle};
 use crate::kernel::admission;
@@ -38,6 +38,8 @@ pub(crate) struct Slot<O: Object> {
 struct State<O: Object> {
     life: Lifecycle,
     inbox: VecDeque<Arc<PendingCall<O>>>,
+    /// Who wants to look at the object between two turns.
+    visits: Vec<Visit<O>>,
     /// Whether the present activation has taken a call.
     has_served: bool,
     /// Set while the activation waits for a call.
@@ -46,6 +48,9 @@ struct State<O: Object> {
     /// Who waits for the activation to be gone.
     exit_waiters: Vec<oneshot::Sender<()>>,
 }
+
+/// A look at the object between two turns.
+pub(crate) type Visit<O> = Box<dyn FnOnce(&O) + Send>;
 
 /// Why a call could not be queued.
 pub(crate) enum Refused {
@@ -59,6 +64,7 @@ pub(crate) enum Refused {
 pub(crate) enum Work<O: Object> {
     Read(Arc<PendingCall<O>>),
     Write(Arc<PendingCall<O>>),
+    Visit(Visit<O>),
     /// End the activation.
     End,
 }
@@ -71,6 +77,7 @@ impl<O: Object> Slot<O> {
         let state = State {
             life: Lifecycle::new(),
             inbox: VecDeque::new(),
+            visits: Vec::new(),
             has_served: false,
             waker: None,
             idle_since: MonoNs(0),
@@ -82,6 +89,10 @@ impl<O: Object> Slot<O> {
 
     pub(crate) fn id(&self) -> ObjectId {
         self.id
+    }
+
+    pub(crate) fn id_ref(&self) -> &ObjectId {
+        &self.id
     }
 
     pub(crate) fn group(&self) -> &Arc<Group<O>> {
@@ -156,6 +167,23 @@ impl<O: Object> Slot<O> {
             }
         }
         state.inbox.push_back(Arc::clone(call));
+        let waiting = state.inbox.len();
+        self.wake(state);
+        self.host().report(|| Event::Queued { object: &self.id, call: call.number(), waiting });
+        Ok(())
+    }
+
+    /// Lets `visit` look at the object, between two turns. It is dropped if the object cannot start, or the runtime goes.
+    pub(crate) fn visit(self: &Arc<Self>, visit: Visit<O>) {
+        let mut state = self.state.lock();
+        if !state.life.is_abandoned() {
+            state.visits.push(visit);
+            self.wake(state);
+        }
+    }
+
+    /// There is work: sees to it that an activation looks at it.
+    fn wake(self: &Arc<Self>, mut state: MutexGuard<'_, State<O>>) {
         let action = state.life.on_call();
         let waker = state.waker.take();
         drop(state);
@@ -165,7 +193,6 @@ impl<O: Object> Slot<O> {
         if action == Action::Start {
             self.group.start(self);
         }
-        Ok(())
     }
 
     /// What the activation does next. `readers`: reads that run. Pending while nothing may begin; then `task` is woken
@@ -174,6 +201,9 @@ impl<O: Object> Slot<O> {
         let mut state = self.state.lock();
         if state.life.is_abandoned() {
             return Poll::Ready(Work::End);
+        }
+        if let Some(visit) = state.visits.pop() {
+            return Poll::Ready(Work::Visit(visit));
         }
         let sight = Sight {
             readers,
@@ -214,7 +244,9 @@ impl<O: Object> Slot<O> {
         let mut state = self.state.lock();
         state.life.on_ending();
         let calls = std::mem::take(&mut state.inbox);
+        let visits = std::mem::take(&mut state.visits);
         drop(state);
+        drop(visits);
         for call in calls {
             call.answer(Err(error.clone()));
         }
@@ -273,7 +305,7 @@ impl<O: Object> Incarnation for Slot<O> {
         }
         state.waker = None;
         state.has_served = false;
-        let are_calls_waiting = !state.inbox.is_empty();
+        let are_calls_waiting = !state.inbox.is_empty() || !state.visits.is_empty();
         let action = state.life.on_exit(are_calls_waiting);
         let waiters = std::mem::take(&mut state.exit_waiters);
         drop(state);
@@ -292,9 +324,10 @@ impl<O: Object> Incarnation for Slot<O> {
         let was_resident = state.life.on_abandon();
         state.waker = None;
         let calls = std::mem::take(&mut state.inbox);
+        let visits = std::mem::take(&mut state.visits);
         let waiters = std::mem::take(&mut state.exit_waiters);
         drop(state);
-        drop(waiters);
+        drop((waiters, visits));
         for call in calls {
             call.answer(Err(gone()));
         }

@@ -155,10 +155,14 @@ impl Batch {
     }
 
     /// Tells everyone the outcome, in the order of submission, and empties the batch. `Err`:
-    /// nothing was stored.
+    /// nothing was stored. `tell`: hears of each write set before those who wait for it, and whether it is durable.
     ///
     /// Gives the last write set's place, `None` if there were only barriers.
-    pub(super) fn release(&mut self, stored: Result<(), &Error>) -> Option<CommitSeq> {
+    pub(super) fn release(
+        &mut self,
+        stored: Result<(), &Error>,
+        tell: &mut dyn FnMut(CommitSeq, bool),
+    ) -> Option<CommitSeq> {
         if let Err(error) = stored {
             // All fences first: a waiter that learns of the failure must find every other one
             // broken as well.
@@ -172,6 +176,9 @@ impl Batch {
             // the same.
             let settled = item.change.is_some() && !item.failed && stored.is_ok();
             let broken = if settled { None } else { item.fence.broken() };
+            if let Some(change) = &item.change {
+                tell(change.seq, settled);
+            }
             item.release(broken.map_or(Ok(()), Err));
         }
         last

@@ -16,7 +16,7 @@ use rusqlite::Connection;
 
 use super::shared::{DirectoryLock, Shared};
 use super::sqlite::{self, Checkpoint, Fault};
-use crate::host::{Lane, LaneWork, Step};
+use crate::host::{Event, Lane, LaneWork, Step};
 use crate::limits::{CHECKPOINT_PAGES, CHECKPOINT_PASSES_MAX, FINISH_PAGES_MAX, LOG_PAGES_MAX};
 
 /// The work of a checkpointer lane.
@@ -76,6 +76,7 @@ pub(super) fn run(shared: &Shared, connection: &Connection, mode: Checkpoint) ->
     if shared.stopped().is_some() {
         return 0;
     }
+    shared.host.report(|| Event::Checkpointing { shard: shared.index });
     match sqlite::checkpoint(connection, mode) {
         Ok(log) if log.busy => 0,
         Ok(log) => log.rest(),

@@ -12,7 +12,7 @@ use crate::time::WallMs;
 /// Takes the lock, or says who holds it.
 pub(super) fn take(host: &Host, directory: &Path) -> Result<DirectoryLock, Error> {
     let path = directory.join("LOCK");
-    let contents = format!("pid {}, since {}\n", std::process::id(), Timestamp(host.clock.wall()));
+    let contents = format!("pid {}, since {}\n", host.process_id, Timestamp(host.clock.wall()));
     let taken = host.disk.lock(&path, &contents).map_err(|cause| failed(&path, cause))?;
     taken.map_err(|holder| {
         if holder.starts_with(&format!("pid {},", std::process::id())) {

@@ -59,7 +59,7 @@ impl Shard {
         lock: &Arc<DirectoryLock>,
     ) -> Result<Shard, Error> {
         let Opened { index, place, control, highest, boot } = opened;
-        let shared = Arc::new(Shared::new(host, place, highest));
+        let shared = Arc::new(Shared::new(host, index, place, highest));
         let open =
             |role| shared.place.open(role).map_err(|cause| shared.place.error(&cause, "opening"));
         let start = |name: &str, work| {
@@ -126,10 +126,10 @@ impl Shard {
         if !path().is_at_once() {
             return None;
         }
-        let begun = self.shared.clock.now();
+        let begun = self.shared.host.clock.now();
         let mut free = self.read_connections.iter();
         let loaded = free.find_map(|connection| connection.try_load(id, class_no));
-        path().on_read(self.shared.clock.now() - begun);
+        path().on_read(self.shared.host.clock.now() - begun);
         loaded
     }
 
@@ -224,6 +224,11 @@ impl Shard {
         if let Some(reader) = self.shared.jobs.push(job) {
             self.readers[reader].poke();
         }
+    }
+
+    /// Which of the directory's shards it is.
+    pub(crate) fn index(&self) -> u16 {
+        self.shared.index
     }
 
     /// Wakes the writer, or fails what came after its end.

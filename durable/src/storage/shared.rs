@@ -10,7 +10,7 @@ use super::numbers::{CommitSeq, ObjectNo};
 use super::sqlite::Place;
 use super::write_set::{Fence, Release, WriteSet};
 use crate::error::{Code, Error};
-use crate::host::{Clock, Host, LockGuard};
+use crate::host::{Event, Host, LockGuard};
 use crate::limits::{LANE_BYTES_MAX, READERS_PER_SHARD};
 
 /// The lock of the data directory. Everyone who has a connection holds it, so it ends after the
@@ -20,7 +20,8 @@ pub(super) type DirectoryLock = LockGuard;
 /// What the lanes of a shard share.
 pub(super) struct Shared {
     pub(super) place: Place,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) host: Host,
+    pub(super) index: u16,
     pub(super) jobs: Jobs,
     queue: Mutex<Queue>,
     durable: AtomicU64,
@@ -55,10 +56,11 @@ impl Queue {
 }
 
 impl Shared {
-    pub(super) fn new(host: &Host, place: Place, highest: ObjectNo) -> Self {
+    pub(super) fn new(host: &Host, index: u16, place: Place, highest: ObjectNo) -> Self {
         Shared {
             place,
-            clock: host.clock.clone(),
+            host: host.clone(),
+            index,
             jobs: Jobs::new(READERS_PER_SHARD),
             queue: Mutex::new(Queue { waiting: VecDeque::new(), submitted: 0, closed: false }),
             durable: AtomicU64::new(0),
@@ -79,6 +81,7 @@ impl Shared {
     pub(super) fn stop(&self, error: Error) -> Error {
         let reason = self.stopped.get_or_init(|| {
             tracing::error!(%error, "a shard stopped");
+            self.host.report(|| Event::Stopped { shard: self.index, error: &error });
             error
         });
         reason.clone()

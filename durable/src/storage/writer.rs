@@ -19,7 +19,7 @@ use super::rows::{object, snapshot};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::Fault;
 use crate::error::{Code, Error, Outcome};
-use crate::host::{Lane, LaneWork, Step};
+use crate::host::{Event, Lane, LaneWork, Step};
 use crate::time::WallMs;
 
 /// The work of a writer lane.
@@ -31,6 +31,8 @@ pub(super) struct Writer {
     /// Taken from the shard's queue, older than what is in it.
     waiting: VecDeque<Item>,
     batch: Batch,
+    /// What became of the batch, until those who wait for it are told. `None`: nothing was stored since.
+    stored: Option<Result<(), Error>>,
     /// Let go after the connection is closed: fields are dropped in their order.
     _lock: Arc<DirectoryLock>,
 }
@@ -51,7 +53,7 @@ impl Writer {
         lock: Arc<DirectoryLock>,
     ) -> Self {
         let (waiting, batch) = (VecDeque::new(), Batch::default());
-        Writer { shared, connection, checkpointer, waiting, batch, _lock: lock }
+        Writer { shared, connection, checkpointer, waiting, batch, stored: None, _lock: lock }
     }
 
     /// Stores the batch. `Err`: nothing of it was stored, or that is unknown and the shard has
@@ -60,7 +62,7 @@ impl Writer {
         if !self.batch.has_changes() {
             return Ok(());
         }
-        let now = self.shared.clock.wall();
+        let now = self.shared.host.clock.wall();
         let failure = match transact(&self.shared, &self.connection, &mut self.batch, now) {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
@@ -96,8 +98,32 @@ fn damaged(error: &Error) -> Error {
     Code::StorageCorrupt.error(error.message()).with_outcome(Outcome::Unknown)
 }
 
+impl Writer {
+    /// Tells everyone what became of the batch.
+    fn release(&mut self, stored: Result<(), Error>) {
+        if let (Err(error), Some(_)) = (&stored, self.shared.stopped()) {
+            self.batch.fail_all(error);
+            return;
+        }
+        let Shared { host, index, .. } = &*self.shared;
+        let mut tell = |seq: CommitSeq, is_durable| {
+            host.report(|| Event::Settled { shard: *index, place: seq.0, is_durable });
+        };
+        let last: Option<CommitSeq> = self.batch.release(stored.as_ref().map(drop), &mut tell);
+        if let Some(seq) = last {
+            self.shared.advance(seq);
+        }
+        checkpoint::tend(&self.shared, &self.connection, self.checkpointer.as_ref());
+    }
+}
+
 impl LaneWork for Writer {
+    /// Stores a batch, and in the next step tells those who wait for it: between the two it is durable and nobody knows.
     fn step(&mut self) -> Step {
+        if let Some(stored) = self.stored.take() {
+            self.release(stored);
+            return Step::Again;
+        }
         if self.waiting.is_empty() {
             self.shared.take_waiting(&mut self.waiting);
         }
@@ -111,16 +137,8 @@ impl LaneWork for Writer {
             self.batch.fail_all(&error.clone().with_outcome(Outcome::RolledBack));
             return Step::Again;
         }
-        let stored = self.store();
-        if let (Err(error), Some(_)) = (&stored, self.shared.stopped()) {
-            self.batch.fail_all(error);
-            return Step::Again;
-        }
-        let last: Option<CommitSeq> = self.batch.release(stored.as_ref().map(drop));
-        if let Some(seq) = last {
-            self.shared.advance(seq);
-        }
-        checkpoint::tend(&self.shared, &self.connection, self.checkpointer.as_ref());
+        self.stored = Some(self.store());
+        self.shared.host.report(|| Event::Stored { shard: self.shared.index });
         Step::Again
     }
 }
@@ -129,6 +147,9 @@ impl Drop for Writer {
     /// Tells whoever still waits: those who came after the last step, or everyone if a step
     /// panicked.
     fn drop(&mut self) {
+        if let Some(stored) = self.stored.take() {
+            self.release(stored);
+        }
         let cut = Code::StorageFailed.error(format!(
             "the writer of {} ended in the middle of a commit; restart the process",
             self.shared.place.path.display()

@@ -61,7 +61,7 @@ impl Bench {
         let place = Place::new(&host, &directory.path().join("000.db"));
         let control = place.open(Role::Create).expect("created");
         create_tables(&control).expect("our own tables");
-        let shared = Arc::new(Shared::new(&host, place.clone(), ObjectNo(0)));
+        let shared = Arc::new(Shared::new(&host, 0, place.clone(), ObjectNo(0)));
         let connection = place.open(Role::Writer).expect("opened");
         let pokes = Arc::<Pokes>::default();
         let writer = Writer::new(shared.clone(), connection, pokes.clone(), Arc::new(Box::new(())));
@@ -295,6 +295,8 @@ fn large_states_are_committed_in_several_batches() {
         bench.submit_body(&a, 1, commit_no, u32::try_from(commit_no).expect("small"), &large);
     }
     assert_eq!(bench.writer.step(), Step::Again);
+    assert_eq!(bench.shared_durable(), 0, "it is stored, and nobody was told");
+    assert_eq!(bench.writer.step(), Step::Again);
     let first = bench.shared_durable();
     assert!((1..20).contains(&first), "{first} of 20 were taken at once");
     assert_eq!(bench.run().len(), 20);
@@ -353,10 +355,10 @@ fn the_writer_itself_bounds_a_log_that_nobody_copies() {
 fn the_clock_of_the_host_stamps_births() {
     let mut bench = Bench::new();
     bench.submit(&fence(1), 1, 1, 10);
-    let before = bench.shared.clock.wall();
+    let before = bench.shared.host.clock.wall();
     bench.run();
     let born: i64 =
         bench.reader.query_row("SELECT born_ms FROM objects", [], |row| row.get(0)).expect("a row");
     assert!(u64::try_from(born).expect("after 1970") >= before.0);
-    let _: &dyn Clock = bench.shared.clock.as_ref();
+    let _: &dyn Clock = bench.shared.host.clock.as_ref();
 }

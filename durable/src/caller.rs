@@ -1,0 +1,92 @@
+//! The way of a call to a runtime that is somewhere else: by names and encoded values.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::class::MethodSpec;
+use crate::codec::{DecodeError, EncodeError};
+use crate::error::{Code, Error, Outcome};
+use crate::id::{ObjectId, Placement};
+use crate::limits::WIRE_BYTES_MAX;
+use crate::object::{BoxFuture, Object};
+
+/// Takes calls to a runtime and brings their answers back.
+pub trait Caller: Send + Sync {
+    /// Sends a call; its answer is the encoded reply. Calls of one stub are sent in the order in which this is called, not
+    /// in the order in which the futures are polled. Dropping the future takes back a call whose turn has not begun.
+    fn call(&self, request: Request) -> BoxFuture<'static, Result<Vec<u8>, Error>>;
+
+    /// Who an object is.
+    ///
+    /// # Errors
+    /// `class.unknown`, `name.too_long`, `id.foreign`; `runtime.closed` while the runtime cannot be reached.
+    fn id(&self, class: &'static str, who: &Who) -> Result<ObjectId, Error>;
+
+    /// The id of a new object.
+    fn unique(&self, class: &'static str) -> Result<ObjectId, Error>;
+
+    /// Tells the stubs of this caller apart.
+    fn number_stub(&self) -> u64;
+}
+
+/// Which object of a class.
+#[derive(Clone, Debug)]
+pub struct Who {
+    /// Its name or id.
+    pub key: WhoKey,
+    /// `None`: no wishes.
+    pub placement: Option<Arc<Placement>>,
+}
+
+/// What an object is asked for by.
+#[derive(Clone, Debug)]
+pub enum WhoKey {
+    /// Its name.
+    Name(Arc<str>),
+    /// Its id.
+    Id(ObjectId),
+}
+
+/// One call, as it travels.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The class's name.
+    pub class: &'static str,
+    /// The object.
+    pub who: Who,
+    /// The method.
+    pub method: &'static MethodSpec,
+    /// The encoded arguments.
+    pub args: Vec<u8>,
+    /// `None`: it waits as long as it takes.
+    pub timeout: Option<Duration>,
+    /// The stub that it is made through, by [`Caller::number_stub`].
+    pub stub: u64,
+}
+
+/// The error of a call whose arguments, or of a reply that, cannot go over a wire.
+pub(crate) fn unencodable<O: Object>(error: &EncodeError, outcome: Outcome) -> Error {
+    let what = match error {
+        EncodeError::TooLarge(size) => format!(
+            "{size} bytes are to go over the wire, the limit is {WIRE_BYTES_MAX}; send them in parts"
+        ),
+        EncodeError::Refused(reason) => {
+            format!("a value cannot be encoded: {reason}; mend its `Serialize`")
+        }
+    };
+    Code::CallUnencodable.error(format!("{}: {what}", O::CLASS.name)).with_outcome(outcome)
+}
+
+/// The error of bytes that are not what they should be.
+pub(crate) fn undecodable<O: Object>(error: &DecodeError, outcome: Outcome) -> Error {
+    let class = O::CLASS.name;
+    match error {
+        DecodeError::UnknownMethod(method) => Code::CallUnknownMethod.error(format!(
+            "class {class} has no method `{method}`; call one that it has, or run the code that has it"
+        )),
+        DecodeError::Malformed(reason) => Code::CallUndecodable.error(format!(
+            "a value of class {class} does not decode: {reason}; both sides must have the same types"
+        )),
+    }
+    .with_outcome(outcome)
+}

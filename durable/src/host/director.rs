@@ -1,0 +1,169 @@
+//! Who watches and steers the runtime in a simulation.
+//!
+//! A host that ships has none: each place that would report costs one look at an empty option. The places have names, so
+//! that a fault can be planned for one of them and still be found after the code around it has changed.
+
+use std::sync::Arc;
+
+use super::{BoxFuture, Entropy};
+use crate::class::MethodSpec;
+use crate::error::Error;
+use crate::id::ObjectId;
+use crate::time::WallMs;
+
+/// Watches and steers. Called on whatever thread does the work.
+pub trait Director: Send + Sync {
+    /// The runtime stands between two of its steps. It may be cut off here, by a disk that dies in this call.
+    fn saw(&self, event: &Event<'_>);
+
+    /// An activation looks for its next call; it goes on when the future ends. `None`: at once.
+    fn pass(&self, object: &ObjectId) -> Option<BoxFuture<'static, ()>>;
+
+    /// The number of a call that is made inside of the runtime, from 1.
+    fn number_call(&self) -> u64;
+
+    /// What a turn draws from, so that the turn can be run again with the same numbers.
+    fn entropy(&self, call: u64) -> Arc<dyn Entropy>;
+
+    /// Whether arguments and results of calls inside of the runtime take the way through the codec.
+    fn is_wired(&self) -> bool;
+}
+
+/// What happened. Calls have numbers from 1; 0 stands for a hook, or for no call.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A caller sends a call. Calls of one `stub` must begin in the order in which this is seen.
+    Sent {
+        object: &'a ObjectId,
+        class: &'static str,
+        call: u64,
+        stub: u64,
+        method: &'static MethodSpec,
+        /// Encoded. `None`: the call came from elsewhere, and whoever sent it knows them.
+        args: Option<&'a [u8]>,
+    },
+    /// A call waits at its object, with all that do.
+    Queued { object: &'a ObjectId, call: u64, waiting: usize },
+    /// An activation is there, and begins to load.
+    Activating {
+        object: &'a ObjectId,
+        class: &'static str,
+        name: Option<&'a str>,
+        incarnation: u64,
+    },
+    /// It has what is stored, not decoded yet. `commit` 0: nothing is, and this is what it begins as.
+    Loaded { object: &'a ObjectId, epoch: u64, commit: u64, state: &'a [u8] },
+    /// It cannot start.
+    Unstartable { object: &'a ObjectId, error: &'a Error },
+    /// It is gone, with everything that it held.
+    Gone { object: &'a ObjectId, incarnation: u64 },
+    /// A turn begins, on this encoded state.
+    TurnBegan {
+        object: &'a ObjectId,
+        epoch: u64,
+        call: u64,
+        method: &'static MethodSpec,
+        state: &'a [u8],
+    },
+    /// The turn asked for the time.
+    TurnTold { call: u64, now: WallMs },
+    /// The turn asked for random numbers.
+    TurnDrew { call: u64 },
+    /// The turn made a stub of another object, or of its own.
+    TurnReached { call: u64 },
+    /// A turn ended. `state`: what it left in memory, before anything is undone; empty if that does not encode.
+    TurnEnded {
+        object: &'a ObjectId,
+        call: u64,
+        method: &'static MethodSpec,
+        ended: TurnEnd,
+        state: &'a [u8],
+    },
+    /// A state was handed to the shard. `place`: in the shard's order.
+    Submitted {
+        object: &'a ObjectId,
+        epoch: u64,
+        commit: u64,
+        call: u64,
+        shard: u16,
+        place: u64,
+        state: &'a [u8],
+    },
+    /// The shard has stored a batch, and nobody was told.
+    Stored { shard: u16 },
+    /// Somebody is about to be told of this commit.
+    Settled { shard: u16, place: u64, is_durable: bool },
+    /// A log is about to be copied into its database.
+    Checkpointing { shard: u16 },
+    /// A shard takes nothing more.
+    Stopped { shard: u16, error: &'a Error },
+    /// The caller has its answer; `Ok` also for a rejection, which is the method's own.
+    Answered {
+        call: u64,
+        /// The encoded reply; empty if the call came from elsewhere.
+        outcome: Result<&'a [u8], &'a Error>,
+    },
+    /// The caller went without an answer.
+    Abandoned { call: u64 },
+}
+
+/// How a turn ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnEnd {
+    /// The method returned, and what it changed is kept.
+    Kept,
+    /// The method refused.
+    Rejected,
+    /// The method panicked.
+    Panicked,
+}
+
+impl Event<'_> {
+    /// Names of all places, for plans.
+    pub const POINTS: &'static [&'static str] = &[
+        "call.sent",
+        "call.queued",
+        "activation.loading",
+        "activation.loaded",
+        "activation.unstartable",
+        "activation.gone",
+        "turn.began",
+        "turn.told",
+        "turn.drew",
+        "turn.reached",
+        "turn.ended",
+        "commit.submitted",
+        "commit.stored",
+        "commit.settled",
+        "log.copying",
+        "shard.stopped",
+        "call.answered",
+        "call.abandoned",
+    ];
+
+    /// The name of its place.
+    pub fn point(&self) -> &'static str {
+        let index = match self {
+            Event::Sent { .. } => 0,
+            Event::Queued { .. } => 1,
+            Event::Activating { .. } => 2,
+            Event::Loaded { .. } => 3,
+            Event::Unstartable { .. } => 4,
+            Event::Gone { .. } => 5,
+            Event::TurnBegan { .. } => 6,
+            Event::TurnTold { .. } => 7,
+            Event::TurnDrew { .. } => 8,
+            Event::TurnReached { .. } => 9,
+            Event::TurnEnded { .. } => 10,
+            Event::Submitted { .. } => 11,
+            Event::Stored { .. } => 12,
+            Event::Settled { .. } => 13,
+            Event::Checkpointing { .. } => 14,
+            Event::Stopped { .. } => 15,
+            Event::Answered { .. } => 16,
+            Event::Abandoned { .. } => 17,
+        };
+        Self::POINTS[index]
+    }
+}

@@ -1,0 +1,61 @@
+//! What an activation tells the host's director, if there is one.
+
+use std::sync::Arc;
+
+use crate::class::MethodSpec;
+use crate::host::{Event, TurnEnd};
+use crate::object::live::Live;
+use crate::object::{Object, Slot};
+
+/// Says that an activation is there for as long as it lives, however the activation ends.
+pub(crate) struct Presence<O: Object> {
+    slot: Arc<Slot<O>>,
+    incarnation: u64,
+}
+
+impl<O: Object> Presence<O> {
+    pub(crate) fn new(slot: &Arc<Slot<O>>) -> Self {
+        let presence = Presence { slot: Arc::clone(slot), incarnation: slot.incarnation() };
+        slot.host().report(|| Event::Activating {
+            object: slot.id_ref(),
+            class: O::CLASS.name,
+            name: slot.name(),
+            incarnation: presence.incarnation,
+        });
+        presence
+    }
+}
+
+impl<O: Object> Drop for Presence<O> {
+    fn drop(&mut self) {
+        let Presence { slot, incarnation } = self;
+        let incarnation = *incarnation;
+        slot.host().report(|| Event::Gone { object: slot.id_ref(), incarnation });
+    }
+}
+
+/// A turn begins.
+pub(crate) fn turn_began<O: Object>(
+    slot: &Slot<O>,
+    live: &Live<O>,
+    call: u64,
+    method: &'static MethodSpec,
+) {
+    let Some(director) = &slot.host().director else { return };
+    let (object, epoch, state) = (slot.id_ref(), live.fence().epoch.0, live.payload());
+    director.saw(&Event::TurnBegan { object, epoch, call, method, state: &state });
+}
+
+/// A turn ended; nothing of it is undone yet.
+pub(crate) fn turn_ended<O: Object>(
+    slot: &Slot<O>,
+    live: &Live<O>,
+    call: u64,
+    method: &'static MethodSpec,
+    ended: TurnEnd,
+) {
+    let Some(director) = &slot.host().director else { return };
+    let state = if ended == TurnEnd::Panicked { Vec::new() } else { live.payload() };
+    let object = slot.id_ref();
+    director.saw(&Event::TurnEnded { object, call, method, ended, state: &state });
+}
