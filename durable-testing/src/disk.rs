@@ -47,8 +47,9 @@ use std::time::Duration;
 pub use self::fault::{Fault, FaultKind, Fired};
 
 pub(crate) use self::core::{Core, Failure, OpenHow, Stat};
-use self::dice::{Dice, mix};
+use self::dice::Dice;
 pub(crate) use self::names::{Ino, normalize};
+use crate::chance::mix;
 use crate::vfs::{FileTable, Registered};
 
 pub use crate::vfs::seed_sqlite;

@@ -1,4 +1,7 @@
-//! What the whole-system tests share: a host whose writer can be held, and a look at the stored rows.
+//! What the whole-system tests share: the classes of the simulated workload, a host whose writer can be held, and a
+//! look at the stored rows.
+
+pub mod classes;
 
 use std::io;
 use std::path::{Path, PathBuf};

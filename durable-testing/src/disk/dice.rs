@@ -1,29 +1,6 @@
-//! Chance, as far as the disk needs it: what survives a power cut, and bytes from a seed.
+//! Chance, as far as the disk needs it: what survives a power cut.
 
 use std::fmt;
-
-/// A seeded generator (SplitMix64), one for each thing that draws, so that a fault that is taken
-/// out of a plan does not change what the others draw.
-pub(crate) struct Stream(u64);
-
-impl Stream {
-    /// `salt`: tells the streams of one seed apart.
-    pub(crate) fn new(seed: u64, salt: u64) -> Self {
-        Stream(seed ^ salt.wrapping_mul(0xd6e8_feb8_6659_fd93))
-    }
-
-    pub(crate) fn draw(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        mix(self.0)
-    }
-}
-
-/// Spreads every bit of a number over all of them.
-pub(crate) fn mix(mut bits: u64) -> u64 {
-    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    bits ^ (bits >> 31)
-}
 
 /// The caller's random numbers.
 pub(crate) struct Dice<'a>(pub(crate) &'a mut dyn FnMut() -> u64);

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::core::Failure;
-use super::dice::{Dice, Stream, Survival};
+use super::dice::{Dice, Survival};
 use super::fault::{Faults, Strike, Target};
 use super::file::File;
 use super::names::{Ino, Names, Node};
 use super::{Crash, Death, OpKind, Synced};
+use crate::chance::Stream;
 
 pub(super) struct State {
     pub(super) names: Names,

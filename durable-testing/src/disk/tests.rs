@@ -3,8 +3,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use durable::host::Disk;
 
-use super::dice::Stream;
 use super::*;
+use crate::chance::Stream;
 
 const FILE: &str = "/data/file";
 

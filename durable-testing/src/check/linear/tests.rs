@@ -1,0 +1,5 @@
+mod brute;
+mod random;
+mod speed;
+mod stories;
+mod toys;

@@ -1,0 +1,259 @@
+//! Calls from outside of the node: their way to it, their answers, and the history of both.
+//!
+//! A caller is not part of the node. When the node crashes the caller goes on, and does not know what became of its call.
+//! A call that comes while the node is down waits until it is up again, as with a client that reconnects.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use durable::caller::{Caller, Request, Who};
+use durable::host::BoxFuture;
+use durable::{Code, Error, ObjectId, Outcome};
+use parking_lot::Mutex;
+
+use super::World;
+use super::life::Life;
+use crate::history::{self, CallIndex, History, Recorded};
+use crate::ledger::{Ledger, Turned};
+
+/// All calls of a world.
+#[derive(Default)]
+pub(crate) struct Calls {
+    pub(crate) ledger: Ledger,
+    /// By stub: those that are on their way to the node, in order.
+    outgoing: BTreeMap<u64, VecDeque<Arc<Route>>>,
+    /// Those that the node has; some of them are over.
+    there: Vec<Weak<Route>>,
+    /// Texts of the errors by which callers cannot tell that their calls are done.
+    excuses: BTreeSet<String>,
+}
+
+/// One call on its way.
+struct Route {
+    number: u64,
+    index: CallIndex,
+    state: Mutex<State>,
+}
+
+struct State {
+    phase: Phase,
+    waker: Option<Waker>,
+}
+
+enum Phase {
+    /// It has not reached the node.
+    Outgoing(Request),
+    /// The node has it.
+    There(BoxFuture<'static, Result<Vec<u8>, Error>>, Arc<Life>),
+    /// Its caller has the answer, or has gone.
+    Over,
+}
+
+/// The world as stubs reach it.
+pub(crate) struct Outside(pub(crate) Weak<World>);
+
+impl Outside {
+    fn world(&self) -> Result<Arc<World>, Error> {
+        self.0.upgrade().ok_or_else(|| Code::RuntimeClosed.error("the world is over; run another"))
+    }
+}
+
+impl Caller for Outside {
+    fn call(&self, request: Request) -> BoxFuture<'static, Result<Vec<u8>, Error>> {
+        match self.world() {
+            Ok(world) => Box::pin(world.send(request)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn id(&self, class: &'static str, who: &Who) -> Result<ObjectId, Error> {
+        self.world()?.runtime()?.id_of(class, who)
+    }
+
+    fn unique(&self, class: &'static str) -> Result<ObjectId, Error> {
+        self.world()?.runtime()?.unique_id(class)
+    }
+
+    fn number_stub(&self) -> u64 {
+        self.0.upgrade().map_or(0, |world| world.calls.lock().ledger.next_stub())
+    }
+}
+
+impl World {
+    /// A call sets out.
+    fn send(self: &Arc<Self>, request: Request) -> Answer {
+        let step = self.step();
+        let stub = request.stub;
+        let mut calls = self.calls.lock();
+        let (index, number) = calls.ledger.begin(step, &request);
+        let object = &calls.ledger.call(index).object;
+        self.trace.lock().call(self.now_ns(), "client.calls", number, object, request.method.name);
+        let phase = Phase::Outgoing(request);
+        let state = Mutex::new(State { phase, waker: None });
+        let route = Arc::new(Route { number, index, state });
+        calls.outgoing.entry(stub).or_default().push_back(Arc::clone(&route));
+        drop(calls);
+        self.soon(0, move |world| world.deliver_next(stub));
+        Answer { world: Arc::downgrade(self), route: Some(route) }
+    }
+
+    /// The next call of a stub reaches the node, if the node is up.
+    fn deliver_next(self: &Arc<Self>, stub: u64) {
+        let Some((runtime, life)) = self.up() else { return };
+        let route = {
+            let mut calls = self.calls.lock();
+            let Some(queue) = calls.outgoing.get_mut(&stub) else { return };
+            let route = queue.pop_front();
+            if queue.is_empty() {
+                calls.outgoing.remove(&stub);
+            }
+            route
+        };
+        let Some(route) = route else { return };
+        let phase = std::mem::replace(&mut route.state.lock().phase, Phase::Over);
+        let Phase::Outgoing(request) = phase else { return };
+        let answer = runtime.dispatch(request, route.number);
+        {
+            let mut calls = self.calls.lock();
+            calls.there.retain(|route| route.strong_count() > 0);
+            calls.there.push(Arc::downgrade(&route));
+        }
+        let mut state = route.state.lock();
+        state.phase = Phase::There(answer, life);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// The node is up: what waited for it reaches it.
+    pub(super) fn deliver_waiting(self: &Arc<Self>) {
+        let waiting: Vec<_> = {
+            let calls = self.calls.lock();
+            calls.outgoing.iter().map(|(stub, queue)| (*stub, queue.len())).collect()
+        };
+        for (stub, count) in waiting {
+            for _ in 0..count {
+                self.soon(0, move |world| world.deliver_next(stub));
+            }
+        }
+    }
+}
+
+/// The answer of a call, as its caller waits for it.
+struct Answer {
+    world: Weak<World>,
+    /// `None`: it was given.
+    route: Option<Arc<Route>>,
+}
+
+impl Future for Answer {
+    type Output = Result<Vec<u8>, Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some(route) = &self.route else { panic!("an answer was awaited twice") };
+        let mut state = route.state.lock();
+        let State { phase, waker } = &mut *state;
+        let answer = match phase {
+            Phase::Over => return Poll::Pending,
+            Phase::There(_, life) if !life.is_alive() => Err(Code::RuntimeClosed
+                .error("the node crashed while it had the call; read the object to see what became of it")
+                .with_outcome(Outcome::Unknown)),
+            Phase::There(answer, _) => match answer.as_mut().poll(cx) {
+                Poll::Ready(answer) => answer,
+                Poll::Pending => {
+                    *waker = Some(cx.waker().clone());
+                    return Poll::Pending;
+                }
+            },
+            Phase::Outgoing(_) => {
+                *waker = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+        };
+        let over = std::mem::replace(phase, Phase::Over);
+        drop(state);
+        let route = self.route.take().expect("it was just looked at");
+        if let Some(world) = self.world.upgrade() {
+            world.answered(&route, &answer);
+        }
+        drop(over);
+        Poll::Ready(answer)
+    }
+}
+
+impl Drop for Answer {
+    fn drop(&mut self) {
+        let Some(route) = self.route.take() else { return };
+        let over = std::mem::replace(&mut route.state.lock().phase, Phase::Over);
+        let outcome = match &over {
+            Phase::Outgoing(_) => history::Outcome::NotDone("its caller took it back".to_owned()),
+            _ => history::Outcome::Unknown("its caller did not wait".to_owned()),
+        };
+        if let Some(world) = self.world.upgrade() {
+            world.calls.lock().ledger.close(world.step(), route.index, outcome);
+            world.tell_call(&route, "client.leaves");
+        }
+    }
+}
+
+impl World {
+    fn answered(&self, route: &Route, answer: &Result<Vec<u8>, Error>) {
+        let point = match answer {
+            Ok(_) => "client.has_reply",
+            Err(error) => {
+                self.calls.lock().excuses.insert(error.message().to_owned());
+                match error.outcome() {
+                    Outcome::NotStarted | Outcome::RolledBack => "client.has_error",
+                    Outcome::Committed | Outcome::Unknown => "client.cannot_know",
+                }
+            }
+        };
+        let step = self.step();
+        let answer = answer.as_ref().map(Vec::as_slice);
+        self.calls.lock().ledger.answer(step, route.index, answer);
+        self.tell_call(route, point);
+    }
+
+    fn tell_call(&self, route: &Route, point: &'static str) {
+        let calls = self.calls.lock();
+        let call = calls.ledger.call(route.index);
+        self.trace.lock().call(self.now_ns(), point, route.number, &call.object, &call.method);
+    }
+
+    /// The calls to one object of a class.
+    pub(crate) fn calls_to(
+        &self,
+        class: &'static str,
+        object: ObjectId,
+    ) -> Result<Vec<(Recorded, Turned)>, Error> {
+        let runtime = self.runtime()?;
+        let id_of = |who: &Who| runtime.id_of(class, who).ok();
+        Ok(self.calls.lock().ledger.calls_to(class, object, id_of))
+    }
+
+    /// Every call until now.
+    pub(crate) fn history(&self) -> History {
+        self.calls.lock().ledger.history().clone()
+    }
+
+    /// Whether a text is that of an error that the system gave a caller.
+    pub(crate) fn is_excuse(&self, text: &str) -> bool {
+        self.calls.lock().excuses.iter().any(|excuse| text.contains(excuse.as_str()))
+    }
+
+    /// Whoever waits for a node that has crashed looks again.
+    pub(super) fn wake_callers(&self) {
+        let there = std::mem::take(&mut self.calls.lock().there);
+        for route in there.iter().filter_map(Weak::upgrade) {
+            let waker = route.state.lock().waker.take();
+            if let Some(waker) = waker {
+                waker.wake();
+            }
+        }
+    }
+}

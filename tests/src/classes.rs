@@ -1,0 +1,158 @@
+//! The classes of the workload.
+
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    reason = "they are a workload, not a library"
+)]
+#![allow(clippy::disallowed_methods, reason = "objects may sleep on tokio's clock")]
+
+use durable::RuntimeBuilder;
+use durable::prelude::*;
+
+#[derive(Debug, DurableState)]
+pub enum Refused {
+    Overdrawn { have: u64, want: u64 },
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// An account with what is needed to see every kind of turn.
+#[derive(Default, DurableState)]
+pub struct Account {
+    pub cents: u64,
+    pub turns: u64,
+}
+
+#[durable_object(name = "sim.Account")]
+impl Account {
+    pub fn deposit(&mut self, cents: u64) -> u64 {
+        self.cents += cents;
+        self.turns += 1;
+        self.cents
+    }
+
+    pub fn withdraw(&mut self, cents: u64) -> Result<u64, Refused> {
+        // Changed first and refused afterwards, so that there is something to undo.
+        self.turns += 1;
+        let have = self.cents;
+        self.cents = have.wrapping_sub(cents);
+        if have < cents {
+            return Err(Refused::Overdrawn { have, want: cents });
+        }
+        Ok(self.cents)
+    }
+
+    pub fn balance(&self) -> u64 {
+        self.cents
+    }
+
+    pub fn stamp(&mut self, cx: &mut Context<'_, Self>) -> (u64, u64) {
+        self.cents += cx.rng().below(3);
+        (cx.now().0, self.cents)
+    }
+
+    /// Nothing is changed, so nothing is stored.
+    pub fn touch(&mut self) -> u64 {
+        self.cents
+    }
+
+    pub fn panic_after_change(&mut self, cents: u64) {
+        self.cents += cents;
+        panic!("on purpose");
+    }
+}
+
+/// Pauses in the middle of its turns.
+#[derive(Default, DurableState)]
+pub struct Slow {
+    pub cents: u64,
+    pub turns: u64,
+}
+
+#[durable_object(name = "sim.Slow", idle = "2s")]
+impl Slow {
+    /// Reads twice, with a pause between that other reads may use.
+    pub async fn slow_balance(&self) -> (u64, u64) {
+        let before = self.cents;
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        (before, self.cents)
+    }
+
+    /// Deposits in two steps, with a pause between that nobody may see.
+    pub async fn slow_deposit(&mut self, cents: u64) -> u64 {
+        self.cents += cents;
+        tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        self.turns += 1;
+        self.cents
+    }
+}
+
+/// Moves money between accounts, in calls that are not one transaction.
+#[derive(Default, DurableState)]
+pub struct Teller {
+    pub moved: u64,
+    pub failed: u64,
+}
+
+#[durable_object(name = "sim.Teller")]
+impl Teller {
+    pub async fn transfer(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        from: String,
+        to: String,
+        cents: u64,
+    ) -> bool {
+        self.moved += cents;
+        let (from, to) = (cx.get::<Account>(from), cx.get::<Account>(to));
+        if from.withdraw(cents).await.is_err() {
+            self.moved -= cents;
+            self.failed += 1;
+            return false;
+        }
+        to.deposit(cents).await.is_ok()
+    }
+
+    pub fn moved(&self) -> u64 {
+        self.moved
+    }
+}
+
+/// Keeps a list, and refuses to start when it is told to.
+#[derive(Default, DurableState)]
+pub struct Log {
+    pub lines: Vec<String>,
+    #[serde(skip)]
+    length: usize,
+}
+
+#[durable_object(name = "sim.Log")]
+impl Log {
+    pub fn append(&mut self, line: String) -> usize {
+        self.length += line.len();
+        self.lines.push(line);
+        self.lines.len()
+    }
+
+    pub fn last(&self) -> Option<String> {
+        self.lines.last().cloned()
+    }
+
+    pub fn length(&self) -> usize {
+        self.length
+    }
+
+    #[on_activate]
+    fn count(&mut self) {
+        self.length = self.lines.iter().map(String::len).sum();
+    }
+}
+
+pub fn bank(builder: RuntimeBuilder) -> RuntimeBuilder {
+    builder.register::<Account>().register::<Slow>().register::<Teller>().register::<Log>()
+}
