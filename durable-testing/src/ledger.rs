@@ -38,8 +38,8 @@ pub(crate) struct Turned {
     pub(crate) now: Option<WallMs>,
     /// Whether it asked for randomness.
     pub(crate) has_drawn: bool,
-    /// Whether it began at all.
-    pub(crate) has_begun: bool,
+    /// Whether it ran to its end; if not, it has changed nothing.
+    pub(crate) has_ended: bool,
 }
 
 impl Ledger {
@@ -125,7 +125,7 @@ impl Ledger {
                     self.close(step, index, history::Outcome::Unknown(why));
                 }
             }
-            Event::TurnBegan { call, .. } => self.turned.entry(call).or_default().has_begun = true,
+            Event::TurnEnded { call, .. } => self.turned.entry(call).or_default().has_ended = true,
             Event::TurnTold { call, now } => self.turned.entry(call).or_default().now = Some(now),
             Event::TurnDrew { call } => self.turned.entry(call).or_default().has_drawn = true,
             _ => {}

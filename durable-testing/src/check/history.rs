@@ -25,9 +25,9 @@ pub(crate) fn against_itself<O: Object<Stub = S>, S: Stub<O>>(sim: &Sim, stub: &
         append(&mut call.args, turned);
         call
     };
-    // A call that nobody has answered and whose turn never began has done nothing, and was told nothing.
+    // A call that nobody has answered and whose turn never ended has done nothing, and may not have asked for the time.
     let may_have_run = |(call, turned): &(Recorded, Turned)| {
-        turned.has_begun || matches!(call.outcome, Outcome::Ok(_))
+        turned.has_ended || matches!(call.outcome, Outcome::Ok(_))
     };
     let calls: Vec<_> = calls.into_iter().filter(may_have_run).map(told).collect();
     let own = Own::<O> { id, name, seed, class: PhantomData };

@@ -40,7 +40,7 @@ impl World {
         let mut rows = Vec::new();
         for shard in 0.. {
             let path = Path::new(DIR).join(format!("shards/{shard:03}.db"));
-            if disk.read(&path).ok().flatten().is_none() {
+            if disk.read(&path).is_ok_and(|file| file.is_none()) {
                 break;
             }
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;

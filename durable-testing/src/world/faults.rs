@@ -217,7 +217,11 @@ impl World {
         if let What::Crash(_) = what {
             self.inflict(&what);
         } else {
-            self.at(self.now_ns(), move |world| world.inflict(&what));
+            self.at(self.now_ns(), move |world| {
+                if world.faults.lock().is_on {
+                    world.inflict(&what);
+                }
+            });
         }
     }
 

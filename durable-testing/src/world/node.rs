@@ -101,6 +101,7 @@ impl World {
             // It crashed while it started; the runtime goes with the life.
             drop(runtime);
             life.discard_lanes();
+            self.look_after_node();
             return;
         }
         self.note("node.up", format!("life {}", life.number));
@@ -118,6 +119,8 @@ impl World {
     fn on_not_started(self: &Arc<Self>, life: &Arc<Life>, error: &Error) {
         life.discard_lanes();
         if !life.is_alive() {
+            // Nothing else may be due that would notice.
+            self.look_after_node();
             return;
         }
         life.end();

@@ -331,11 +331,13 @@ fn check_meta(
 /// Makes durable what the file shows, counts the boot, and finds where counting goes on.
 fn open_shard(index: u16, place: Place, control: Connection) -> Result<Opened, Error> {
     let opened = (|| {
-        let boot = meta::next_boot(&control)?;
         // A process that was killed between writing and syncing leaves a log whose end may not be
-        // on disk, yet SQLite shows it. The checkpoint syncs it, so that nobody is shown what a
-        // power cut could still take away.
-        let log = sqlite::checkpoint(&control, Checkpoint::Restart)?;
+        // on disk, yet SQLite shows it. Copied into the database and synced there, it is. The log
+        // itself must not come back: after a sync that failed, the system takes for synced what it
+        // is not, so that a power cut could leave a shorter log over a newer database. It is cut
+        // off, and the boot's count is the first commit of another, whose sync makes both durable.
+        let log = sqlite::checkpoint(&control, Checkpoint::Truncate)?;
+        let boot = meta::next_boot(&control)?;
         Ok((boot, log, object::highest(&control)?))
     })();
     let (boot, log, highest) = opened.map_err(|cause| place.error(&cause, "opening"))?;
