@@ -4,6 +4,8 @@
 //! seed. The runtime in it is the one that ships, on another host; SQLite in it is SQLite, on a disk that can fail.
 #![doc = include_str!("../docs/testing.md")]
 
+#[doc(hidden)]
+pub mod bench;
 mod chance;
 mod check;
 mod crew;

@@ -20,6 +20,8 @@ pub(crate) struct Report {
     pub(crate) steps: u64,
     /// The trace as text; empty unless it was asked for.
     pub(crate) trace: String,
+    /// The world did not end, so that all of this but the verdict is empty.
+    pub(crate) is_lost: bool,
 }
 
 /// How a world ended.
@@ -46,6 +48,7 @@ impl Report {
             ops: 0,
             steps: 0,
             trace: String::new(),
+            is_lost: true,
         }
     }
 

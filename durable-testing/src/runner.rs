@@ -148,7 +148,15 @@ impl Course<'_> {
             };
         }
         for stored in stored::read(self.place, self.name) {
-            self.judge(stored.seed, (self.one)(stored.seed, Some(&stored.plan), false), 0)?;
+            self.judge(
+                stored.seed,
+                Some(&stored.plan),
+                (self.one)(stored.seed, Some(&stored.plan), false),
+                0,
+            )?;
+        }
+        for (seed, plan) in &simulation.worlds {
+            self.judge(*seed, Some(plan), (self.one)(*seed, Some(plan), false), 0)?;
         }
         if simulation.crash_everywhere { self.everywhere() } else { self.seeds(simulation.seeds) }
     }
@@ -169,7 +177,7 @@ impl Course<'_> {
                 }
             }
             gave_up += u32::from(matches!(report.verdict, Verdict::GaveUp(_)));
-            self.judge(seed, report, number)?;
+            self.judge(seed, None, report, number)?;
             run += 1;
         }
         if run > 0 && gave_up == run {
@@ -192,7 +200,7 @@ impl Course<'_> {
         let seed = Seeds::of(self.name, 1).base();
         let whole = (self.one)(seed, Some(&Plan::none()), false);
         let (ops, passes) = (whole.ops, whole.passes.clone());
-        self.judge(seed, whole, 0)?;
+        self.judge(seed, Some(&Plan::none()), whole, 0)?;
         let at_ops = (1..=ops).map(When::Op);
         let at_points = passes.iter().flat_map(|(name, count)| {
             (1..=*count).map(move |nth| When::Gate { name: name.clone(), nth })
@@ -203,7 +211,7 @@ impl Course<'_> {
                 let fault = PlannedFault::new(when.clone(), What::Crash(mode));
                 let plan = Plan { faults: vec![fault] };
                 number += 1;
-                self.judge(seed, (self.one)(seed, Some(&plan), false), number)?;
+                self.judge(seed, Some(&plan), (self.one)(seed, Some(&plan), false), number)?;
             }
         }
         Ok(())
@@ -219,10 +227,21 @@ impl Course<'_> {
         Err(story::parted(self.name, seed, &one.trace, &other.trace))
     }
 
-    /// Passes a report that is good, and tells the story of one that is not.
-    fn judge(&self, seed: u64, report: Report, number: u32) -> Result<(), String> {
+    /// Passes a report that is good, and tells the story of one that is not. `given`: the plan, if it was not drawn.
+    fn judge(
+        &self,
+        seed: u64,
+        given: Option<&Plan>,
+        report: Report,
+        number: u32,
+    ) -> Result<(), String> {
         let Some((check, _)) = report.failed() else { return Ok(()) };
         let check = check.to_owned();
+        if report.is_lost {
+            // It cannot say what was planned, and each run of it may take a minute.
+            let plan = given.map(ToString::to_string);
+            return Err(story::lost(self.name, seed, plan.as_deref(), &report));
+        }
         let plan: Plan = report.plan.parse().unwrap_or_default();
         let fails = &mut |plan: &Plan| {
             (self.one)(seed, Some(plan), false).failed().is_some_and(|(other, _)| other == check)
@@ -268,6 +287,12 @@ fn in_a_process(world: impl FnOnce() -> Report) -> Report {
     }
 }
 
+/// A world as people write it; without a plan nothing goes wrong in it.
+pub(crate) fn world_of(text: &str) -> Result<(u64, Plan), String> {
+    let Replay { seed, plan } = seeds::parse(text)?;
+    Ok((seed, plan.unwrap_or_default()))
+}
+
 /// Runs a test in threads of this process and gives the first failure.
 pub(crate) fn explore<F, R, B>(
     simulation: &Simulation,
@@ -280,17 +305,47 @@ where
     R: IntoResult,
 {
     for (passed, seed) in Seeds::of(std::any::type_name::<B>(), simulation.seeds).iter() {
-        let report = std::thread::scope(|scope| {
-            let world = scope.spawn(|| {
-                let job = Job { simulation, runtime, body };
-                run_world(&job, seed, None, false)
-            });
-            world.join().expect("a world catches its panics")
-        });
-        if let Some((check, text)) = report.failed() {
-            let (check, text) = (check.to_owned(), text.to_owned());
-            return Err(Failed { seed, passed, check, text, plan: report.plan.clone() });
+        let report = in_a_thread(&Job { simulation, runtime, body }, seed, false);
+        if let Some(failed) = failed(&report, seed, passed) {
+            return Err(failed);
         }
     }
     Ok(())
+}
+
+/// Runs one world in a thread of this process and gives its trace.
+pub(crate) fn trace<F, R, B>(
+    simulation: &Simulation,
+    seed: u64,
+    runtime: fn(RuntimeBuilder) -> RuntimeBuilder,
+    body: &B,
+) -> Result<String, Failed>
+where
+    B: Fn(Sim) -> F + Sync,
+    F: Future<Output = R>,
+    R: IntoResult,
+{
+    let report = in_a_thread(&Job { simulation, runtime, body }, seed, true);
+    match failed(&report, seed, 0) {
+        Some(failed) => Err(failed),
+        None => Ok(report.trace),
+    }
+}
+
+fn in_a_thread<F, R, B>(job: &Job<'_, B>, seed: u64, wants_trace: bool) -> Report
+where
+    B: Fn(Sim) -> F + Sync,
+    F: Future<Output = R>,
+    R: IntoResult,
+{
+    std::thread::scope(|scope| {
+        let world = scope.spawn(|| run_world(job, seed, None, wants_trace));
+        world.join().expect("a world catches its panics")
+    })
+}
+
+fn failed(report: &Report, seed: u64, passed: u32) -> Option<Failed> {
+    let (check, text) = report.failed()?;
+    let (check, text) = (check.to_owned(), text.to_owned());
+    Some(Failed { seed, passed, check, text, plan: report.plan.clone() })
 }

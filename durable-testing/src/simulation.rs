@@ -5,6 +5,7 @@ use std::future::Future;
 
 use durable::RuntimeBuilder;
 
+use crate::plan::Plan;
 use crate::result::IntoResult;
 use crate::runner;
 use crate::sim::Sim;
@@ -47,6 +48,8 @@ pub struct Simulation {
     pub(crate) is_real: bool,
     pub(crate) may_panic: bool,
     pub(crate) may_read_clock: bool,
+    /// Run before all others: their seeds and plans.
+    pub(crate) worlds: Vec<(u64, Plan)>,
 }
 
 impl Default for Simulation {
@@ -58,6 +61,7 @@ impl Default for Simulation {
             is_real: false,
             may_panic: false,
             may_read_clock: false,
+            worlds: Vec::new(),
         }
     }
 }
@@ -105,6 +109,38 @@ impl Simulation {
     pub fn allow_clock(mut self) -> Self {
         self.may_read_clock = true;
         self
+    }
+
+    /// Runs these worlds before all others. `text`: a line for each, `seed:plan` as replays have it, and anything behind
+    /// a space; lines that begin with `#` say nothing.
+    ///
+    /// # Panics
+    /// If a line is neither.
+    pub fn worlds(mut self, text: &str) -> Self {
+        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            let world = line.split(' ').next().unwrap_or_default();
+            let parsed = runner::world_of(world);
+            self.worlds.push(parsed.unwrap_or_else(|why| panic!("`{line}` is no world: {why}")));
+        }
+        self
+    }
+
+    /// Runs one world in a thread of this process, with the faults that its seed draws, and gives its trace, line by line.
+    ///
+    /// # Errors
+    /// The world failed.
+    pub fn trace<F, R, B>(
+        self,
+        seed: u64,
+        runtime: fn(RuntimeBuilder) -> RuntimeBuilder,
+        body: B,
+    ) -> Result<String, Failed>
+    where
+        B: Fn(Sim) -> F + Sync,
+        F: Future<Output = R>,
+        R: IntoResult,
+    {
+        runner::trace(&self, seed, runtime, &body)
     }
 
     /// Runs the test as the attribute does: a process for each world, replays, shrinking, a report.

@@ -1,12 +1,16 @@
-//! The workload: clients that do whatever an object can be asked, while everything goes wrong that may.
-
-use std::time::Duration;
+//! The workload in many worlds, and in those that once failed.
 
 use durable_testing::prelude::*;
+use tests::classes::{Account, bank};
+use tests::workload::{Objects, work};
 
-use tests::classes::{
-    Account, AccountStub, Log, LogStub, Slow, SlowStub, Teller, TellerStub, bank,
-};
+/// Worlds of a run at home, and of one of the gate, whose seeds come from the commit.
+const SEEDS: u32 = 300;
+const SEEDS_OF_THE_GATE: u32 = 6_000;
+
+fn seeds() -> u32 {
+    if std::env::var_os("CI").is_some() { SEEDS_OF_THE_GATE } else { SEEDS }
+}
 
 #[durable_testing::test(runtime = bank, seeds = 20)]
 async fn a_deposit_survives_a_power_cut(sim: Sim) -> TestResult {
@@ -17,102 +21,34 @@ async fn a_deposit_survives_a_power_cut(sim: Sim) -> TestResult {
     Ok(())
 }
 
-/// What the workload is done to.
-struct Objects {
-    accounts: Vec<AccountStub>,
-    tellers: Vec<TellerStub>,
-    logs: Vec<LogStub>,
-    slow: Vec<SlowStub>,
-}
-
-impl Objects {
-    fn of(sim: &Sim) -> Self {
-        Objects {
-            accounts: ["ada", "bob", "cyd"].map(|name| sim.get::<Account>(name)).into(),
-            tellers: ["north", "south"].map(|name| sim.get::<Teller>(name)).into(),
-            logs: ["a", "b"].map(|name| sim.get::<Log>(name)).into(),
-            slow: ["x", "y"].map(|name| sim.get::<Slow>(name)).into(),
-        }
-    }
-}
-
-/// One call of anything. Its errors are what the checks look at, not the caller.
-async fn call_something(client: &Crew, objects: &Objects) {
-    let account = client.pick(&objects.accounts);
-    let cents = client.int(0..20);
-    match client.int(0..13) {
-        0..=2 => drop(account.deposit(cents).await),
-        3 => drop(account.withdraw(cents).await),
-        4 => drop(account.balance().await),
-        5 => drop(client.pick(&objects.slow).slow_balance().await),
-        6 => drop(client.pick(&objects.slow).slow_deposit(cents).await),
-        7 => drop(account.stamp().await),
-        8 => drop(account.touch().timeout(Duration::from_millis(3)).await),
-        9 => drop(account.panic_after_change(cents).await),
-        10 => {
-            let teller = client.pick(&objects.tellers);
-            let (from, to) = client.pick_two(&["ada", "bob", "cyd"]);
-            drop(teller.transfer((*from).to_owned(), (*to).to_owned(), cents).await);
-        }
-        11 => drop(client.pick(&objects.logs).append(format!("line {cents}")).await),
-        _ => drop(client.pick(&objects.logs).length().await),
-    }
-}
-
-/// What a [`Slow`] does, as long as nobody sees its pauses.
-struct SlowModel;
-
-impl Model for SlowModel {
-    type State = u64;
-
-    fn initial(&self) -> u64 {
-        0
-    }
-
-    fn step(&self, state: &u64, call: &Recorded) -> Result<Step<u64>, String> {
-        match call.method.as_str() {
-            "slow_deposit" => {
-                let (cents,): (u64,) = call.args_as()?;
-                Ok(Step::of(state + cents, &(state + cents)))
-            }
-            "slow_balance" => Ok(Step::of(*state, &(*state, *state))),
-            other => Err(format!("a `Slow` has no `{other}`")),
-        }
-    }
-}
-
-async fn work(sim: Sim, faults: Faults) -> TestResult {
-    let objects = Objects::of(&sim);
-    sim.always("no overdraft", |world| {
-        world.all::<Account>().iter().all(|(_, account)| account.cents < 1 << 40)
-    });
-    sim.faults(faults);
-    sim.clients(4, async |client| {
-        for _ in 0..25 {
-            call_something(&client, &objects).await;
-            if client.chance(10) {
-                client.sleep(Duration::from_secs(8)).await;
-            }
-        }
-    })
-    .await;
-    sim.heal().await?;
-    sim.check_history(&objects.accounts)?;
-    sim.check_history(&objects.logs)?;
-    sim.check_history_against(&objects.slow, &SlowModel)?;
-    sim.sometimes("an object left memory", |trace| trace.count("activation.gone") > 0);
-    sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);
-    Ok(())
-}
-
-async fn everything_goes_wrong(sim: Sim) -> TestResult {
-    work(sim, Faults::all()).await
+#[test]
+fn the_workload_keeps_every_promise() {
+    let simulation = Simulation::new().seeds(seeds()).allow_panics();
+    simulation
+        .worlds(include_str!("seeds.txt"))
+        .check(bank, async |sim| work(sim, Faults::all()).await);
 }
 
 #[test]
-fn the_workload_keeps_every_promise() {
-    Simulation::new()
-        .seeds(200)
-        .allow_panics()
-        .check(bank, async |sim| everything_goes_wrong(sim).await);
+fn the_workload_keeps_every_promise_over_wires() {
+    let simulation = Simulation::new().seeds(50).allow_panics().wire();
+    simulation.check(bank, async |sim| work(sim, Faults::all()).await);
+}
+
+/// One call of each kind, so that a crash can come in each of their steps.
+#[durable_testing::test(runtime = bank, crash_everywhere)]
+async fn no_promise_breaks_wherever_the_node_crashes(sim: Sim) -> TestResult {
+    let objects = Objects::of(&sim);
+    let (ada, log) = (&objects.accounts[0], &objects.logs[0]);
+    let _ = ada.deposit(7).await;
+    let _ = ada.withdraw(100).await;
+    let _ = objects.tellers[0].transfer("ada".to_owned(), "bob".to_owned(), 3).await;
+    let _ = log.append("line".to_owned()).await;
+    let _ = ada.balance().await;
+    sim.evict(ada).await.ok();
+    let _ = ada.deposit(1).await;
+    sim.heal().await?;
+    sim.check_history(&objects.accounts)?;
+    sim.check_history(&objects.logs)?;
+    Ok(())
 }

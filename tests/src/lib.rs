@@ -2,6 +2,7 @@
 //! look at the stored rows.
 
 pub mod classes;
+pub mod workload;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -137,6 +137,7 @@ fn report(world: &Arc<World>, scope: Option<Scope>, wants_trace: bool) -> Report
         ops,
         steps: world.step(),
         trace: if wants_trace { trace.text() } else { String::new() },
+        is_lost: false,
     }
 }
 

@@ -27,17 +27,20 @@ pub(super) struct Replay {
 /// What is wrong with the question.
 pub(super) fn replay() -> Result<Option<Replay>, String> {
     let Ok(text) = env::var(REPLAY) else { return Ok(None) };
+    parse(&text).map(Some).map_err(|why| format!("{REPLAY} is `{text}`: {why}"))
+}
+
+/// A world as people write it: its seed in hexadecimal and, behind a colon, its plan.
+pub(super) fn parse(text: &str) -> Result<Replay, String> {
     let (seed, plan) = match text.split_once(':') {
         Some((seed, plan)) => (seed, Some(plan)),
-        None => (text.as_str(), None),
+        None => (text, None),
     };
     let seed = u64::from_str_radix(seed, 16).map_err(|_| {
-        format!(
-            "{REPLAY} is `{text}`, it must be a seed in hexadecimal, or a seed, a colon and a plan"
-        )
+        "it must be a seed in hexadecimal, or a seed, a colon and a plan".to_owned()
     })?;
-    let plan = plan.map(|plan| plan.parse::<Plan>().map_err(|error| format!("{REPLAY}: {error}")));
-    Ok(Some(Replay { seed, plan: plan.transpose()? }))
+    let plan = plan.map(|plan| plan.parse::<Plan>().map_err(|error| error.to_string()));
+    Ok(Replay { seed, plan: plan.transpose()? })
 }
 
 /// The seeds of one test. The same in every run, unless the environment says otherwise.

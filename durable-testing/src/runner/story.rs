@@ -61,6 +61,16 @@ pub(super) fn failed(failing: &Failing<'_>) -> String {
     story + END
 }
 
+/// A world that did not come to its end, and so cannot say what happened.
+pub(super) fn lost(name: &str, seed: u64, plan: Option<&str>, report: &Report) -> String {
+    let (check, text) = report.failed().unwrap_or_default();
+    let world = plan.map_or_else(|| format!("{seed:x}"), |plan| format!("{seed:x}:{plan}"));
+    let short = name.rsplit("::").next().unwrap_or(name);
+    format!(
+        "{BEGIN}{name} failed, seed {seed:x}\n  {check}: {text}\n  replay: DURABLE_SIM={world} cargo test {short}\n{END}"
+    )
+}
+
 /// A world that was run because somebody asked for it.
 pub(super) fn replayed(name: &str, seed: u64, report: &Report) -> String {
     let verdict = match &report.verdict {

@@ -155,35 +155,44 @@ impl Future for Answer {
     type Output = Result<Vec<u8>, Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Some(route) = &self.route else { panic!("an answer was awaited twice") };
-        let mut state = route.state.lock();
-        let State { phase, waker } = &mut *state;
-        let answer = match phase {
-            Phase::Over => return Poll::Pending,
-            Phase::There(_, life) if !life.is_alive() => Err(Code::RuntimeClosed
-                .error("the node crashed while it had the call; read the object to see what became of it")
-                .with_outcome(Outcome::Unknown)),
-            Phase::There(answer, _) => match answer.as_mut().poll(cx) {
-                Poll::Ready(answer) => answer,
-                Poll::Pending => {
-                    *waker = Some(cx.waker().clone());
-                    return Poll::Pending;
+        let Some(route) = self.route.clone() else { panic!("an answer was awaited twice") };
+        let phase = {
+            let mut state = route.state.lock();
+            state.waker = Some(cx.waker().clone());
+            std::mem::replace(&mut state.phase, Phase::Over)
+        };
+        // Without the lock: the node may crash in the middle of this, and then all callers are woken.
+        let (answer, over) = match phase {
+            Phase::There(mut answer, life) => {
+                let polled = if life.is_alive() { answer.as_mut().poll(cx) } else { Poll::Pending };
+                match polled {
+                    _ if !life.is_alive() => (Err(crashed()), answer),
+                    Poll::Ready(given) => (given, answer),
+                    Poll::Pending => {
+                        route.state.lock().phase = Phase::There(answer, life);
+                        return Poll::Pending;
+                    }
                 }
-            },
-            Phase::Outgoing(_) => {
-                *waker = Some(cx.waker().clone());
+            }
+            waiting => {
+                route.state.lock().phase = waiting;
                 return Poll::Pending;
             }
         };
-        let over = std::mem::replace(phase, Phase::Over);
-        drop(state);
-        let route = self.route.take().expect("it was just looked at");
+        self.route = None;
         if let Some(world) = self.world.upgrade() {
             world.answered(&route, &answer);
         }
         drop(over);
         Poll::Ready(answer)
     }
+}
+
+/// The error of a call that the node had when it crashed.
+fn crashed() -> Error {
+    Code::RuntimeClosed
+        .error("the node crashed while it had the call; read the object to see what became of it")
+        .with_outcome(Outcome::Unknown)
 }
 
 impl Drop for Answer {

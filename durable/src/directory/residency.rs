@@ -1,7 +1,9 @@
 //! Eviction: objects leave memory when they have been idle, or when another needs the place.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -27,14 +29,43 @@ type Incarnated = (Weak<dyn Resident>, u64);
 const RECORDS_PER_OBJECT: usize = 2;
 const RECORDS_SPARE: usize = 1_024;
 
-/// How long the sweeper sleeps at most, so that it notices the end of its runtime.
-const SWEEP_INTERVAL_MAX: Duration = Duration::from_secs(1);
+/// How often the sweeper looks for a place while there are more objects than places, and all of them are busy.
+const SURPLUS_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The objects of all classes that are in memory.
 pub(crate) struct Residents {
     count: AtomicUsize,
     count_max: usize,
     classes: Mutex<Vec<Arc<Residency>>>,
+    bell: Arc<Bell>,
+}
+
+/// Wakes the sweeper: an object has come where none was, or the runtime is gone.
+#[derive(Default)]
+struct Bell {
+    is_rung: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Bell {
+    fn ring(&self) {
+        if !self.is_rung.swap(true, Ordering::AcqRel)
+            && let Some(waker) = self.waker.lock().take()
+        {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, task: &TaskContext<'_>) -> Poll<()> {
+        *self.waker.lock() = Some(task.waker().clone());
+        if self.is_rung.swap(false, Ordering::AcqRel) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+impl Drop for Residents {
+    fn drop(&mut self) {
+        self.bell.ring();
+    }
 }
 
 /// The objects of one class that are in memory.
@@ -47,7 +78,8 @@ pub(crate) struct Residency {
 
 impl Residents {
     pub(crate) fn new(count_max: usize) -> Arc<Self> {
-        Arc::new(Residents { count: AtomicUsize::new(0), count_max, classes: Mutex::default() })
+        let (count, classes, bell) = (AtomicUsize::new(0), Mutex::default(), Arc::default());
+        Arc::new(Residents { count, count_max, classes, bell })
     }
 
     pub(crate) fn add_class(self: &Arc<Self>, idle: Duration) -> Arc<Residency> {
@@ -76,7 +108,7 @@ impl Residents {
         classes.iter().any(|(_, class)| evict(class))
     }
 
-    /// Evicts objects as they have been idle for long enough, until the runtime is gone.
+    /// Evicts objects as they have been idle for long enough, until the runtime is gone. Sleeps while there are none.
     pub(crate) async fn sweep_forever(residents: Weak<Residents>, host: Host) {
         loop {
             let Some(alive) = residents.upgrade() else { return };
@@ -88,20 +120,31 @@ impl Residents {
                     break;
                 }
             }
-            let mut next = now + SWEEP_INTERVAL_MAX;
+            let is_crowded = alive.count.load(Ordering::Relaxed) > alive.count_max;
+            let mut next = is_crowded.then(|| now + SURPLUS_INTERVAL);
             for class in alive.classes() {
-                next = next.min(now + class.idle.max(SWEEP_STEP));
                 for _ in 0..LOOKS_IN_A_SWEEP {
                     if !class.evict_one(now, class.idle, LOOKS_IN_A_SWEEP) {
                         break;
                     }
                 }
                 if let Some(front) = class.queue.lock().front() {
-                    next = next.min((front + class.idle).max(now + SWEEP_STEP));
+                    let due = (front + class.idle).max(now + SWEEP_STEP);
+                    next = Some(next.map_or(due, |next| next.min(due)));
                 }
             }
+            let bell = Arc::clone(&alive.bell);
             drop(alive);
-            host.clock.sleep_until(next).await;
+            let mut sleep = next.map(|next| host.clock.sleep_until(next));
+            poll_fn(|task| {
+                let slept = sleep.as_mut().map(|sleep| sleep.as_mut().poll(task));
+                if slept.is_some_and(|slept| slept.is_ready()) {
+                    Poll::Ready(())
+                } else {
+                    bell.poll(task)
+                }
+            })
+            .await;
         }
     }
 }
@@ -121,12 +164,16 @@ impl Residency {
         if queue.len() > RECORDS_PER_OBJECT * self.count() + RECORDS_SPARE {
             queue.retain(|object| current_use(object) != Use::Gone);
         }
+        let is_first = queue.front().is_none();
         queue.push((weak, incarnation), now);
         drop(queue);
-        if let Some(residents) = self.residents.upgrade()
-            && residents.count.fetch_add(1, Ordering::Relaxed) >= residents.count_max
-        {
+        let Some(residents) = self.residents.upgrade() else { return };
+        if is_first {
+            residents.bell.ring();
+        }
+        if residents.count.fetch_add(1, Ordering::Relaxed) >= residents.count_max {
             residents.make_place(now);
+            residents.bell.ring();
         }
     }
 

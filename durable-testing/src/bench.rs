@@ -1,0 +1,100 @@
+//! Worlds one by one, as the bench of their speed runs them: without drawing seeds, replaying, shrinking or telling.
+
+// What runs a world is the runner's own. It is compiled here once more, so that the bench runs the same text and the
+// runner shows nothing of itself to the rest of the crate.
+#[path = "runner/run.rs"]
+#[expect(clippy::duplicate_mod, reason = "as said above")]
+mod run;
+
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
+
+use durable::RuntimeBuilder;
+
+use self::run::{Job, run_world};
+use crate::plan::Plan;
+use crate::process::{self, Forked};
+use crate::report::Report;
+use crate::result::IntoResult;
+use crate::sim::Sim;
+use crate::simulation::Simulation;
+
+/// How long a world may take in real time, as in a test.
+const WORLD_MAX: Duration = Duration::from_secs(60);
+
+/// What a world runs, again and again.
+pub struct Task<B> {
+    /// The settings of its test.
+    pub simulation: Simulation,
+    /// The classes of its node.
+    pub runtime: fn(RuntimeBuilder) -> RuntimeBuilder,
+    /// Its test.
+    pub body: B,
+}
+
+/// What became of a world.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ran {
+    /// `None`: it passed.
+    pub failed: Option<String>,
+    /// A number that two worlds share only if the same happened in them.
+    pub hash: u64,
+    /// Operations that its disk did for the test.
+    pub ops: u64,
+    /// Things that happened.
+    pub steps: u64,
+    /// What the test said that should happen sometimes, and whether it did.
+    pub sometimes: Vec<(String, bool)>,
+}
+
+impl<F, R, B> Task<B>
+where
+    B: Fn(Sim) -> F + Sync,
+    F: Future<Output = R>,
+    R: IntoResult,
+{
+    /// Runs a world in a process of its own. The process that this is called in should be quiet: one thread and no
+    /// other.
+    pub fn in_process(&self, seed: u64, plan: &Plan) -> Ran {
+        let work = || postcard::to_stdvec(&self.run(seed, plan)).expect("a report is plain data");
+        match process::forked(WORLD_MAX, work) {
+            Forked::Returned(bytes) => {
+                Ran::of(postcard::from_bytes(&bytes).expect("a child says what a parent reads"))
+            }
+            lost => Ran::of(Report::lost("process", format!("{lost:?}"))),
+        }
+    }
+
+    /// Runs a world on a thread of its own.
+    pub fn in_thread(&self, seed: u64, plan: &Plan) -> Ran {
+        let world = || self.run(seed, plan);
+        let report = std::thread::scope(|scope| scope.spawn(world).join());
+        Ran::of(report.expect("a world catches its panics"))
+    }
+
+    fn run(&self, seed: u64, plan: &Plan) -> Report {
+        let Task { simulation, runtime, body } = self;
+        let job = Job { simulation, runtime: *runtime, body };
+        run_world(&job, seed, Some(plan), false)
+    }
+}
+
+impl<B> fmt::Debug for Task<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task").field("simulation", &self.simulation).finish_non_exhaustive()
+    }
+}
+
+impl Ran {
+    fn of(report: Report) -> Self {
+        let failed = report.failed().map(|(check, text)| format!("{check}: {text}"));
+        let Report { hash, ops, steps, sometimes, .. } = report;
+        Ran { failed, hash, ops, steps, sometimes }
+    }
+}
+
+/// Forks a process that does nothing, and waits for its end. Gives whether that went well.
+pub fn fork() -> bool {
+    matches!(process::forked(WORLD_MAX, Vec::new), Forked::Returned(_))
+}

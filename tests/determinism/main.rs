@@ -1,0 +1,59 @@
+//! P12: a world is a function of its seed, in one process and in two.
+
+#![allow(clippy::disallowed_methods, reason = "processes are real")]
+
+use std::process::Command;
+use std::{env, fs};
+
+use durable_testing::prelude::*;
+use tests::classes::bank;
+use tests::workload::work;
+
+/// Where a process is to leave its traces, if it was started for that.
+const LEAVE_AT: &str = "TWIN_LEAVES_ITS_TRACE_AT";
+
+const SEEDS: u64 = 12;
+
+/// The traces of a few worlds in which everything goes wrong.
+fn traces() -> String {
+    let world = |seed| {
+        let simulation = Simulation::new().allow_panics();
+        let trace = simulation.trace(seed, bank, async |sim| work(sim, Faults::all()).await);
+        trace.unwrap_or_else(|failed| panic!("{failed}"))
+    };
+    (0..SEEDS).map(world).collect()
+}
+
+#[test]
+fn one_seed_is_one_run_in_one_process_and_in_two() {
+    let here = traces();
+    if let Some(path) = env::var_os(LEAVE_AT) {
+        fs::write(path, here).expect("the trace is left");
+        return;
+    }
+    assert!(here.lines().count() > 1_000, "something happens in these worlds");
+    assert!(here.contains("node.crashes"), "and something goes wrong");
+    let again = traces();
+    assert_eq!(parting(&here, &again), None, "twice in one process");
+    let dir = tempfile::tempdir().expect("a directory");
+    for twin in ["one", "other"] {
+        let path = dir.path().join(twin);
+        let program = env::current_exe().expect("this program");
+        let status = Command::new(program)
+            .args(["one_seed_is_one_run_in_one_process_and_in_two", "--exact", "--quiet"])
+            .env(LEAVE_AT, &path)
+            .env("WHATEVER_ELSE", "x".repeat(twin.len() * 1_000))
+            .status();
+        assert!(status.expect("it runs").success());
+        let there = fs::read_to_string(path).expect("it left a trace");
+        assert_eq!(parting(&here, &there), None, "in two processes");
+    }
+}
+
+/// The first lines that differ.
+fn parting<'t>(one: &'t str, other: &'t str) -> Option<(&'t str, &'t str)> {
+    if one.len() != other.len() {
+        return Some(("their lengths", "differ"));
+    }
+    one.lines().zip(other.lines()).find(|(one, other)| one != other)
+}

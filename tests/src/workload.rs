@@ -1,0 +1,103 @@
+//! The workload: clients that do whatever an object can be asked, while everything goes wrong that may.
+
+use std::time::Duration;
+
+use durable_testing::prelude::*;
+
+use crate::classes::{Account, AccountStub, Log, LogStub, Slow, SlowStub, Teller, TellerStub};
+
+/// What the workload is done to.
+#[derive(Debug)]
+pub struct Objects {
+    /// Can be checked against themselves, whoever calls them.
+    pub accounts: Vec<AccountStub>,
+    /// Call accounts.
+    pub tellers: Vec<TellerStub>,
+    /// Have something that is not stored.
+    pub logs: Vec<LogStub>,
+    /// Wait in the middle of their turns.
+    pub slow: Vec<SlowStub>,
+}
+
+impl Objects {
+    /// In this world.
+    pub fn of(sim: &Sim) -> Self {
+        Objects {
+            accounts: ["ada", "bob", "cyd"].map(|name| sim.get::<Account>(name)).into(),
+            tellers: ["north", "south"].map(|name| sim.get::<Teller>(name)).into(),
+            logs: ["a", "b"].map(|name| sim.get::<Log>(name)).into(),
+            slow: ["x", "y"].map(|name| sim.get::<Slow>(name)).into(),
+        }
+    }
+}
+
+/// One call of anything. Its errors are what the checks look at, not the caller.
+async fn call_something(client: &Crew, objects: &Objects) {
+    let account = client.pick(&objects.accounts);
+    let cents = client.int(0..20);
+    match client.int(0..13) {
+        0..=2 => drop(account.deposit(cents).await),
+        3 => drop(account.withdraw(cents).await),
+        4 => drop(account.balance().await),
+        5 => drop(client.pick(&objects.slow).slow_balance().await),
+        6 => drop(client.pick(&objects.slow).slow_deposit(cents).await),
+        7 => drop(account.stamp().await),
+        8 => drop(account.touch().timeout(Duration::from_millis(3)).await),
+        9 => drop(account.panic_after_change(cents).await),
+        10 => {
+            let teller = client.pick(&objects.tellers);
+            let (from, to) = client.pick_two(&["ada", "bob", "cyd"]);
+            drop(teller.transfer((*from).to_owned(), (*to).to_owned(), cents).await);
+        }
+        11 => drop(client.pick(&objects.logs).append(format!("line {cents}")).await),
+        _ => drop(client.pick(&objects.logs).length().await),
+    }
+}
+
+/// What a [`Slow`] does, as long as nobody sees its pauses.
+#[derive(Debug)]
+pub struct SlowModel;
+
+impl Model for SlowModel {
+    type State = u64;
+
+    fn initial(&self) -> u64 {
+        0
+    }
+
+    fn step(&self, state: &u64, call: &Recorded) -> Result<Step<u64>, String> {
+        match call.method.as_str() {
+            "slow_deposit" => {
+                let (cents,): (u64,) = call.args_as()?;
+                Ok(Step::of(state + cents, &(state + cents)))
+            }
+            "slow_balance" => Ok(Step::of(*state, &(*state, *state))),
+            other => Err(format!("a `Slow` has no `{other}`")),
+        }
+    }
+}
+
+/// Clients that do anything, under `faults`, and every check at the end.
+pub async fn work(sim: Sim, faults: Faults) -> TestResult {
+    let objects = Objects::of(&sim);
+    sim.always("no overdraft", |world| {
+        world.all::<Account>().iter().all(|(_, account)| account.cents < 1 << 40)
+    });
+    sim.faults(faults);
+    sim.clients(4, async |client| {
+        for _ in 0..25 {
+            call_something(&client, &objects).await;
+            if client.chance(10) {
+                client.sleep(Duration::from_secs(8)).await;
+            }
+        }
+    })
+    .await;
+    sim.heal().await?;
+    sim.check_history(&objects.accounts)?;
+    sim.check_history(&objects.logs)?;
+    sim.check_history_against(&objects.slow, &SlowModel)?;
+    sim.sometimes("an object left memory", |trace| trace.count("activation.gone") > 0);
+    sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);
+    Ok(())
+}
