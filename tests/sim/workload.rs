@@ -1,5 +1,8 @@
 //! The workload in many worlds, and in those that once failed.
 
+use std::time::Duration;
+
+use durable::RuntimeBuilder;
 use durable_testing::prelude::*;
 use tests::classes::{Account, bank};
 use tests::workload::{Objects, work};
@@ -27,6 +30,17 @@ fn the_workload_keeps_every_promise() {
     simulation
         .worlds(include_str!("seeds.txt"))
         .check(bank, async |sim| work(sim, Faults::all()).await);
+}
+
+/// Hardly any room: objects come and go all the time, calls are turned away, and every shard is small.
+fn crowded(builder: RuntimeBuilder) -> RuntimeBuilder {
+    bank(builder).shards(3).resident_max(2).inbox_max(2).idle(Duration::from_millis(5))
+}
+
+#[test]
+fn the_workload_keeps_every_promise_in_a_crowd() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(crowded, async |sim| work(sim, Faults::all()).await);
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! The workload: clients that do whatever an object can be asked, while everything goes wrong that may.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use durable::Stub;
 use durable_testing::prelude::*;
+use futures_util::future::{join_all, select};
 
 use crate::classes::{Account, AccountStub, Log, LogStub, Slow, SlowStub, Teller, TellerStub};
 
@@ -35,7 +38,7 @@ impl Objects {
 async fn call_something(client: &Crew, objects: &Objects) {
     let account = client.pick(&objects.accounts);
     let cents = client.int(0..20);
-    match client.int(0..13) {
+    match client.int(0..18) {
         0..=2 => drop(account.deposit(cents).await),
         3 => drop(account.withdraw(cents).await),
         4 => drop(account.balance().await),
@@ -50,7 +53,39 @@ async fn call_something(client: &Crew, objects: &Objects) {
             drop(teller.transfer((*from).to_owned(), (*to).to_owned(), cents).await);
         }
         11 => drop(client.pick(&objects.logs).append(format!("line {cents}")).await),
+        12 => several_at_once(account, cents).await,
+        13 => leave_early(client, account, cents).await,
+        14 => drop(client.sim().evict(account).await),
+        15 => drop(client.sim().inspect(account, |account: &Account| account.turns).await),
+        16 => nameless(client, cents).await,
         _ => drop(client.pick(&objects.logs).length().await),
+    }
+}
+
+/// Calls through one stub, none of which waits for the one before.
+async fn several_at_once(account: &AccountStub, cents: u64) {
+    let deposits = [cents, 1, 2].map(|cents| account.deposit(cents).into_future());
+    let (deposits, balance) =
+        futures_util::future::join(join_all(deposits), account.balance().into_future()).await;
+    drop((deposits, balance));
+}
+
+/// A caller who may not wait for its answer.
+async fn leave_early(client: &Crew, account: &AccountStub, cents: u64) {
+    let patience = pin!(client.sleep(Duration::from_micros(200)));
+    drop(select(account.deposit(cents).into_future(), patience).await);
+}
+
+/// An object that only its id leads to.
+async fn nameless(client: &Crew, cents: u64) {
+    let new = client.sim().unique::<Account>();
+    let deposited = new.deposit(cents).await;
+    let Ok(id) = new.id() else { return };
+    if deposited.is_ok() {
+        let Ok(found) = client.sim().get_by_id::<Account>(id) else { return };
+        if let Ok(balance) = found.balance().await {
+            assert_eq!(balance, cents, "nobody else knows the object");
+        }
     }
 }
 

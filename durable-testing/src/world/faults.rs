@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::World;
-use super::node::Phase;
 use crate::chance::Stream;
 use crate::disk::{Crash, Fault};
 use crate::plan::{Faults, Horizon, Plan, PlannedFault, What, When};
@@ -294,7 +293,7 @@ impl World {
         loop {
             let pending = self.calls.lock().ledger.pending();
             let phase = self.phase();
-            if pending.is_empty() && phase == Phase::Up {
+            if pending.is_empty() && self.is_well() {
                 return Ok(());
             }
             if self.now_ns() > limit {

@@ -23,6 +23,9 @@ const DOWN_MS_MAX: u64 = 20;
 /// How long a start that failed is waited for before the next.
 const RETRY_MS: u64 = 50;
 
+/// How long it takes until somebody sees that a shard has stopped.
+const MEND_MS: u64 = 10;
+
 /// How long a shutdown may take.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(60);
 
@@ -38,6 +41,8 @@ pub(super) struct Node {
     waiters: Vec<Waker>,
     /// How the next crash treats the disk, if a fault has said so before it struck.
     planned: Option<Crash>,
+    /// A shard takes nothing more, and the node is about to be started again.
+    is_ailing: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,7 +145,7 @@ impl World {
             return;
         }
         node.phase = Phase::Down;
-        node.planned = None;
+        (node.planned, node.is_ailing) = (None, false);
         let runtime = node.runtime.take();
         let life = node.life.clone().expect("a node that is not down has a life");
         let waiters = std::mem::take(&mut node.waiters);
@@ -195,6 +200,26 @@ impl World {
             }
             self.crash(mode.unwrap_or(Crash::PowerTorn));
         }
+    }
+
+    /// An operator sees that a shard takes nothing more, and starts the node again.
+    pub(super) fn mend_soon(self: &Arc<Self>) {
+        let life = {
+            let mut node = self.node.lock();
+            node.is_ailing = true;
+            node.life.clone()
+        };
+        self.soon(MEND_MS * 1_000_000, move |world| {
+            if life.is_some_and(|life| life.is_alive()) {
+                world.crash(Crash::Process);
+            }
+        });
+    }
+
+    /// Whether the node takes calls, and all of its shards do.
+    pub(super) fn is_well(&self) -> bool {
+        let node = self.node.lock();
+        node.phase == Phase::Up && !node.is_ailing
     }
 
     /// Waits until the node takes calls.

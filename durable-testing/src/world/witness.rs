@@ -84,14 +84,7 @@ impl World {
                 self.fail(Failure::panicked(panic));
             }
             Event::Settled { is_durable: true, .. } => self.check_invariants(),
-            // An operator sees that it takes nothing more, and starts it again.
-            Event::Stopped { .. } => {
-                self.soon(10_000_000, |world| {
-                    if world.life().is_some_and(|life| life.is_alive()) {
-                        world.crash(crate::disk::Crash::Process);
-                    }
-                });
-            }
+            Event::Stopped { .. } => self.mend_soon(),
             _ => {}
         }
         self.strike_point(event.point());
