@@ -32,6 +32,9 @@ const TICKS_PER_S: f64 = 100.0;
 /// Seeds of one round, at most.
 const ROUND_SEEDS: u64 = 1_000_000;
 
+/// A figure of a round: its name, and how it is read off.
+type Metric = (&'static str, fn(&Round) -> f64);
+
 /// How often something was done in a round.
 #[derive(Clone, Copy)]
 struct Round {
@@ -120,8 +123,7 @@ fn tell(
     (baseline, baseline_name): (&[Round], &'static str),
     report: &mut Report<'_>,
 ) {
-    let metrics: [(&'static str, fn(&Round) -> f64); 2] =
-        [(per_s, |round| round.per_s), (per_cpu_s, |round| round.per_cpu_s)];
+    let metrics: [Metric; 2] = [(per_s, |round| round.per_s), (per_cpu_s, |round| round.per_cpu_s)];
     for (metric, read) in metrics {
         report.push(Row {
             case: case.to_owned(),

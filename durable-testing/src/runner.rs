@@ -95,6 +95,9 @@ pub fn run<F, R, B>(
         one: &|seed, plan, wants_trace| in_a_process(|| run_world(&job, seed, plan, wants_trace)),
     };
     if let Err(story) = course.run(&simulation) {
+        if process::is_reexecuted() {
+            fail_here(&story);
+        }
         panic!("{story}");
     }
 }
@@ -103,17 +106,30 @@ pub fn run<F, R, B>(
 fn in_a_quiet_process(name: &str) {
     let mut said = Vec::new();
     let status = process::reexec(name, &[], &mut |line| said.push(line.to_owned()));
+    let story = said.iter().skip_while(|line| !line.starts_with(story::BEGIN));
+    let story: Vec<_> = story.take_while(|line| !line.starts_with(story::END)).collect();
     match status {
+        // A replay that passes has something to say as well.
+        #[expect(clippy::print_stdout, reason = "a replay is run to be looked at")]
+        Ok(status) if status.success() && !story.is_empty() => println!("{}", join(&story)),
         Ok(status) if status.success() => {}
         Ok(status) => {
-            let story = said.iter().skip_while(|line| !line.starts_with(story::BEGIN));
-            let story: Vec<_> = story.take_while(|line| !line.starts_with(story::END)).collect();
             let all = || said.join("\n");
             let text = if story.is_empty() { all() } else { join(&story) };
             panic!("{text}\n({status})");
         }
         Err(error) => panic!("the test cannot be run in a process of its own: {error}"),
     }
+}
+
+/// Ends a process that runs only this test. A panic would not do: to a test that should panic it is a success.
+fn fail_here(story: &str) -> ! {
+    #[expect(clippy::print_stdout, reason = "whoever started this process reads it")]
+    {
+        // libtest has begun a line.
+        println!("\n{story}");
+    }
+    std::process::exit(1)
 }
 
 fn join(lines: &[&String]) -> String {
@@ -141,7 +157,7 @@ impl Course<'_> {
                 None => {
                     #[expect(clippy::print_stdout, reason = "a replay is run to be looked at")]
                     {
-                        println!("{}", story::replayed(self.name, seed, &report));
+                        println!("\n{}", story::replayed(self.name, seed, &report));
                     }
                     Ok(())
                 }

@@ -104,6 +104,11 @@ impl Sim {
         }
     }
 
+    /// Objects that are in memory; 0 while the node is down.
+    pub fn resident_objects(&self) -> usize {
+        self.runtime().map_or(0, |runtime| runtime.resident_objects())
+    }
+
     /// Lets `time` pass, with everything that is due in it. On a real machine it passes really.
     pub async fn advance(&self, time: Duration) {
         match &self.stage {

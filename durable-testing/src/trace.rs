@@ -196,7 +196,7 @@ impl Trace {
             Event::Sent { object, call, method, .. } => {
                 told = Told { method: method.name, call, ..Told::of(self.object(object)) };
             }
-            Event::Queued { object, call, waiting } => {
+            Event::Queued { object, call, waiting, .. } => {
                 told = Told { call, detail: waiting as u64, ..Told::of(self.object(object)) };
             }
             Event::Activating { object, class, name, incarnation } => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
+use crate::config::Config;
 use crate::error::Error;
 use crate::host::Host;
 use crate::id::{ClassKey, Placement};
@@ -35,7 +36,7 @@ impl BareWriter {
     /// # Errors
     /// As `RuntimeBuilder::start`.
     pub async fn open(dir: &Path, rows: usize) -> Result<Self, Error> {
-        let store = Store::open(&Host::os(), dir, None)?;
+        let store = Store::open(&Host::os(), dir, &Config::default())?;
         let class = ClassRow { name: CLASS, fingerprint: Fingerprint(0), schema: &[] };
         let class_no = store.add_class(&class)?;
         let key = ClassKey::new(store.id_key(), CLASS);

@@ -14,6 +14,7 @@ pub(crate) struct Config {
     pub(crate) in_flight_calls_max: usize,
     /// `None`: as the data directory says, or the default for a new one.
     pub(crate) shards: Option<u16>,
+    pub(crate) log_pages: u32,
 }
 
 impl Default for Config {
@@ -24,6 +25,7 @@ impl Default for Config {
             inbox_calls_max: limits::INBOX_CALLS_MAX,
             in_flight_calls_max: limits::IN_FLIGHT_CALLS_MAX,
             shards: None,
+            log_pages: limits::CHECKPOINT_PAGES,
         }
     }
 }
@@ -34,6 +36,7 @@ impl Config {
             ("resident_max", self.resident_objects_max, usize::MAX),
             ("inbox_max", self.inbox_calls_max, limits::IN_FLIGHT_CALLS_MAX),
             ("in_flight_max", self.in_flight_calls_max, limits::IN_FLIGHT_CALLS_MAX),
+            ("log_pages", self.log_pages as usize, limits::CHECKPOINT_PAGES_MAX as usize),
             ("shards", self.shards.unwrap_or(limits::SHARDS).into(), limits::SLOTS.into()),
         ];
         for (setting, value, max) in counts {

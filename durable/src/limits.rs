@@ -38,7 +38,7 @@ pub const SHARDS: u16 = 1;
 /// Turns that an activation runs before it lets other tasks of its thread run.
 pub(crate) const TURNS_PER_SLICE: usize = 64;
 
-/// Supervisors that the activations of one class are spread over, so that no one mailbox is the bottleneck.
+/// Supervisors that the activations of one class are spread over, at most, so that no one mailbox is the bottleneck.
 pub(crate) const GROUP_PARTITIONS: usize = 16;
 
 /// Parts of a class's directory, each with a lock of its own.
@@ -55,18 +55,21 @@ pub(crate) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// states are large and the disk is slow.
 pub(crate) const LANE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Threads that read stored objects, per shard.
+/// Threads that read stored objects, per shard, at most.
 pub(crate) const READERS_PER_SHARD: usize = 2;
 
-/// Pages of the write-ahead log after which the checkpointer starts.
-pub(crate) const CHECKPOINT_PAGES: u32 = 4_096;
+/// Pages of the write-ahead log after which the checkpointer starts: 16 MiB.
+pub const CHECKPOINT_PAGES: u32 = 4_096;
 
-/// A rest of the log that the writer copies itself: 1 MiB of copying and one sync.
-pub(crate) const FINISH_PAGES_MAX: u32 = 256;
+/// The longest log before it is copied that may be asked for, in pages: 4 GiB.
+pub const CHECKPOINT_PAGES_MAX: u32 = 1_048_576;
 
-/// Length of the log from which the writer waits until everything is copied, because the checkpointer does not keep up.
-/// Bounds the log at 256 MiB and one batch.
-pub(crate) const LOG_PAGES_MAX: u32 = 16 * CHECKPOINT_PAGES;
+/// A rest of the log that the writer copies itself, as a share of [`CHECKPOINT_PAGES`]: 1 MiB of copying and one sync.
+pub(crate) const FINISH_SHARE: u32 = 16;
+
+/// Length of the log from which the writer waits until everything is copied, because the checkpointer does not keep up, in
+/// multiples of [`CHECKPOINT_PAGES`]. Bounds the log at 256 MiB and one batch.
+pub(crate) const LOG_LENGTHS_MAX: u32 = 16;
 
 /// Times that one request copies what came meanwhile before it leaves the rest to the next request.
 pub(crate) const CHECKPOINT_PASSES_MAX: u32 = 4;
@@ -77,4 +80,3 @@ pub const LIST_PAGE_MAX: usize = 1_000;
 const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(SHARDS <= SLOTS);
 const _: () = assert!(BATCH_BYTES_MAX <= LANE_BYTES_MAX && SNAPSHOT_BYTES_MAX <= BATCH_BYTES_MAX);
-const _: () = assert!(FINISH_PAGES_MAX < CHECKPOINT_PAGES);

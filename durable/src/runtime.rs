@@ -274,6 +274,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// How long a shard's write-ahead log gets before it is copied into the database, in pages of 4 KiB. A longer log is
+    /// copied more rarely and takes more room. Default: 4,096; most: 1,048,576.
+    pub fn log_pages(mut self, pages: u32) -> Self {
+        self.config.log_pages = pages;
+        self
+    }
+
     /// Runs on another host than the operating system.
     #[doc(hidden)]
     pub fn host(mut self, host: Host) -> Self {
@@ -315,7 +322,7 @@ impl RuntimeBuilder {
         let host = self.host.unwrap_or_else(Host::os);
         // A tokio runtime without timers panics here, in the caller's sight, and not in a task of ours.
         drop(host.clock.sleep_until(host.clock.now()));
-        let store = Store::open(&host, &self.dir, self.config.shards)?;
+        let store = Store::open(&host, &self.dir, &self.config)?;
         let residents = Residents::new(self.config.resident_objects_max);
         let shared = Shared::new(host, self.config, store, residents);
         let mut started = Vec::with_capacity(self.classes.len());
@@ -323,7 +330,11 @@ impl RuntimeBuilder {
             let ClassEntry { spec, fingerprint, ref schema, .. } = class;
             let row = ClassRow { name: spec.name, fingerprint, schema };
             let class_no = shared.store.add_class(&row)?;
-            started.push((class_no, Supervision::start_all(spec.name).await?, class));
+            started.push((
+                class_no,
+                Supervision::start_all(spec.name, shared.host.parallelism).await?,
+                class,
+            ));
         }
         let registry = Arc::new_cyclic(|registry: &Weak<Registry>| {
             let build = |(class_no, supervision, class): (_, _, ClassEntry)| {

@@ -176,6 +176,11 @@ impl Origin {
         Origin { shard: Arc::clone(shard), fence: Arc::clone(fence) }
     }
 
+    /// What a director knows the activation by.
+    fn number(&self) -> (u16, u64) {
+        (self.shard.index(), self.fence.epoch.0)
+    }
+
     /// Whether the activation has a commit that is not durable, or has failed. A commit that is submitted while this
     /// looks is not one that the caller has seen.
     fn is_behind(&self) -> bool {
@@ -329,7 +334,8 @@ impl<O: Object, Out> Call<O, Out> {
             let Sent { call, stub } = sent.unwrap_or_else(own);
             number = call;
             let (object, class, args) = (&target.id, O::CLASS.name, args.as_deref());
-            director.saw(&Event::Sent { object, class, call, stub, method, args });
+            let from = address.0.origin.as_ref().map(Origin::number);
+            director.saw(&Event::Sent { object, class, call, stub, method, from, args });
         }
         let pending = PendingCall::new(call, number, deadline, permit, task.waker());
         match &address.0.origin {

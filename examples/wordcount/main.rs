@@ -8,15 +8,18 @@
 mod meter;
 mod objects;
 mod parts;
+#[cfg(test)]
+mod tests;
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Seek, Write};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use durable::prelude::*;
+use durable::{Client, RuntimeBuilder};
 use futures_util::{StreamExt, TryStreamExt, stream};
 
 use meter::Meter;
@@ -87,57 +90,73 @@ impl Arguments {
     }
 }
 
+/// What runs, here and in simulated worlds.
+fn wordcount(builder: RuntimeBuilder) -> RuntimeBuilder {
+    builder.register::<Word>().register::<Progress>().resident_max(WORDS_RESIDENT)
+}
+
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let Arguments { data, file: path, mut meter } = arguments;
-    let (file, source) = open(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let runtime = Runtime::builder(&data)
-        .register::<Word>()
-        .register::<Progress>()
-        .resident_max(WORDS_RESIDENT)
-        .start()
-        .await?;
+    let Arguments { data, file, mut meter } = arguments;
+    let path = file.display().to_string();
+    let text = Text::open(file).map_err(|error| format!("{path}: {error}"))?;
+    let runtime = wordcount(Runtime::builder(&data)).start().await?;
     // Also after a failure: what was counted is kept, and the next run finds the directory free.
-    let counted = count(&runtime, &file, source, &path, &mut meter).await;
+    let counted = count(&runtime.client(), &text, PART_BYTES, &mut meter).await;
     meter.clear();
     let words = match counted {
-        Ok(()) => list(&runtime, &file).await,
+        Ok(()) => list(&runtime, &text.file).await,
         Err(failure) => Err(failure),
     };
     runtime.shutdown().await?;
     print(words?)
 }
 
-/// Opens the file and finds out which one it is.
-fn open(path: &Path) -> io::Result<(File, Source)> {
-    let mut file = File::open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other(
-            "not a regular file; a pipe cannot be read twice, store it first",
-        ));
+/// A file whose words are counted.
+struct Text {
+    path: PathBuf,
+    file: File,
+    /// Which file it is.
+    source: Source,
+}
+
+impl Text {
+    fn open(path: PathBuf) -> io::Result<Self> {
+        let file = File::open(&path)?;
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::other(
+                "not a regular file; a pipe cannot be read twice, store it first",
+            ));
+        }
+        Text::of(path, file)
     }
-    let mut hasher = blake3::Hasher::new();
-    let bytes = io::copy(&mut file, &mut hasher)?;
-    Ok((file, Source { bytes, hash: hasher.finalize().to_hex().to_string() }))
+
+    /// Reads the whole file to find out which one it is.
+    fn of(path: PathBuf, mut file: File) -> io::Result<Self> {
+        file.rewind()?;
+        let mut hasher = blake3::Hasher::new();
+        let bytes = io::copy(&mut file, &mut hasher)?;
+        let source = Source { bytes, hash: hasher.finalize().to_hex().to_string() };
+        Ok(Text { path, file, source })
+    }
 }
 
 /// Counts what is not yet counted, part after part.
 async fn count(
-    runtime: &Runtime,
-    file: &File,
-    source: Source,
-    path: &Path,
+    client: &Client,
+    text: &Text,
+    part_bytes: u64,
     meter: &mut Meter,
 ) -> Result<(), Failure> {
-    let bytes = source.bytes;
-    let progress = runtime.get::<Progress>("file");
+    let Text { path, file, source } = text;
+    let (path, bytes) = (path.display(), source.bytes);
+    let progress = client.get::<Progress>("file");
     let Begun { counted_to: mut at, part_bytes } =
-        match progress.begin(source.clone(), PART_BYTES).await {
+        match progress.begin(source.clone(), part_bytes).await {
             Ok(begun) => begun,
             Err(CallError::Rejected(other)) => {
-                let path = path.display();
                 return Err(format!(
                     "the data directory counts another file ({other}), {path} is {source}; \
-                 give the same file or another directory"
+                     give the same file or another directory"
                 )
                 .into());
             }
@@ -151,28 +170,24 @@ async fn count(
         if at > bytes {
             break;
         }
-        count_part(runtime, part, |at| meter.show(at, bytes)).await?;
+        count_part(client, part, |at| meter.show(at, bytes)).await?;
         progress.reach(at).await?;
     }
     if at == bytes {
         Ok(())
     } else {
-        Err(format!("{} changed while it was counted; count a copy", path.display()).into())
+        Err(format!("{path} changed while it was counted; count a copy").into())
     }
 }
 
 /// Counts one part. When it returns every word of the part is durable; if it is cut short, some
 /// words are.
-async fn count_part(
-    runtime: &Runtime,
-    part: Part,
-    mut show: impl FnMut(u64),
-) -> Result<(), Failure> {
+async fn count_part(client: &Client, part: Part, mut show: impl FnMut(u64)) -> Result<(), Failure> {
     let Part { place, words } = part;
     let step = (words.len() / 16).max(1);
     let calls = words.iter().map(|tally| {
         let is_long = tally.word.len() >= LONG_WORD_LETTERS;
-        let word = runtime.get::<Word>(name(tally));
+        let word = client.get::<Word>(name(tally));
         word.count(place.into(), tally.times, is_long.then(|| tally.first.into())).into_future()
     });
     let mut calls = stream::iter(calls).buffer_unordered(CALLS).enumerate();

@@ -34,7 +34,7 @@ fn the_workload_keeps_every_promise() {
 
 /// Hardly any room: objects come and go all the time, calls are turned away, and every shard is small.
 fn crowded(builder: RuntimeBuilder) -> RuntimeBuilder {
-    bank(builder).shards(3).resident_max(2).inbox_max(2).idle(Duration::from_millis(5))
+    bank(builder).shards(3).resident_max(2).inbox_max(2).idle(Duration::from_millis(5)).log_pages(8)
 }
 
 #[test]

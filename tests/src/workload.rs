@@ -38,7 +38,7 @@ impl Objects {
 async fn call_something(client: &Crew, objects: &Objects) {
     let account = client.pick(&objects.accounts);
     let cents = client.int(0..20);
-    match client.int(0..18) {
+    match client.int(0..20) {
         0..=2 => drop(account.deposit(cents).await),
         3 => drop(account.withdraw(cents).await),
         4 => drop(account.balance().await),
@@ -58,6 +58,11 @@ async fn call_something(client: &Crew, objects: &Objects) {
         14 => drop(client.sim().evict(account).await),
         15 => drop(client.sim().inspect(account, |account: &Account| account.turns).await),
         16 => nameless(client, cents).await,
+        17 => drop(client.pick(&objects.logs).truncate(usize::try_from(cents).unwrap_or(0)).await),
+        18 => {
+            let name = (*client.pick(&["ada", "bob", "cyd"])).to_owned();
+            drop(client.pick(&objects.tellers).treble(name, cents).await);
+        }
         _ => drop(client.pick(&objects.logs).length().await),
     }
 }
@@ -112,6 +117,28 @@ impl Model for SlowModel {
     }
 }
 
+/// Nothing fails any more: everybody answers, knows its name, is listed if it is stored, and leaves memory when idle.
+async fn everybody_is_well(sim: &Sim, objects: &Objects) -> TestResult {
+    for (account, name) in objects.accounts.iter().zip(["ada", "bob", "cyd"]) {
+        account.deposit(1).await?;
+        sim.evict(account).await?;
+        let nameless = sim.get_by_id::<Account>(account.id()?)?;
+        assert_eq!(nameless.own_name().await?.as_deref(), Some(name), "storage knows the name");
+    }
+    for log in &objects.logs {
+        log.length().await?;
+    }
+    for slow in &objects.slow {
+        slow.slow_balance().await?;
+    }
+    let listed = sim.list::<Account>()?.page().await?;
+    let names: Vec<_> = listed.iter().filter_map(|listed| listed.name()).collect();
+    assert_eq!(names, ["ada", "bob", "cyd"], "all that are stored are listed");
+    sim.advance(Duration::from_secs(30)).await;
+    assert_eq!(sim.resident_objects(), 0, "objects that are idle leave memory");
+    Ok(())
+}
+
 /// Clients that do anything, under `faults`, and every check at the end.
 pub async fn work(sim: Sim, faults: Faults) -> TestResult {
     let objects = Objects::of(&sim);
@@ -129,6 +156,7 @@ pub async fn work(sim: Sim, faults: Faults) -> TestResult {
     })
     .await;
     sim.heal().await?;
+    everybody_is_well(&sim, &objects).await?;
     sim.check_history(&objects.accounts)?;
     sim.check_history(&objects.logs)?;
     sim.check_history_against(&objects.slow, &SlowModel)?;

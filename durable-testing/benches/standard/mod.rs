@@ -2,10 +2,9 @@
 
 use durable::RuntimeBuilder;
 use durable::prelude::*;
+use durable_testing::disk::Crash;
 use durable_testing::plan::{Plan, PlannedFault, What, When};
 use durable_testing::prelude::*;
-
-use durable_testing::disk::Crash;
 
 const CLIENTS: usize = 4;
 

@@ -93,7 +93,12 @@ impl File {
     /// Cuts the file off, or extends it with zeros.
     pub(super) fn resize(&mut self, to: usize) {
         let len = self.image.len();
-        if to != len {
+        if to == 0 && len > 0 && self.replaced.is_empty() {
+            // All of it is what was replaced: a log that begins anew is long, and copying it costs.
+            let what = What::Resize { to };
+            self.changes.push(Change { what, fate: Fate::Pending, len_before: len, replaced: 0 });
+            std::mem::swap(&mut self.image, &mut self.replaced);
+        } else if to != len {
             self.remember(What::Resize { to }, to.min(len)..len);
             self.image.resize(to, 0);
         }

@@ -85,6 +85,7 @@ impl Caller for Outside {
 impl World {
     /// A call sets out.
     fn send(self: &Arc<Self>, request: Request) -> Answer {
+        self.stir();
         let step = self.step();
         let stub = request.stub;
         let mut calls = self.calls.lock();
@@ -248,6 +249,11 @@ impl World {
     /// Every call until now.
     pub(crate) fn history(&self) -> History {
         self.calls.lock().ledger.history().clone()
+    }
+
+    /// Whether any caller waits for its answer.
+    pub(super) fn are_callers_waiting(&self) -> bool {
+        !self.calls.lock().ledger.pending().is_empty()
     }
 
     /// Whether a text is that of an error that the system gave a caller.

@@ -21,6 +21,9 @@ use crate::failure::Failure;
 /// When nothing is due for so long, nothing ever will be. Shorter than the longest time of tokio's timers.
 const FOREVER: Duration = Duration::from_secs(700 * 86_400);
 
+/// A call that waits for so long in which neither a caller nor the runtime does anything is never answered: 25 hours.
+const STILL_NS: u64 = 25 * 3_600 * 1_000_000_000;
+
 /// Things that happen in one world before it counts as one that goes round in circles.
 const STEPS_MAX: u64 = 20_000_000;
 
@@ -119,6 +122,11 @@ impl<T, F: Future<Output = T>> Driver<'_, F> {
         if next_ns / MS > tokio_ns / MS {
             let at = Duration::from_millis(next_ns / MS);
             return self.rest_until(at, cx, |_| {});
+        }
+        let is_still = next_ns.saturating_sub(world.stirred_ns()) > STILL_NS;
+        if is_still && world.are_callers_waiting() {
+            world.fail(world.stuck());
+            return Poll::Ready(None);
         }
         world.move_to(next_ns);
         let step = world.step.fetch_add(1, Ordering::AcqRel) + 1;

@@ -25,6 +25,7 @@ pub(super) fn host(world: &Arc<World>, life: &Arc<Life>) -> Host {
         disk: Arc::new(life.disk.clone()),
         tasks: Arc::new(part.clone()),
         lanes: Arc::new(part),
+        parallelism: 1,
         process_id: 1,
         director: Some(Arc::new(Witness::new(world, life))),
     }
@@ -45,7 +46,8 @@ impl Part {
 
 impl Clock for Part {
     fn now(&self) -> MonoNs {
-        MonoNs(self.world().map_or(0, |world| world.now_ns() - self.life.began_ns))
+        // A clock that goes back is found where it matters to somebody.
+        MonoNs(self.world().map_or(0, |world| world.now_ns().saturating_sub(self.life.began_ns)))
     }
 
     fn wall(&self) -> WallMs {

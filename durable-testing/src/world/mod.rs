@@ -80,6 +80,8 @@ pub(crate) struct World {
     sometimes: Mutex<Vec<(String, bool)>>,
     /// A method of the user's runs.
     is_in_turn: AtomicBool,
+    /// When a caller or the runtime last did something.
+    stirred_ns: AtomicU64,
 }
 
 impl World {
@@ -103,6 +105,7 @@ impl World {
             failure: Mutex::new(None),
             sometimes: Mutex::default(),
             is_in_turn: AtomicBool::new(false),
+            stirred_ns: AtomicU64::new(0),
             spec,
         });
         let clock = Arc::downgrade(&world);
@@ -206,6 +209,23 @@ impl World {
     /// Writes something into the trace.
     pub(crate) fn note(&self, point: &'static str, text: impl Into<String>) {
         self.trace.lock().note(self.now_ns(), point, text.into());
+    }
+
+    /// A caller or the runtime does something. Time must not have gone back since the last time.
+    fn stir(&self) {
+        let now_ns = self.now_ns();
+        let before_ns = self.stirred_ns.swap(now_ns, Ordering::AcqRel);
+        if before_ns > now_ns {
+            self.fail(Failure::new(
+                "clock",
+                format!("it went back from {before_ns} to {now_ns} ns"),
+            ));
+        }
+    }
+
+    /// When a caller or the runtime last did something.
+    fn stirred_ns(&self) -> u64 {
+        self.stirred_ns.load(Ordering::Acquire)
     }
 
     /// Whether a method of the user's runs at this moment, as far as that is known.

@@ -84,7 +84,7 @@ impl World {
                 return;
             }
             node.lives += 1;
-            node.phase = Phase::Starting;
+            (node.phase, node.is_ailing) = (Phase::Starting, false);
             let life = Life::new(node.lives, self.now_ns(), disk);
             node.life = Some(Arc::clone(&life));
             life
@@ -110,7 +110,9 @@ impl World {
             return;
         }
         self.note("node.up", format!("life {}", life.number));
-        self.audit();
+        if life.number > 1 {
+            self.audit();
+        }
         let waiters = {
             let mut node = self.node.lock();
             node.phase = Phase::Up;

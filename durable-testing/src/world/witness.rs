@@ -72,6 +72,7 @@ impl World {
     fn saw(self: &Arc<Self>, event: &Event<'_>) {
         let is_in_turn = matches!(event, Event::TurnBegan { .. } | Event::TurnTold { .. });
         self.is_in_turn.store(is_in_turn, Ordering::Release);
+        self.stir();
         self.trace.lock().event(self.now_ns(), event);
         self.calls.lock().ledger.saw(self.step(), event);
         let verdict = self.promises.lock().saw(event);

@@ -40,11 +40,14 @@ pub enum Event<'a> {
         call: u64,
         stub: u64,
         method: &'static MethodSpec,
+        /// The shard and the epoch of the activation whose turn makes it: what that has submitted must be durable before the
+        /// call arrives. `None`: no turn makes it.
+        from: Option<(u16, u64)>,
         /// Encoded. `None`: the call came from elsewhere, and whoever sent it knows them.
         args: Option<&'a [u8]>,
     },
-    /// A call waits at its object, with all that do.
-    Queued { object: &'a ObjectId, call: u64, waiting: usize },
+    /// A call waits at its object, with all that do, and may.
+    Queued { object: &'a ObjectId, call: u64, waiting: usize, waiting_max: usize },
     /// An activation is there, and begins to load.
     Activating {
         object: &'a ObjectId,

@@ -29,6 +29,8 @@ pub struct Host {
     pub tasks: Arc<dyn Tasks>,
     /// What runs work that blocks on the disk.
     pub lanes: Arc<dyn Lanes>,
+    /// How many threads can work at once, at least 1. More actors and lanes for one thing than that are of no use.
+    pub parallelism: usize,
     /// What the data directory's lock says of its holder.
     pub process_id: u32,
     /// Who watches and steers. `None`: nobody, as in every program that ships.

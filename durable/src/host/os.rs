@@ -25,6 +25,7 @@ pub(super) fn host() -> Host {
         disk: Arc::new(OsDisk),
         tasks: Arc::new(OsTasks(Handle::current())),
         lanes: Arc::new(OsLanes),
+        parallelism: thread::available_parallelism().map_or(1, usize::from),
         process_id: std::process::id(),
         director: None,
     }

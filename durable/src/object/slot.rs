@@ -169,7 +169,12 @@ impl<O: Object> Slot<O> {
         state.inbox.push_back(Arc::clone(call));
         let waiting = state.inbox.len();
         self.wake(state);
-        self.host().report(|| Event::Queued { object: &self.id, call: call.number(), waiting });
+        self.host().report(|| Event::Queued {
+            object: &self.id,
+            call: call.number(),
+            waiting,
+            waiting_max: self.group.inbox_calls_max(),
+        });
         Ok(())
     }
 

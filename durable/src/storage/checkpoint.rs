@@ -15,14 +15,15 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use super::shared::{DirectoryLock, Shared};
-use super::sqlite::{self, Checkpoint, Fault};
+use super::sqlite::{self, Checkpoint, Fault, Role};
 use crate::host::{Event, Lane, LaneWork, Step};
-use crate::limits::{CHECKPOINT_PAGES, CHECKPOINT_PASSES_MAX, FINISH_PAGES_MAX, LOG_PAGES_MAX};
+use crate::limits::{CHECKPOINT_PASSES_MAX, FINISH_SHARE, LOG_LENGTHS_MAX};
 
 /// The work of a checkpointer lane.
 pub(super) struct Checkpointer {
     shared: Arc<Shared>,
-    connection: Connection,
+    /// `None`: nobody has asked for a checkpoint yet.
+    connection: Option<Connection>,
     /// Passes since the last request.
     passes: u32,
     /// Let go after the connection is closed: fields are dropped in their order.
@@ -30,12 +31,26 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        connection: Connection,
-        lock: Arc<DirectoryLock>,
-    ) -> Self {
-        Checkpointer { shared, connection, passes: 0, _lock: lock }
+    pub(super) fn new(shared: Arc<Shared>, lock: Arc<DirectoryLock>) -> Self {
+        Checkpointer { shared, connection: None, passes: 0, _lock: lock }
+    }
+
+    /// Copies what can be copied and gives the pages that are left.
+    fn copy(&mut self) -> u32 {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => match self.shared.place.open(Role::Checkpointer) {
+                Ok(connection) => connection,
+                Err(cause) => {
+                    let error = self.shared.place.error(&cause, "opening");
+                    tracing::warn!(%error, "the write-ahead log was not copied");
+                    return 0;
+                }
+            },
+        };
+        let rest = run(&self.shared, &connection, Checkpoint::Passive);
+        self.connection = Some(connection);
+        rest
     }
 }
 
@@ -45,8 +60,8 @@ impl LaneWork for Checkpointer {
             return Step::Idle;
         }
         self.passes += 1;
-        let rest = run(&self.shared, &self.connection, Checkpoint::Passive);
-        if rest > FINISH_PAGES_MAX && self.passes < CHECKPOINT_PASSES_MAX {
+        let rest = self.copy();
+        if rest > self.shared.log_pages / FINISH_SHARE && self.passes < CHECKPOINT_PASSES_MAX {
             return Step::Again;
         }
         self.passes = 0;
@@ -58,12 +73,12 @@ impl LaneWork for Checkpointer {
 pub(super) fn tend(shared: &Shared, connection: &Connection, checkpointer: &dyn Lane) {
     // Looking takes no lock and reads no file.
     let Ok(log) = sqlite::checkpoint(connection, Checkpoint::Look) else { return };
-    if log.pages < CHECKPOINT_PAGES {
+    if log.pages < shared.log_pages {
         return;
     }
-    if log.pages >= LOG_PAGES_MAX {
+    if log.pages >= shared.log_pages.saturating_mul(LOG_LENGTHS_MAX) {
         run(shared, connection, Checkpoint::Restart);
-    } else if log.rest() <= FINISH_PAGES_MAX {
+    } else if log.rest() <= shared.log_pages / FINISH_SHARE {
         run(shared, connection, Checkpoint::Passive);
     } else if shared.request_checkpoint() {
         checkpointer.poke();

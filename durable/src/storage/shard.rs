@@ -16,7 +16,7 @@ use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
 use super::reader::{ReadConnection, Reader};
 use super::rows::class::{self, ClassRow};
 use super::rows::schema;
-use super::shared::{DirectoryLock, Shared, closed};
+use super::shared::{DirectoryLock, Shared, closed, readers_of};
 use super::sqlite::{self, Checkpoint, Fault, Place, Role};
 use super::stored::{After, Listed, Loaded};
 use super::write_set::{Fence, Release, WriteSet};
@@ -25,7 +25,7 @@ use crate::error::{Code, Error};
 use crate::host::{Host, Lane};
 use crate::id::ObjectId;
 use crate::kernel::reads::ReadPath;
-use crate::limits::{LIST_PAGE_MAX, READERS_PER_SHARD};
+use crate::limits::LIST_PAGE_MAX;
 
 /// What a shard's file said when it was opened.
 pub(super) struct Opened {
@@ -57,9 +57,10 @@ impl Shard {
         host: &Host,
         opened: Opened,
         lock: &Arc<DirectoryLock>,
+        log_pages: u32,
     ) -> Result<Shard, Error> {
         let Opened { index, place, control, highest, boot } = opened;
-        let shared = Arc::new(Shared::new(host, index, place, highest));
+        let shared = Arc::new(Shared::new(host, (index, log_pages), place, highest));
         let open =
             |role| shared.place.open(role).map_err(|cause| shared.place.error(&cause, "opening"));
         let start = |name: &str, work| {
@@ -70,12 +71,12 @@ impl Shard {
                 Code::StorageFailed.error(text).with_source(cause)
             })
         };
-        let connection = open(Role::Checkpointer)?;
-        let work = Checkpointer::new(shared.clone(), connection, lock.clone());
+        let work = Checkpointer::new(shared.clone(), lock.clone());
         let checkpointer = start("checkpoint", Box::new(work))?;
-        let mut read_connections = Vec::with_capacity(READERS_PER_SHARD);
-        let mut readers = Vec::with_capacity(READERS_PER_SHARD);
-        for reader in 0..READERS_PER_SHARD {
+        let count = readers_of(host);
+        let mut read_connections = Vec::with_capacity(count);
+        let mut readers = Vec::with_capacity(count);
+        for reader in 0..count {
             let connection = ReadConnection::new(shared.clone(), open(Role::Reader)?, lock.clone());
             read_connections.push(connection.clone());
             readers.push(start("read", Box::new(Reader::new(connection, reader)))?);
@@ -189,6 +190,9 @@ impl Shard {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = control.as_mut().ok_or_else(closed)?;
         let added = (|| {
+            if class::has(connection, class_no, row)? {
+                return Ok(());
+            }
             let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             class::add(&all, class_no, row.name)?;
             schema::add(&all, class_no, row.fingerprint, row.schema)?;

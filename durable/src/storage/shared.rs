@@ -22,6 +22,8 @@ pub(super) struct Shared {
     pub(super) place: Place,
     pub(super) host: Host,
     pub(super) index: u16,
+    /// Length of the log from which it is copied into the database.
+    pub(super) log_pages: u32,
     pub(super) jobs: Jobs,
     queue: Mutex<Queue>,
     durable: AtomicU64,
@@ -55,13 +57,24 @@ impl Queue {
     }
 }
 
+/// How many lanes read a shard.
+pub(super) fn readers_of(host: &Host) -> usize {
+    READERS_PER_SHARD.min(host.parallelism)
+}
+
 impl Shared {
-    pub(super) fn new(host: &Host, index: u16, place: Place, highest: ObjectNo) -> Self {
+    pub(super) fn new(
+        host: &Host,
+        (index, log_pages): (u16, u32),
+        place: Place,
+        highest: ObjectNo,
+    ) -> Self {
         Shared {
             place,
             host: host.clone(),
             index,
-            jobs: Jobs::new(READERS_PER_SHARD),
+            log_pages,
+            jobs: Jobs::new(readers_of(host)),
             queue: Mutex::new(Queue { waiting: VecDeque::new(), submitted: 0, closed: false }),
             durable: AtomicU64::new(0),
             waiting_bytes: AtomicUsize::new(0),

@@ -20,6 +20,7 @@ use super::shard::{Opened, Shard};
 use super::shared::DirectoryLock;
 use super::sqlite::{self, Checkpoint, Place, Role};
 use super::stored::{After, Listed};
+use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::ObjectId;
@@ -37,14 +38,14 @@ pub(crate) struct Store {
 impl Store {
     /// Opens a data directory, and creates what is missing of a new one. Blocks on the disk.
     ///
-    /// `shards`: how many a new directory gets; `None` takes the default, or what an existing
-    /// directory has.
+    /// `config`: says how many shards a new directory gets, and how long logs may be.
     ///
     /// # Errors
     /// `storage.locked`, `storage.newer`, `storage.corrupt`, `storage.full`, `storage.failed`,
     /// `storage.sync_failed`; `config.invalid` if `shards` is out of range or not what the
     /// directory was created with.
-    pub(crate) fn open(host: &Host, directory: &Path, shards: Option<u16>) -> Result<Self, Error> {
+    pub(crate) fn open(host: &Host, directory: &Path, config: &Config) -> Result<Self, Error> {
+        let Config { shards, log_pages, .. } = *config;
         if let Some(shards) = shards.filter(|shards| !(1..=SLOTS).contains(shards)) {
             return Err(Code::ConfigInvalid.error(format!(
                 "{shards} shards are asked for, possible are 1 to {SLOTS}; change the setting"
@@ -62,7 +63,9 @@ impl Store {
             None => files.create_all(shards.unwrap_or(SHARDS))?,
         };
         let classes = merge_classes(&opened)?;
-        let shards = opened.into_iter().map(|shard| Shard::start(host, shard, &lock).map(Arc::new));
+        let shards = opened
+            .into_iter()
+            .map(|shard| Shard::start(host, shard, &lock, log_pages).map(Arc::new));
         Ok(Store {
             id_key: manifest.id_key,
             shards: shards.collect::<Result<_, _>>()?,

@@ -37,6 +37,18 @@ pub(crate) fn add(connection: &Connection, class_no: ClassNo, name: &str) -> rus
     Ok(())
 }
 
+/// Whether a class is there, with the schema that it has now. Most starts end here, without a commit.
+pub(crate) fn has(
+    connection: &Connection,
+    class_no: ClassNo,
+    row: &ClassRow<'_>,
+) -> rusqlite::Result<bool> {
+    let sql = "SELECT count(*) FROM classes JOIN schemas USING (class_no)
+        WHERE class_no = ?1 AND name = ?2 AND fingerprint = ?3";
+    let key = params![class_no.0, row.name, row.fingerprint.0.cast_signed()];
+    connection.query_row(sql, key, |row| row.get(0)).map(|found: i64| found > 0)
+}
+
 /// All classes, by number.
 pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<(ClassNo, String)>> {
     let mut select = connection.prepare("SELECT class_no, name FROM classes ORDER BY class_no")?;

@@ -8,6 +8,7 @@ use rusqlite::params;
 use tokio::sync::oneshot;
 
 use super::*;
+
 use crate::id::{ClassKey, Placement};
 use crate::state::Fingerprint;
 use crate::storage::write_set::{Birth, Fence, Release, WriteSet};
@@ -15,7 +16,7 @@ use crate::storage::write_set::{Birth, Fence, Release, WriteSet};
 const CLASS: &str = "bank.Account";
 
 fn open(directory: &Path, shards: Option<u16>) -> Result<Store, Error> {
-    Store::open(&Host::os(), directory, shards)
+    Store::open(&Host::os(), directory, &Config { shards, ..Config::default() })
 }
 
 fn add_class(store: &Store, name: &str) -> ClassNo {

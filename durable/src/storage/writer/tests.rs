@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::host::{Clock, Host};
 use crate::id::{ObjectId, Placement};
+use crate::limits::CHECKPOINT_PAGES;
 use crate::storage::numbers::{ClassNo, Epoch, ObjectNo};
 use crate::storage::rows::create_tables;
 use crate::storage::sqlite::{self, Checkpoint, Place, Role};
@@ -61,7 +62,8 @@ impl Bench {
         let place = Place::new(&host, &directory.path().join("000.db"));
         let control = place.open(Role::Create).expect("created");
         create_tables(&control).expect("our own tables");
-        let shared = Arc::new(Shared::new(&host, 0, place.clone(), ObjectNo(0)));
+        let shared =
+            Arc::new(Shared::new(&host, (0, CHECKPOINT_PAGES), place.clone(), ObjectNo(0)));
         let connection = place.open(Role::Writer).expect("opened");
         let pokes = Arc::<Pokes>::default();
         let writer = Writer::new(shared.clone(), connection, pokes.clone(), Arc::new(Box::new(())));
@@ -333,7 +335,7 @@ fn the_log_starts_over_once_the_writer_finished_a_short_rest() {
             checkpoint::run(&bench.shared, &bench.reader, Checkpoint::Passive);
         }
     }
-    assert!(longest < 2 * crate::limits::CHECKPOINT_PAGES, "the log grew to {longest} pages");
+    assert!(longest < 2 * CHECKPOINT_PAGES, "the log grew to {longest} pages");
 }
 
 #[test]
@@ -348,7 +350,7 @@ fn the_writer_itself_bounds_a_log_that_nobody_copies() {
         longest =
             longest.max(sqlite::checkpoint(&bench.reader, Checkpoint::Look).expect("a look").pages);
     }
-    assert!(longest < 17 * crate::limits::CHECKPOINT_PAGES, "the log grew to {longest} pages");
+    assert!(longest < 17 * CHECKPOINT_PAGES, "the log grew to {longest} pages");
 }
 
 #[test]

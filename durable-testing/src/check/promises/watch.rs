@@ -1,0 +1,228 @@
+//! What is known of one object.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use durable::Access;
+
+use super::{Verdict, broken};
+use crate::chance::hash;
+
+/// One object, as far as the runtime's reports tell.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// As errors call it; empty until it was first in memory.
+    pub(super) label: String,
+    /// It could not start, so that its callers get errors.
+    pub(super) is_unstartable: bool,
+    /// The activation that is there. `None`: none is.
+    incarnation: Option<u64>,
+    epoch: u64,
+    /// What its next turn must begin with. `None`: not known yet.
+    state: Option<Vec<u8>>,
+    /// The newest commit that was handed over in this epoch.
+    commit: u64,
+    /// The newest commit that is durable.
+    durable: u64,
+    /// Of each epoch: up to which commit all of its commits are durable.
+    durable_in: BTreeMap<u64, u64>,
+    /// Commits from the newest durable one on, by number.
+    commits: BTreeMap<u64, Vec<Commit>>,
+    /// The call whose turn has the object to itself.
+    writing: Option<u64>,
+    reading: BTreeSet<u64>,
+}
+
+#[derive(Debug)]
+struct Commit {
+    epoch: u64,
+    /// Hash of the state.
+    state: u64,
+    /// It failed, so that nothing of it may ever be seen.
+    has_failed: bool,
+}
+
+impl Watch {
+    pub(super) fn is_resident(&self) -> bool {
+        self.incarnation.is_some()
+    }
+
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    pub(super) fn commit(&self) -> u64 {
+        self.commit
+    }
+
+    /// Whether this is the state that is in memory.
+    pub(super) fn is_state(&self, state: &[u8]) -> bool {
+        self.state.as_deref() == Some(state)
+    }
+
+    /// Whether all commits of an epoch up to this one are durable.
+    pub(super) fn is_durable(&self, epoch: u64, commit: u64) -> bool {
+        self.durable_in.get(&epoch).is_some_and(|durable| commit <= *durable)
+    }
+
+    pub(super) fn crashed(&mut self) {
+        (self.incarnation, self.state, self.writing) = (None, None, None);
+        self.reading.clear();
+        self.is_unstartable = false;
+    }
+
+    pub(super) fn activating(&mut self, label: String, incarnation: u64) -> Verdict {
+        self.label = label;
+        match self.incarnation.replace(incarnation) {
+            None => Ok(()),
+            Some(other) => broken(
+                "P3",
+                format!(
+                    "{} has activation {incarnation} while activation {other} is still there",
+                    self.label
+                ),
+            ),
+        }
+    }
+
+    pub(super) fn gone(&mut self, incarnation: u64) -> Verdict {
+        if self.incarnation.take() != Some(incarnation) {
+            let text = format!("{}: activation {incarnation} goes, and was not there", self.label);
+            return broken("P3", text);
+        }
+        (self.state, self.writing) = (None, None);
+        self.reading.clear();
+        Ok(())
+    }
+
+    pub(super) fn loaded(&mut self, epoch: u64, commit: u64, state: &[u8]) -> Verdict {
+        if epoch <= self.epoch {
+            let text = format!("{} loads in epoch {epoch} after epoch {}", self.label, self.epoch);
+            return broken("P3", text);
+        }
+        self.epoch = epoch;
+        if commit > 0 || self.durable > 0 {
+            self.holds(commit, state, "in memory")?;
+        }
+        // What was handed over after that is lost, and was never called durable.
+        for (_, later) in self.commits.range_mut(commit + 1..) {
+            later.iter_mut().for_each(|commit| commit.has_failed = true);
+        }
+        self.commit = commit;
+        self.durable = self.durable.max(commit);
+        self.durable_in.insert(epoch, commit);
+        self.state = Some(state.to_vec());
+        Ok(())
+    }
+
+    pub(super) fn submitted(&mut self, epoch: u64, commit: u64, state: &[u8]) -> Verdict {
+        if commit != self.commit + 1 || epoch != self.epoch {
+            let text = format!(
+                "{} hands over commit {commit} of epoch {epoch} after commit {} of epoch {}",
+                self.label, self.commit, self.epoch
+            );
+            return broken("P2", text);
+        }
+        self.commit = commit;
+        self.state = Some(state.to_vec());
+        let handed_over = Commit { epoch, state: hash(state), has_failed: false };
+        self.commits.entry(commit).or_default().push(handed_over);
+        Ok(())
+    }
+
+    pub(super) fn settled(&mut self, epoch: u64, commit: u64, is_durable: bool) {
+        if is_durable {
+            self.durable = self.durable.max(commit);
+            let durable_in = self.durable_in.entry(epoch).or_default();
+            // A commit behind one that failed cannot make that one durable.
+            if *durable_in + 1 == commit {
+                *durable_in = commit;
+            }
+            self.commits = self.commits.split_off(&self.durable);
+        } else if let Some(commits) = self.commits.get_mut(&commit) {
+            let failed = commits.iter_mut().filter(|commit| commit.epoch == epoch);
+            failed.for_each(|commit| commit.has_failed = true);
+        }
+    }
+
+    /// Whether this commit with this state may be what is stored.
+    pub(super) fn holds(&self, commit: u64, state: &[u8], place: &str) -> Verdict {
+        let label = &self.label;
+        if commit < self.durable {
+            let text = format!(
+                "commit {} of {label} was durable, {place} is commit {commit}",
+                self.durable
+            );
+            return broken("P1", text);
+        }
+        let Some(known) = self.commits.get(&commit) else {
+            let text = format!("commit {commit} of {label} is {place}, and was never handed over");
+            return broken("P10", text);
+        };
+        let digest = hash(state);
+        let Some(found) = known.iter().rev().find(|commit| commit.state == digest) else {
+            let text =
+                format!("commit {commit} of {label} has other bytes {place} than were handed over");
+            return broken("P10", text);
+        };
+        if found.has_failed {
+            return broken("P2", format!("commit {commit} of {label} failed, and is {place}"));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing may be stored.
+    pub(super) fn holds_nothing(&self) -> Verdict {
+        if self.durable == 0 {
+            return Ok(());
+        }
+        broken("P1", format!("{} was stored at commit {} and is gone", self.label, self.durable))
+    }
+
+    pub(super) fn turn_began(
+        &mut self,
+        epoch: u64,
+        call: u64,
+        access: Access,
+        state: &[u8],
+    ) -> Verdict {
+        let label = &self.label;
+        if self.incarnation.is_none() || epoch != self.epoch {
+            let text = format!("call #{call} begins at {label} in an activation that is not there");
+            return broken("P3", text);
+        }
+        if let Some(other) = self.writing {
+            return broken(
+                "P3",
+                format!("call #{call} begins at {label} while call #{other} writes"),
+            );
+        }
+        if access == Access::Write
+            && let Some(other) = self.reading.first()
+        {
+            return broken(
+                "P3",
+                format!("write #{call} begins at {label} while call #{other} reads"),
+            );
+        }
+        if self.state.is_some() && !self.is_state(state) {
+            let text = format!(
+                "call #{call} begins at {label} on a state that no kept turn has left and that was not loaded"
+            );
+            return broken("P2", text);
+        }
+        match access {
+            Access::Read => drop(self.reading.insert(call)),
+            Access::Write => self.writing = Some(call),
+        }
+        Ok(())
+    }
+
+    /// Gives whether it was a read.
+    pub(super) fn turn_ended(&mut self, call: u64) -> bool {
+        let was_read = self.reading.remove(&call);
+        if !was_read {
+            self.writing = None;
+        }
+        was_read
+    }
+}
