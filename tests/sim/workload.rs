@@ -5,11 +5,11 @@ use std::time::Duration;
 use durable::RuntimeBuilder;
 use durable_testing::prelude::*;
 use tests::classes::{Account, bank};
-use tests::workload::{Objects, work};
+use tests::workload::{Objects, work, work_a_little};
 
 /// Worlds of a run at home, and of one of the gate, whose seeds come from the commit.
 const SEEDS: u32 = 300;
-const SEEDS_OF_THE_GATE: u32 = 6_000;
+const SEEDS_OF_THE_GATE: u32 = 1_500;
 
 fn seeds() -> u32 {
     if std::env::var_os("CI").is_some() { SEEDS_OF_THE_GATE } else { SEEDS }
@@ -30,6 +30,12 @@ fn the_workload_keeps_every_promise() {
     simulation
         .worlds(include_str!("seeds.txt"))
         .check(bank, async |sim| work(sim, Faults::all()).await);
+}
+
+#[test]
+fn many_small_worlds_keep_every_promise() {
+    let simulation = Simulation::new().seeds(3 * seeds()).allow_panics();
+    simulation.check(bank, async |sim| work_a_little(sim).await);
 }
 
 /// Hardly any room: objects come and go all the time, calls are turned away, and every shard is small.

@@ -157,10 +157,28 @@ pub async fn work(sim: Sim, faults: Faults) -> TestResult {
     .await;
     sim.heal().await?;
     everybody_is_well(&sim, &objects).await?;
-    sim.check_history(&objects.accounts)?;
-    sim.check_history(&objects.logs)?;
-    sim.check_history_against(&objects.slow, &SlowModel)?;
+    check_histories(&sim, &objects)?;
     sim.sometimes("an object left memory", |trace| trace.count("activation.gone") > 0);
     sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);
     Ok(())
+}
+
+/// The same in a few calls without a pause, so that there can be many such worlds.
+pub async fn work_a_little(sim: Sim) -> TestResult {
+    let objects = Objects::of(&sim);
+    sim.faults(Faults::all().during(12));
+    sim.clients(3, async |client| {
+        for _ in 0..4 {
+            call_something(&client, &objects).await;
+        }
+    })
+    .await;
+    sim.heal().await?;
+    check_histories(&sim, &objects)
+}
+
+fn check_histories(sim: &Sim, objects: &Objects) -> TestResult {
+    sim.check_history(&objects.accounts)?;
+    sim.check_history(&objects.logs)?;
+    sim.check_history_against(&objects.slow, &SlowModel)
 }

@@ -6,6 +6,9 @@ use std::time::Duration;
 /// How many clock jumps a seed may have.
 const CLOCK_JUMPS: Range<u32> = 0..3;
 
+/// Calls of a test that does not say how many it makes.
+const CALLS: u32 = 100;
+
 /// A kind of fault that a test asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
@@ -59,6 +62,8 @@ pub struct Faults {
     wanted: [Wanted; Hazard::ALL.len()],
     /// The largest jump of the clock, forward or back.
     pub(super) clock_jump_max: Duration,
+    /// About how many calls there will be while things go wrong.
+    calls: u32,
 }
 
 /// How much of a hazard is wanted.
@@ -108,7 +113,8 @@ impl Faults {
     /// None at all. Add what is wanted.
     pub fn none() -> Faults {
         let nothing = || Wanted { counts: 0..0, weight: 1 };
-        Faults { wanted: Hazard::ALL.map(|_| nothing()), clock_jump_max: Duration::ZERO }
+        let wanted = Hazard::ALL.map(|_| nothing());
+        Faults { wanted, clock_jump_max: Duration::ZERO, calls: CALLS }
     }
 
     /// Everything that an object survives by what `durable` promises: crashes, power cuts,
@@ -199,6 +205,17 @@ impl Faults {
     pub fn weight(mut self, hazard: Hazard, weight: u32) -> Faults {
         self.wanted[hazard as usize].weight = weight;
         self
+    }
+
+    /// Says about how many calls the test makes while things go wrong, so that faults come neither all at its beginning
+    /// nor after its end. 100 unless it is said.
+    pub fn during(mut self, calls: u32) -> Faults {
+        self.calls = calls.max(1);
+        self
+    }
+
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.into()
     }
 
     fn with(mut self, hazard: Hazard, counts: Range<u32>) -> Faults {

@@ -9,10 +9,12 @@ use crate::chance::Stream;
 use crate::disk::{Crash, Fault};
 use crate::plan::{Faults, Horizon, Plan, PlannedFault, What, When};
 
-/// How far ahead faults are planned: what a test of usual size does.
-const HORIZON: Horizon<'_> = Horizon { steps: 600, ops: 400, us: 2_000_000, gates: GATES };
+/// How far ahead faults are planned, for a hundred calls: what they come to.
+const STEPS: u64 = 600;
+const OPS: u64 = 400;
+const MICROS: u64 = 2_000_000;
 
-/// Where crashes are planned, and how often a test of usual size comes there.
+/// Where crashes are planned, and how often a hundred calls come there.
 const GATES: &[(&str, u64)] = &[
     ("call.queued", 60),
     ("activation.loaded", 8),
@@ -83,7 +85,11 @@ impl World {
         let drawn = {
             let mut state = self.faults.lock();
             let chance = &mut state.chance;
-            faults.draw(&mut || chance.draw(), &HORIZON)
+            let scaled = |of_a_hundred: u64| (of_a_hundred * faults.calls() / 100).max(1);
+            let gates: Vec<_> = GATES.iter().map(|(name, count)| (*name, scaled(*count))).collect();
+            let (steps, ops, us) = (scaled(STEPS), scaled(OPS), scaled(MICROS));
+            let horizon = Horizon { steps, ops, us, gates: &gates };
+            faults.draw(&mut || chance.draw(), &horizon)
         };
         let plan = self.spec.plan.clone().unwrap_or(drawn);
         self.carry_out(plan);

@@ -110,18 +110,24 @@ impl Residents {
 
     /// Evicts objects as they have been idle for long enough, until the runtime is gone. Sleeps while there are none.
     pub(crate) async fn sweep_forever(residents: Weak<Residents>, host: Host) {
+        // When there are too many objects, those that are leaving already must have had the time to.
+        let mut relieve_at = None;
         loop {
             let Some(alive) = residents.upgrade() else { return };
             let now = host.clock.now();
-            // Objects that came while all others were busy.
             let surplus = alive.count.load(Ordering::Relaxed).saturating_sub(alive.count_max);
-            for _ in 0..surplus {
-                if !alive.make_place(now) {
-                    break;
+            if relieve_at.is_some_and(|at| at <= now) {
+                // Objects that came while all others were busy.
+                relieve_at = None;
+                for _ in 0..surplus {
+                    if !alive.make_place(now) {
+                        break;
+                    }
                 }
             }
-            let is_crowded = alive.count.load(Ordering::Relaxed) > alive.count_max;
-            let mut next = is_crowded.then(|| now + SURPLUS_INTERVAL);
+            relieve_at =
+                if surplus > 0 { relieve_at.or(Some(now + SURPLUS_INTERVAL)) } else { None };
+            let mut next = relieve_at;
             for class in alive.classes() {
                 for _ in 0..LOOKS_IN_A_SWEEP {
                     if !class.evict_one(now, class.idle, LOOKS_IN_A_SWEEP) {
