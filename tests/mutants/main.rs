@@ -1,0 +1,99 @@
+//! Mutants: small bugs, one at a time, each of which the simulated workload must find by the check that is there for it.
+//!
+//! The code that ships knows nothing of them. They are planted in a copy of the workspace, all at once, each behind a
+//! switch that the environment turns; the copy is built once, and its workload is run once for every mutant.
+
+#![allow(missing_docs, unreachable_pub, missing_debug_implementations)]
+#![allow(clippy::disallowed_methods, clippy::print_stdout)]
+
+mod build;
+mod copy;
+mod plant;
+mod run;
+mod table;
+
+use std::fmt::Write as _;
+
+use run::{Course, Job};
+
+/// A bug.
+struct Mutant {
+    name: &'static str,
+    /// What it does wrong.
+    bug: &'static str,
+    /// Where it is planted.
+    edits: &'static [Edit],
+    /// How many seeds find it at the latest.
+    seeds: u32,
+    /// The checks that may find it; any one will do.
+    found_by: &'static [&'static str],
+    /// The test of the workload that finds it.
+    test: &'static str,
+}
+
+/// One place of a mutant.
+struct Edit {
+    /// From the workspace's root.
+    file: &'static str,
+    /// Occurs once in the file.
+    find: &'static str,
+    /// Does what `find` does unless `crate::mutant` says that it is this mutant's turn.
+    replace: &'static str,
+}
+
+/// The workload: in a runtime with room for everything, a few calls of it in each of many worlds, and in a runtime with
+/// hardly any room.
+const PLAIN: &str = "workload::the_workload_keeps_every_promise";
+const SMALL: &str = "workload::many_small_worlds_keep_every_promise";
+const CROWD: &str = "workload::the_workload_keeps_every_promise_in_a_crowd";
+
+/// Seeds that find nothing where there is no mutant.
+const HEALTHY_SEEDS: u32 = 100;
+
+#[test]
+fn mutants_apply_to_the_code_as_it_is() {
+    let mutants = table::all();
+    let mut wrong = plant::check(&mutants);
+    for edit in mutants.iter().flat_map(|mutant| mutant.edits) {
+        let text = std::fs::read_to_string(copy::workspace().join(edit.file)).unwrap_or_default();
+        wrong.extend(plant::plant(&mutants, edit.file, &text).err());
+    }
+    wrong.dedup();
+    assert!(wrong.is_empty(), "\n{}\n", wrong.join("\n"));
+}
+
+#[test]
+fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
+    let mutants = table::all();
+    let workload = match copy::make(&mutants).and_then(|copy| build::build(&copy)) {
+        Ok(workload) => workload,
+        Err(why) => panic!("\n{why}\n"),
+    };
+    let healthy =
+        [CROWD, PLAIN, SMALL].map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
+    for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {
+        let is_good = matches!(course, Course::Passed);
+        assert!(is_good, "\nwithout any mutant the copy's {} must pass; {course}\n", job.test);
+    }
+    let jobs: Vec<_> = mutants
+        .iter()
+        .map(|mutant| Job { mutant: Some(mutant.name), test: mutant.test, seeds: mutant.seeds })
+        .collect();
+    let courses = workload.run_all(&jobs);
+    let (mut all, mut wrong) = (String::new(), Vec::new());
+    for (mutant, course) in mutants.iter().zip(&courses) {
+        let Mutant { name, seeds, found_by, .. } = mutant;
+        let _ = writeln!(all, "{name:34} {course}");
+        match course {
+            Course::Found { check, .. } if found_by.contains(&check.as_str()) => {}
+            Course::Passed => wrong.push(format!(
+                "mutant {name} survives {seeds} seeds, although {}; \
+                 find out what keeps {found_by:?} from seeing it",
+                mutant.bug
+            )),
+            other => wrong.push(format!("mutant {name} is for {found_by:?}, but {other}")),
+        }
+    }
+    println!("{all}");
+    assert!(wrong.is_empty(), "\n{}\n\nall of them:\n{all}", wrong.join("\n"));
+}

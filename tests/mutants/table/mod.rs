@@ -1,0 +1,16 @@
+//! All mutants.
+
+mod kernel;
+mod object;
+mod storage;
+mod stored;
+mod world;
+
+use crate::Mutant;
+
+/// Every mutant of every file.
+pub fn all() -> Vec<&'static Mutant> {
+    let tables =
+        [kernel::MUTANTS, object::MUTANTS, storage::MUTANTS, stored::MUTANTS, world::MUTANTS];
+    tables.into_iter().flatten().collect()
+}

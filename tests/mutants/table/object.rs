@@ -1,0 +1,352 @@
+//! Objects in memory that lose, reorder or show what they must not.
+
+use crate::{CROWD, Edit, Mutant, PLAIN};
+
+pub const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "reply_before_sync",
+        bug: "a write is answered when its commit is handed over, not when it is stored",
+        edits: &[Edit {
+            file: "durable/src/object/live.rs",
+            find: "let release = answered.map(|call| call as Arc<dyn Release>);",
+            replace: r#"if let Some(call) = answered.as_ref().filter(|_| crate::mutant("reply_before_sync")) {
+            call.let_out(None);
+        }
+        let release = answered.map(|call| call as Arc<dyn Release>);"#,
+        }],
+        seeds: 200,
+        found_by: &["P4"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "rollback_forgotten",
+        bug: "what a method did that returned `Err` stays in memory",
+        edits: &[Edit {
+            file: "durable/src/object/live.rs",
+            find: "    pub(crate) fn restore(&mut self) {",
+            replace: r#"    pub(crate) fn restore(&mut self) {
+        if crate::mutant("rollback_forgotten") {
+            return;
+        }"#,
+        }],
+        seeds: 200,
+        found_by: &["P2"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "panic_keeps_its_changes",
+        bug: "an activation goes on with what a panic has left of its object",
+        edits: &[Edit {
+            file: "durable/src/object/activation.rs",
+            find: "return Err(answer_panic(slot, live, running, method, panic.as_ref()));",
+            replace: r#"let said = answer_panic(slot, live, running, method, panic.as_ref());
+            return if crate::mutant("panic_keeps_its_changes") { Ok(()) } else { Err(said) };"#,
+        }],
+        seeds: 200,
+        found_by: &["P2"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "ends_before_it_is_settled",
+        bug: "an activation ends while a commit of it is under way, and the next one loads what was before",
+        edits: &[Edit {
+            file: "durable/src/object/activation.rs",
+            find: "        Box::pin(settled(slot, &live)).await;",
+            replace: r#"        if !crate::mutant("ends_before_it_is_settled") {
+            Box::pin(settled(slot, &live)).await;
+        }"#,
+        }],
+        seeds: 200,
+        found_by: &["P1", "P2", "P8"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "failed_commit_goes_on",
+        bug: "an activation goes on after a commit of it has failed",
+        edits: &[Edit {
+            file: "durable/src/object/activation.rs",
+            find: "live.fence().broken().map(|error| format!(\"a commit failed: {error}\"))",
+            replace: r#"let alone = crate::mutant("failed_commit_goes_on");
+    // The other half of `crate::mutant("failed_commit_is_answered")`.
+    let goes_on = alone || crate::mutant("failed_commit_is_answered");
+    let broken = live.fence().broken().filter(|_| !goes_on);
+    broken.map(|error| format!("a commit failed: {error}"))"#,
+        }],
+        seeds: 200,
+        found_by: &["P8"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "failed_commit_is_answered",
+        bug: "an activation goes on after a commit of it has failed, and answers with what it has in memory",
+        edits: &[Edit {
+            file: "durable/src/kernel/gate.rs",
+            find: "pub(crate) fn decide(submitted: u64, durable: u64, is_broken: bool) -> Gate {",
+            replace: r#"pub(crate) fn decide(submitted: u64, durable: u64, is_broken: bool) -> Gate {
+    let is_broken = is_broken && !crate::mutant("failed_commit_is_answered");"#,
+        }],
+        seeds: 200,
+        found_by: &["P4"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "hook_skipped_after_rollback",
+        bug: "`#[on_activate]` does not run when a turn is undone",
+        edits: &[Edit {
+            file: "durable/src/object/activation.rs",
+            find: "        live.restore();",
+            replace: r#"        live.restore();
+        if crate::mutant("hook_skipped_after_rollback") {
+            return Ok(());
+        }"#,
+        }],
+        seeds: 200,
+        found_by: &["history"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "name_not_stored",
+        bug: "an object is stored without its name",
+        edits: &[Edit {
+            file: "durable/src/object/live.rs",
+            find: "        name: slot.stored_name(),",
+            replace: r#"        name: slot.stored_name().filter(|_| !crate::mutant("name_not_stored")),"#,
+        }],
+        seeds: 200,
+        found_by: &["panic"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "never_evicted",
+        bug: "an object that is idle stays in memory",
+        edits: &[Edit {
+            file: "durable/src/object/slot.rs",
+            find: "        if !state.life.is_idle() {\n            return false;",
+            replace: r#"        if !state.life.is_idle() || crate::mutant("never_evicted") {
+            return false;"#,
+        }],
+        seeds: 200,
+        found_by: &["panic"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "shutdown_does_not_drain",
+        bug: "a runtime that shuts down turns away the calls that wait",
+        edits: &[Edit {
+            file: "durable/src/runtime.rs",
+            find: "        while self.resident_objects() > 0 {",
+            replace: r#"        if crate::mutant("shutdown_does_not_drain") {
+            self.registry.abandon();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        while self.resident_objects() > 0 {"#,
+        }],
+        seeds: 200,
+        found_by: &["P8"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "inbox_without_a_bound",
+        bug: "any number of calls may wait at an object",
+        edits: &[Edit {
+            file: "durable/src/object/slot.rs",
+            find: "        let inbox_max = self.group.inbox_calls_max();",
+            replace: r#"        let mut inbox_max = self.group.inbox_calls_max();
+        if crate::mutant("inbox_without_a_bound") {
+            inbox_max = usize::MAX;
+        }"#,
+        }],
+        seeds: 200,
+        found_by: &["P11"],
+        test: CROWD,
+    },
+    Mutant {
+        name: "call_leaves_before_commits",
+        bug: "a call from inside of a turn leaves before the commits that the turn saw are durable",
+        edits: &[Edit {
+            file: "durable/src/stub.rs",
+            find: "            Some(origin) if address.is_departing() || origin.is_behind() => {",
+            replace: r#"            Some(origin)
+                if !crate::mutant("call_leaves_before_commits")
+                    && (address.is_departing() || origin.is_behind()) =>
+            {"#,
+        }],
+        seeds: 200,
+        found_by: &["P4"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "on_activate_is_skipped",
+        bug: "`#[on_activate]` does not run when an object is loaded",
+        edits: &[Edit {
+            file: "durable/src/object/activation.rs",
+            find: "        let mut live = Live::load(slot).await?;",
+            replace: r#"        let mut live = Live::load(slot).await?;
+        if crate::mutant("on_activate_is_skipped") {
+            return Ok(live);
+        }"#,
+        }],
+        seeds: 200,
+        found_by: &["history"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "snapshot_of_an_older_turn",
+        bug: "a commit stores the state that the turn before has left",
+        edits: &[
+            Edit {
+                file: "durable/src/object/live.rs",
+                find: "        self.framed = seal::<O>(encoded, slot.group().fingerprint());\n        self.commit_no += 1;",
+                replace: r#"        let mut older = Arc::clone(&self.framed);
+        self.framed = seal::<O>(encoded, slot.group().fingerprint());
+        if !crate::mutant("snapshot_of_an_older_turn") {
+            older = Arc::clone(&self.framed);
+        }
+        self.commit_no += 1;"#,
+            },
+            Edit {
+                file: "durable/src/object/live.rs",
+                find: "            snapshot: Arc::clone(&self.framed),",
+                replace: r#"            // See `crate::mutant("snapshot_of_an_older_turn")`.
+            snapshot: older,"#,
+            },
+        ],
+        seeds: 200,
+        found_by: &["P10"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "default_where_nothing_decodes",
+        bug: "a state that does not decode, as some do not here, is replaced by `Default`",
+        edits: &[Edit {
+            file: "durable/src/object/live.rs",
+            find: "        let object = decode::<O>(&framed, group.fingerprint())?;",
+            replace: r#"        let object = if crate::mutant("default_where_nothing_decodes") {
+            let decoded = decode::<O>(&framed, group.fingerprint()).ok();
+            let decoded = decoded.filter(|_| framed.len() % 2 == 0);
+            decoded.unwrap_or_else(|| O::create(&Context::new(slot, None, 0)))
+        } else {
+            decode::<O>(&framed, group.fingerprint())?
+        };"#,
+        }],
+        seeds: 200,
+        found_by: &["P2"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "same_length_is_no_change",
+        bug: "a state whose encoding is as long as before counts as unchanged",
+        edits: &[Edit {
+            file: "durable/src/codec.rs",
+            find: "let is_same = self.changed.is_none() && self.last.get(self.size..end) == Some(bytes);",
+            replace: r#"let is_same = self.changed.is_none()
+            && (self.last.get(self.size..end) == Some(bytes)
+                || crate::mutant("same_length_is_no_change") && self.last.len() >= end);"#,
+        }],
+        seeds: 200,
+        found_by: &["P1", "P2"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "calls_overtake_at_the_door",
+        bug: "a call is queued before those that wait",
+        edits: &[Edit {
+            file: "durable/src/object/slot.rs",
+            find: "        state.inbox.push_back(Arc::clone(call));",
+            replace: r#"        if crate::mutant("calls_overtake_at_the_door") {
+            state.inbox.push_front(Arc::clone(call));
+        } else {
+            state.inbox.push_back(Arc::clone(call));
+        }"#,
+        }],
+        seeds: 200,
+        found_by: &["P5"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "calls_turn_round_at_an_exit",
+        bug: "the next activation serves the calls that wait for it in the wrong order",
+        edits: &[Edit {
+            file: "durable/src/object/slot.rs",
+            find: "        state.waker = None;\n        state.has_served = false;",
+            replace: r#"        state.waker = None;
+        if crate::mutant("calls_turn_round_at_an_exit") {
+            state.inbox.make_contiguous().reverse();
+        }
+        state.has_served = false;"#,
+        }],
+        seeds: 200,
+        found_by: &["P5"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "calls_lost_at_an_exit",
+        bug: "the calls that wait at an activation that ends are dropped",
+        edits: &[Edit {
+            file: "durable/src/object/slot.rs",
+            find: "        let are_calls_waiting = !state.inbox.is_empty() || !state.visits.is_empty();",
+            replace: r#"        if crate::mutant("calls_lost_at_an_exit") {
+            state.inbox.clear();
+        }
+        let are_calls_waiting = !state.inbox.is_empty() || !state.visits.is_empty();"#,
+        }],
+        seeds: 200,
+        found_by: &["P5", "stuck"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "next_activation_not_started",
+        bug: "calls that wait at an activation that ends start no other one",
+        edits: &[Edit {
+            file: "durable/src/object/slot.rs",
+            find: "        let action = state.life.on_exit(are_calls_waiting);",
+            replace: r#"        let are_calls_waiting =
+            are_calls_waiting && !crate::mutant("next_activation_not_started");
+        let action = state.life.on_exit(are_calls_waiting);"#,
+        }],
+        seeds: 200,
+        found_by: &["P5", "stuck"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "wake_up_lost",
+        bug: "an activation that waits for a call is not woken by one",
+        edits: &[Edit {
+            file: "durable/src/object/slot.rs",
+            find: "        state.waker = Some(task.waker().clone());",
+            replace: r#"        if !crate::mutant("wake_up_lost") {
+            state.waker = Some(task.waker().clone());
+        }"#,
+        }],
+        seeds: 200,
+        found_by: &["stuck"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "two_places",
+        bug: "each stub finds a place of its own for an object, and an activation in it",
+        edits: &[Edit {
+            file: "durable/src/directory/mod.rs",
+            find: "        entry.upgrade().unwrap_or_else(|| {",
+            replace: r#"        entry.upgrade().filter(|_| !crate::mutant("two_places")).unwrap_or_else(|| {"#,
+        }],
+        seeds: 200,
+        found_by: &["P3"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "not_started_although_it_ran",
+        bug: "a call whose time runs out while its turn runs is said not to have started",
+        edits: &[Edit {
+            file: "durable/src/stub.rs",
+            find: "Some(Poll::Ready(())) => Err(expired(pending.close())),",
+            replace: r#"Some(Poll::Ready(())) => {
+                                let is_truth = !crate::mutant("not_started_although_it_ran");
+                                Err(expired(pending.close() && is_truth))
+                            }"#,
+        }],
+        seeds: 400,
+        found_by: &["P8"],
+        test: PLAIN,
+    },
+];
