@@ -100,7 +100,7 @@ fn a_process_that_is_not_there_is_an_exit_code() {
 #[test]
 fn bytes_come_back() {
     alone("bytes_come_back", || {
-        assert_eq!(returned(forked(PLENTY, Vec::new)), []);
+        assert_eq!(returned(forked(PLENTY, Vec::new)), Vec::<u8>::new());
         let many: Vec<u8> = (0..3_000_000_u32).map(|count| count as u8).collect();
         assert!(returned(forked(PLENTY, || many.clone())) == many);
         let borrowed = std::rc::Rc::new(5);
