@@ -8,6 +8,7 @@ use durable::ObjectId;
 use durable::host::Event;
 
 use crate::chance::{hash, mix};
+use crate::check::promises::digest;
 
 /// Everything that happened in a world.
 ///
@@ -227,19 +228,17 @@ impl Trace {
             Event::TurnReached { call } | Event::TurnDrew { call } | Event::Abandoned { call } => {
                 told.call = call
             }
-            Event::TurnEnded { object, call, method, ended, state } => {
+            Event::TurnEnded { object, call, method, ended, state, kv } => {
+                let (method, detail) = (method.name, hash(state) ^ digest(kv));
                 let text = format!("{ended:?}").to_lowercase();
-                let detail = hash(state);
-                told = Told {
-                    method: method.name,
-                    call,
-                    detail,
-                    text,
-                    object: Some(self.object(object)),
-                };
+                told = Told { method, call, detail, text, ..Told::of(self.object(object)) };
             }
-            Event::Submitted { object, commit, call, state, .. } => {
-                let detail = mix(commit ^ hash(state));
+            Event::KvRead { object, call, key, value } => {
+                let detail = mix(hash(key)) ^ value.map_or(0, hash);
+                told = Told { call, detail, ..Told::of(self.object(object)) };
+            }
+            Event::Submitted { object, commit, call, state, kv, .. } => {
+                let detail = mix(commit ^ hash(state) ^ digest(kv));
                 told = Told { call, detail, ..Told::of(self.object(object)) };
             }
             Event::Stored { shard } | Event::Checkpointing { shard } => {

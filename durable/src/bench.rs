@@ -67,7 +67,8 @@ impl BareWriter {
                 object_no: row.object_no,
                 commit_no: row.commit_no,
                 birth: is_first.then(|| Box::new(row.birth.clone())),
-                snapshot: framed.into(),
+                snapshot: Some(framed.into()),
+                kv: Vec::new(),
                 release: Some(Arc::new(Answer(Mutex::new(Some(sender))))),
             });
         }

@@ -145,6 +145,24 @@ codes! {
     StateTooLarge = "state.too_large", FixCall, RolledBack;
     /// The state cannot be encoded.
     StateUnencodable = "state.unencodable", FixCall, RolledBack;
+    /// A turn that may not write has written under a key.
+    KvReadOnly = "kv.read_only", FixCall, RolledBack;
+    /// A key has no bytes.
+    KvKeyEmpty = "kv.key_empty", FixCall, RolledBack;
+    /// A key is longer than the limit.
+    KvKeyTooLong = "kv.key_too_long", FixCall, RolledBack;
+    /// A value is larger than the limit once encoded.
+    KvValueTooLarge = "kv.value_too_large", FixCall, RolledBack;
+    /// A value cannot be encoded.
+    KvUnencodable = "kv.unencodable", FixCall, RolledBack;
+    /// A stored value does not decode as the type that was asked for.
+    KvUndecodable = "kv.undecodable", Corrupt, RolledBack;
+    /// A stored value is damaged: its checksum or its header is wrong.
+    KvTorn = "kv.torn", Corrupt, RolledBack;
+    /// A stored value was written by newer code.
+    KvNewer = "kv.newer", Corrupt, RolledBack;
+    /// A list is asked for what cannot be.
+    KvListInvalid = "kv.list_invalid", FixCall, RolledBack;
     /// Another process holds the data directory.
     StorageLocked = "storage.locked", Retry, NotStarted;
     /// The data directory was written by a newer format of this crate.

@@ -11,6 +11,21 @@ pub const CLASS_NAME_BYTES_MAX: usize = 128;
 /// Largest encoded state of one object, in bytes. It is rewritten whole by every commit; larger data belongs elsewhere.
 pub const SNAPSHOT_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// Longest key of an object's KV, in bytes. Keys are compared and held in memory whole.
+pub const KV_KEY_BYTES_MAX: usize = 2_048;
+
+/// Largest encoded value of an object's KV, in bytes. It is read and written whole; larger data is spread over keys.
+pub const KV_VALUE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Keys that are read at once on the thread that runs the turn; more are read by a lane, because they hold the thread up.
+pub(crate) const KV_KEYS_AT_ONCE_MAX: usize = 32;
+
+/// Rows that a list of an object's KV reads in one go.
+pub(crate) const KV_PAGE_ROWS_MAX: usize = 128;
+
+/// Bytes of rows with which a list of an object's KV stops reading in one go: bounds the memory that a list holds.
+pub(crate) const KV_PAGE_BYTES_MAX: usize = 256 * 1024;
+
 /// Largest encoded arguments or result of one call, in bytes, where they leave the process. They are held in memory whole.
 pub const WIRE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -47,12 +62,12 @@ pub(crate) const DIRECTORY_PARTITIONS: usize = 64;
 /// Write sets that one group commit takes. Bounds the longest wait behind one transaction.
 pub(crate) const BATCH_WRITE_SETS_MAX: usize = 4_096;
 
-/// Bytes of snapshots that one group commit takes, beyond its first: bounds memory and the longest wait when states are
-/// large.
+/// Bytes of snapshots and rows that one group commit takes, beyond its first: bounds memory and the longest wait when
+/// they are large.
 pub(crate) const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Bytes of snapshots that wait for one writer before activations let their commits settle first: bounds memory when
-/// states are large and the disk is slow.
+/// Bytes of snapshots and rows that wait for one writer before activations let their commits settle first: bounds memory
+/// when they are large and the disk is slow.
 pub(crate) const LANE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 /// Threads that read stored objects, per shard, at most.
@@ -80,3 +95,4 @@ pub const LIST_PAGE_MAX: usize = 1_000;
 const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(SHARDS <= SLOTS);
 const _: () = assert!(BATCH_BYTES_MAX <= LANE_BYTES_MAX && SNAPSHOT_BYTES_MAX <= BATCH_BYTES_MAX);
+const _: () = assert!(KV_VALUE_BYTES_MAX <= BATCH_BYTES_MAX && KV_PAGE_ROWS_MAX > 0);

@@ -38,10 +38,34 @@ impl Everything {
     pub fn get(&self) -> Everything {
         self.clone()
     }
+
+    /// Keeps one of each kind of value under keys.
+    pub fn keep(&mut self, cx: &mut Context<'_, Self>, part: Part) -> Result<(), Error> {
+        cx.kv().put_bytes("bytes", [0, 1, 0xff])?;
+        cx.kv().put("part", &part)
+    }
+
+    /// The keys, the bytes and the part.
+    pub async fn kept(
+        &self,
+        cx: &Context<'_, Self>,
+    ) -> Result<(Vec<String>, Vec<u8>, Part), Error> {
+        let (mut keys, mut list) = (Vec::new(), cx.kv().list());
+        while let Some((key, _)) = list.next_bytes().await? {
+            keys.push(key.to_string());
+        }
+        let bytes = cx.kv().get_bytes("bytes").await?.unwrap_or_default();
+        let part = cx.kv().get("part").await?.unwrap_or(Part::Unit);
+        Ok((keys, bytes, part))
+    }
+}
+
+fn part(n: u8) -> Part {
+    Part::Tuple(u32::from(n) * 1_000, "tuple".into())
 }
 
 fn sample(n: u8) -> Everything {
-    let part = Part::Tuple(u32::from(n) * 1_000, "tuple".into());
+    let part = part(n);
     Everything {
         text: format!("object {n}, ümläut"),
         numbers: (n, -i64::from(n), u64::MAX, 0.5),
@@ -62,7 +86,9 @@ async fn open(dir: &Path) -> Runtime {
 async fn write_golden(dir: &Path) {
     let runtime = Runtime::builder(dir).register::<Everything>().shards(2).start().await.unwrap();
     for n in 0..8 {
-        runtime.get::<Everything>(format!("named/{n}")).set(sample(n)).await.unwrap();
+        let object = runtime.get::<Everything>(format!("named/{n}"));
+        object.set(sample(n)).await.unwrap();
+        object.keep(part(n)).await.unwrap();
     }
     runtime.shutdown().await.unwrap();
     drop(runtime);
@@ -103,34 +129,42 @@ async fn the_golden_directory_of_format_1_reads_and_goes_on() {
         assert_eq!(listed.name(), Some(format!("named/{n}").as_str()));
         let stub = runtime.get_by_id::<Everything>(listed.id()).unwrap();
         assert_eq!(stub.get().await.unwrap(), sample(n));
+        let keys = vec!["bytes".to_owned(), "part".to_owned()];
+        assert_eq!(stub.kept().await.unwrap(), (keys, vec![0, 1, 0xff], part(n)));
         let named = runtime.get::<Everything>(format!("named/{n}"));
         assert_eq!(named.id().unwrap(), listed.id(), "the names lead to the same ids");
         named.set(sample(n + 100)).await.unwrap();
+        named.keep(part(n + 100)).await.unwrap();
     }
     runtime.shutdown().await.unwrap();
     let runtime = open(dir.path()).await;
-    assert_eq!(runtime.get::<Everything>("named/3").get().await.unwrap(), sample(103));
+    let object = runtime.get::<Everything>("named/3");
+    assert_eq!(object.get().await.unwrap(), sample(103));
+    assert_eq!(object.kept().await.unwrap().2, part(103));
 }
 
 #[tokio::test]
 async fn the_present_code_writes_the_golden_bytes() {
     let dir = tempfile::tempdir().unwrap();
     write_golden(dir.path()).await;
-    assert_eq!(frames(dir.path()), frames(&golden(1)));
+    let frames = "SELECT name, body FROM objects JOIN snapshots USING (object_no)";
+    assert_eq!(stored(dir.path(), frames), stored(&golden(1), frames));
+    let values = "SELECT name || ' ' || hex(key), value FROM objects JOIN kv USING (object_no)";
+    assert_eq!(stored(dir.path(), values), stored(&golden(1), values));
+    assert_eq!(stored(dir.path(), values).len(), 16);
 }
 
-/// The stored frames by name, over all shards: another directory has another key, and so spreads its names otherwise.
-fn frames(dir: &Path) -> BTreeMap<String, Vec<u8>> {
+/// What is stored by name, over all shards: another directory has another key, and so spreads its names otherwise.
+fn stored(dir: &Path, sql: &str) -> BTreeMap<String, Vec<u8>> {
     let copied = tempfile::tempdir().unwrap();
     copy(dir, copied.path());
-    let mut frames = BTreeMap::new();
+    let mut found = BTreeMap::new();
     for shard in ["000", "001"] {
         let path = copied.path().join(format!("shards/{shard}.db"));
         let connection = rusqlite::Connection::open(path).unwrap();
-        let sql = "SELECT name, body FROM objects JOIN snapshots USING (object_no)";
         let mut select = connection.prepare(sql).unwrap();
         let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
-        frames.extend(rows.map(Result::unwrap));
+        found.extend(rows.map(Result::unwrap));
     }
-    frames
+    found
 }

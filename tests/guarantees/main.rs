@@ -7,6 +7,7 @@ mod activation;
 mod endings;
 mod face;
 mod ids;
+mod kv;
 mod listing;
 mod p01_power;
 mod p01_survives;

@@ -4,14 +4,16 @@
 //! reported earlier. P6 and P7 are about alarms and sends, which objects do not have yet; of P9, an object that cannot
 //! start, it checks that only those hear of it who call it.
 
+mod rows;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use durable::host::{Event, TurnEnd};
+use durable::host::{Event, KvChange, TurnEnd};
 use durable::{Code, Error, ObjectId, Outcome};
 
+pub(crate) use self::rows::digest;
 use self::watch::Watch;
 use crate::chance::hash;
 use crate::failure::Failure;
@@ -74,6 +76,8 @@ struct Ended {
     epoch: u64,
     /// Hash of the state that it left.
     state: u64,
+    /// Digest of what it did under keys.
+    rows: u64,
     has_changed: bool,
     /// The newest commit that it may have seen.
     seen: u64,
@@ -84,6 +88,8 @@ pub(crate) struct Stored {
     pub(crate) object: ObjectId,
     pub(crate) commit: u64,
     pub(crate) state: Vec<u8>,
+    /// What is stored under its keys.
+    pub(crate) rows: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
 fn broken(promise: &'static str, text: String) -> Verdict {
@@ -163,8 +169,12 @@ impl Promises {
                 self.begins_in_order(object, call)?;
                 self.watch(object).turn_began(epoch, call, method.access, state)
             }
-            Event::TurnEnded { object, call, ended, state, .. } => {
-                self.turn_ended(object, call, ended, state)
+            Event::KvRead { object, call, key, value } => {
+                let watch = self.watch(object);
+                watch.rows.read(&watch.label, call, key, value)
+            }
+            Event::TurnEnded { object, call, ended, state, kv, .. } => {
+                self.turn_ended(object, call, ended, (state, kv))
             }
             Event::Submitted { .. } => self.submitted(event),
             Event::Settled { shard, place, is_durable } => self.settled(shard, place, is_durable),
@@ -250,12 +260,14 @@ impl Promises {
 
     fn turn_ended(&mut self, object: &ObjectId, call: u64, how: TurnEnd, state: &[u8]) -> Verdict {
         let watch = self.objects.entry(*object).or_default();
-        let has_changed = how != TurnEnd::Panicked && !watch.is_state(state);
+        let is_changed = !watch.is_state(state) || !kv.is_empty();
+        let has_changed = how != TurnEnd::Panicked && is_changed;
         if watch.turn_ended(call) && has_changed {
             return broken("P2", format!("read #{call} of {} changed the state", watch.label));
         }
         let (epoch, seen) = (watch.epoch(), watch.commit());
-        let ended = Ended { how, epoch, state: hash(state), has_changed, seen };
+        let (state, rows) = (hash(state), digest(kv));
+        let ended = Ended { how, epoch, state, rows, has_changed, seen };
         if let Some(call) = self.calls.get_mut(&call) {
             call.ended = Some(ended);
         }
@@ -263,7 +275,8 @@ impl Promises {
     }
 
     fn submitted(&mut self, event: &Event<'_>) -> Verdict {
-        let Event::Submitted { object, epoch, commit, call, shard, place, state } = *event else {
+        let Event::Submitted { object, epoch, commit, call, shard, place, state, kv } = *event
+        else {
             return Ok(());
         };
         let syncs = self.syncs.get(&shard).copied().unwrap_or_default();
@@ -273,9 +286,9 @@ impl Promises {
         let watch = self.objects.entry(*object).or_default();
         if let Some(call) = self.calls.get_mut(&call) {
             let kept = call.ended.filter(|ended| ended.how == TurnEnd::Kept);
-            if kept.is_none_or(|kept| kept.state != hash(state)) {
+            if kept.is_none_or(|kept| kept.state != hash(state) || kept.rows != digest(kv)) {
                 let text = format!(
-                    "{} stores a state that its call `{}` did not leave behind and keep",
+                    "{} stores what its call `{}` did not leave behind and keep",
                     watch.label, call.method
                 );
                 return broken("P2", text);
@@ -283,6 +296,7 @@ impl Promises {
             call.commit = commit;
         }
         self.states.prepare(object, commit, epoch, state);
+        watch.rows.submitted(commit, kv);
         watch.submitted(epoch, commit, state)
     }
 
@@ -330,7 +344,10 @@ impl Promises {
         let found: BTreeMap<_, _> = stored.iter().map(|row| (row.object, row)).collect();
         for (object, watch) in &self.objects {
             match found.get(object) {
-                Some(row) => watch.holds(row.commit, &row.state, "on the disk")?,
+                Some(row) => {
+                    watch.holds(row.commit, &row.state, "on the disk")?;
+                    watch.rows.compare(&watch.label, row)?;
+                }
                 None => watch.holds_nothing()?,
             }
         }

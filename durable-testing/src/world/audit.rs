@@ -1,5 +1,6 @@
 //! Looks at the stored rows, past everything that the runtime has in memory.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -50,8 +51,10 @@ impl World {
                 true,
             )?;
             let mut statement = connection.prepare(
-                "SELECT o.id, s.commit_no, s.body FROM objects o JOIN snapshots s USING (object_no)",
+                "SELECT o.id, s.commit_no, s.body, object_no
+                 FROM objects o JOIN snapshots s USING (object_no)",
             )?;
+            let mut kept = kept(&connection)?;
             let found = statement.query_map([], |row| {
                 let id: [u8; ObjectId::BYTES] = row.get(0)?;
                 let commit: i64 = row.get(1)?;
@@ -60,10 +63,16 @@ impl World {
                     object: ObjectId::from_bytes(id),
                     commit: u64::try_from(commit).unwrap_or_default(),
                     state: body.get(HEADER_BYTES..).unwrap_or_default().to_vec(),
+                    rows: kept.remove(&row.get(3)?).unwrap_or_default(),
                 })
             })?;
             for row in found {
                 rows.push(row?);
+            }
+            drop(statement);
+            if let Some(object_no) = kept.keys().next() {
+                let text = format!("object {object_no} of shard {shard} has keys and no state");
+                self.fail(Failure::promise("P2", text));
             }
         }
         Ok(rows)
@@ -80,4 +89,18 @@ impl World {
             self.fail(Failure::new(name, why));
         }
     }
+}
+
+/// Values by key.
+type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
+
+/// What is stored under keys, by object.
+fn kept(connection: &Connection) -> rusqlite::Result<BTreeMap<i64, Rows>> {
+    let mut kept = BTreeMap::<i64, Rows>::new();
+    let mut statement = connection.prepare("SELECT object_no, key, value FROM kv")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        kept.entry(row.get(0)?).or_default().insert(row.get(1)?, row.get(2)?);
+    }
+    Ok(kept)
 }

@@ -9,6 +9,7 @@ use super::{BoxFuture, Entropy};
 use crate::class::MethodSpec;
 use crate::error::Error;
 use crate::id::ObjectId;
+use crate::kv::{KvChange, KvKey};
 use crate::time::WallMs;
 
 /// Watches and steers. Called on whatever thread does the work.
@@ -75,15 +76,21 @@ pub enum Event<'a> {
     TurnDrew { call: u64 },
     /// The turn made a stub of another object, or of its own.
     TurnReached { call: u64 },
-    /// A turn ended. `state`: what it left in memory, before anything is undone; empty if that does not encode.
+    /// A turn has read of what its activation has handed over and what is stored; of its own writes nothing is told.
+    /// `value`: as it is stored, its header included; `None`: there is none.
+    KvRead { object: &'a ObjectId, call: u64, key: &'a KvKey, value: Option<&'a [u8]> },
+    /// A turn ended. `state`: what it left in memory, before anything is undone; empty if that does not encode. `kv`: what
+    /// it did to its object's KV, in the order of keys.
     TurnEnded {
         object: &'a ObjectId,
         call: u64,
         method: &'static MethodSpec,
         ended: TurnEnd,
         state: &'a [u8],
+        kv: &'a [KvChange],
     },
-    /// A state was handed to the shard. `place`: in the shard's order.
+    /// A commit was handed to the shard. `place`: in the shard's order; `state`: also if it is as it was; `kv`: what it does
+    /// to the object's KV, in the order of keys.
     Submitted {
         object: &'a ObjectId,
         epoch: u64,
@@ -92,6 +99,7 @@ pub enum Event<'a> {
         shard: u16,
         place: u64,
         state: &'a [u8],
+        kv: &'a [KvChange],
     },
     /// The shard has stored a batch, and nobody was told.
     Stored { shard: u16 },
@@ -143,6 +151,7 @@ impl Event<'_> {
         "shard.stopped",
         "call.answered",
         "call.abandoned",
+        "kv.read",
     ];
 
     /// The name of its place.
@@ -166,6 +175,7 @@ impl Event<'_> {
             Event::Stopped { .. } => 15,
             Event::Answered { .. } => 16,
             Event::Abandoned { .. } => 17,
+            Event::KvRead { .. } => 18,
         };
         Self::POINTS[index]
     }

@@ -11,6 +11,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use crate::kv::KvChange;
 pub use crate::time::{MonoNs, WallMs};
 
 pub use self::director::{Director, Event, TurnEnd};

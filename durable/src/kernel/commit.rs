@@ -20,14 +20,22 @@ pub(crate) enum Encoded {
     Impossible,
 }
 
+/// Whether the turn has changed what the object keeps beside its state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rows {
+    Same,
+    Changed,
+}
+
 /// What the shell must do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Submit the new state; the answer leaves with that commit.
+    /// Submit the new state and the rows; the answer leaves with that commit.
     Commit,
     /// Nothing changed; the answer only waits for earlier commits.
     Answer,
-    /// Build the object anew from the last submitted state, then answer as above.
+    /// Drop the rows, build the object anew from the last submitted state, then answer as above. Also if only rows have
+    /// changed: fields that are not stored may say what they were.
     RollBack,
     /// As [`Verdict::RollBack`], and the answer is the reason why the state could not be encoded.
     Refuse,
@@ -36,13 +44,13 @@ pub(crate) enum Verdict {
 }
 
 /// Decides about one `&mut self` turn.
-pub(crate) fn judge(ended: Ended, encoded: Encoded) -> Verdict {
-    match (ended, encoded) {
-        (Ended::Panicked, _) => Verdict::Crash,
-        (Ended::Kept, Encoded::Different) => Verdict::Commit,
-        (Ended::Kept | Ended::Rejected, Encoded::Same) => Verdict::Answer,
-        (Ended::Rejected, Encoded::Different | Encoded::Impossible) => Verdict::RollBack,
-        (Ended::Kept, Encoded::Impossible) => Verdict::Refuse,
+pub(crate) fn judge(ended: Ended, encoded: Encoded, rows: Rows) -> Verdict {
+    match (ended, encoded, rows) {
+        (Ended::Panicked, ..) => Verdict::Crash,
+        (Ended::Kept, Encoded::Impossible, _) => Verdict::Refuse,
+        (Ended::Kept | Ended::Rejected, Encoded::Same, Rows::Same) => Verdict::Answer,
+        (Ended::Kept, ..) => Verdict::Commit,
+        (Ended::Rejected, ..) => Verdict::RollBack,
     }
 }
 
@@ -55,18 +63,19 @@ mod tests {
         use Encoded::*;
         use Ended::*;
         let table = [
-            (Kept, Same, Verdict::Answer),
-            (Kept, Different, Verdict::Commit),
-            (Kept, Impossible, Verdict::Refuse),
-            (Rejected, Same, Verdict::Answer),
-            (Rejected, Different, Verdict::RollBack),
-            (Rejected, Impossible, Verdict::RollBack),
-            (Panicked, Same, Verdict::Crash),
-            (Panicked, Different, Verdict::Crash),
-            (Panicked, Impossible, Verdict::Crash),
+            (Kept, Same, Verdict::Answer, Verdict::Commit),
+            (Kept, Different, Verdict::Commit, Verdict::Commit),
+            (Kept, Impossible, Verdict::Refuse, Verdict::Refuse),
+            (Rejected, Same, Verdict::Answer, Verdict::RollBack),
+            (Rejected, Different, Verdict::RollBack, Verdict::RollBack),
+            (Rejected, Impossible, Verdict::RollBack, Verdict::RollBack),
+            (Panicked, Same, Verdict::Crash, Verdict::Crash),
+            (Panicked, Different, Verdict::Crash, Verdict::Crash),
+            (Panicked, Impossible, Verdict::Crash, Verdict::Crash),
         ];
-        for (ended, encoded, expected) in table {
-            assert_eq!(judge(ended, encoded), expected, "{ended:?} {encoded:?}");
+        for (ended, encoded, without_rows, with_rows) in table {
+            assert_eq!(judge(ended, encoded, Rows::Same), without_rows, "{ended:?} {encoded:?}");
+            assert_eq!(judge(ended, encoded, Rows::Changed), with_rows, "{ended:?} {encoded:?}");
         }
     }
 }

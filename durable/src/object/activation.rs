@@ -18,11 +18,12 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 use crate::class::MethodSpec;
 use crate::error::{Code, Error};
 use crate::host::{Event, TurnEnd};
-use crate::kernel::commit::{self, Encoded, Ended, Verdict};
+use crate::kernel::commit::{self, Encoded, Ended, Rows, Verdict};
 use crate::kernel::gate::{self, Gate};
+use crate::kv::KvChange;
 use crate::limits::TURNS_PER_SLICE;
 use crate::object::call::{Begin, Running};
-use crate::object::live::Live;
+use crate::object::live::{Changes, Live};
 use crate::object::settled::settled;
 use crate::object::slot::Work;
 use crate::object::witness::{self, Presence};
@@ -124,8 +125,9 @@ async fn run<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> End {
 async fn start<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Error> {
     let starting = async {
         let mut live = Live::load(slot).await?;
-        if let Some(encoded) = live.wake(slot).await? {
-            live.submit(slot, encoded, None);
+        let changes = live.wake(slot).await?;
+        if !changes.is_empty() {
+            live.submit(slot, changes, None);
         }
         Ok(live)
     };
@@ -261,7 +263,7 @@ fn settle_read<O: Object>(
     method: &'static MethodSpec,
     ran: Caught<O::Reply>,
 ) -> Result<(), String> {
-    witness::turn_ended(slot, live, running.number(), method, ended_as(&ran));
+    witness::turn_ended(slot, live, running.number(), method, (ended_as(&ran), &[]));
     match ran {
         Ok(ran) => {
             let_out(slot, live, running, Ok(ran.reply));
@@ -290,7 +292,8 @@ async fn run_write<O: Object>(
     } else {
         catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message)))
     };
-    witness::turn_ended(slot, live, running.number(), method, ended_as(&ran));
+    let kv = cx.into_kv_changes();
+    witness::turn_ended(slot, live, running.number(), method, (ended_as(&ran), &kv));
     let (ended, encoded) = match &ran {
         Err(_) => (Ended::Panicked, Ok(None)),
         Ok(ran) => {
@@ -298,7 +301,7 @@ async fn run_write<O: Object>(
             (ended, catch_encode(live))
         }
     };
-    settle_write(slot, live, Write { running, method: method.name, ran, ended, encoded }).await
+    settle_write(slot, live, Write { running, method: method.name, ran, ended, encoded, kv }).await
 }
 
 /// Encodes the object. A `Serialize` of the user's that panics is one that refuses.
@@ -318,6 +321,7 @@ struct Write<'a, O: Object> {
     ran: Caught<O::Reply>,
     ended: Ended,
     encoded: Result<Option<Vec<u8>>, Error>,
+    kv: Vec<KvChange>,
 }
 
 async fn settle_write<O: Object>(
@@ -325,16 +329,17 @@ async fn settle_write<O: Object>(
     live: &mut Live<O>,
     write: Write<'_, O>,
 ) -> Result<(), String> {
-    let Write { running, method, ran, ended, encoded } = write;
+    let Write { running, method, ran, ended, encoded, kv } = write;
     let comparison = match &encoded {
         Ok(None) => Encoded::Same,
         Ok(Some(_)) => Encoded::Different,
         Err(_) => Encoded::Impossible,
     };
-    let answer = match (commit::judge(ended, comparison), ran, encoded) {
-        (Verdict::Commit, Ok(ran), Ok(Some(bytes))) => {
+    let rows = if kv.is_empty() { Rows::Same } else { Rows::Changed };
+    let answer = match (commit::judge(ended, comparison, rows), ran, encoded) {
+        (Verdict::Commit, Ok(ran), Ok(encoded)) => {
             let call = running.hold(Ok(ran.reply));
-            live.submit(slot, bytes, Some(call));
+            live.submit(slot, Changes { encoded, kv }, Some(call));
             return Ok(());
         }
         (Verdict::Answer, Ok(ran), _) => {
@@ -356,8 +361,9 @@ async fn settle_write<O: Object>(
 async fn roll_back<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> Result<(), String> {
     let restored = async {
         live.restore();
-        if let Some(encoded) = live.wake(slot).await? {
-            live.submit(slot, encoded, None);
+        let changes = live.wake(slot).await?;
+        if !changes.is_empty() {
+            live.submit(slot, changes, None);
         }
         Ok::<(), Error>(())
     };

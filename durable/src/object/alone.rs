@@ -3,6 +3,7 @@
 //! It is what a history of calls is compared with. The methods that run are the very same; only what surrounds them is
 //! missing, so a method that calls another object cannot be run like this, and says so.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,7 +15,9 @@ use crate::class::Access;
 use crate::codec;
 use crate::host::Entropy;
 use crate::id::ObjectId;
+use crate::kv::{Framed, KvChange, KvKey};
 use crate::limits::SNAPSHOT_BYTES_MAX;
+use crate::object::kv::{Base, Turn};
 use crate::object::{Context, Object, Ran};
 use crate::time::WallMs;
 
@@ -68,13 +71,13 @@ impl fmt::Debug for Alone {
 /// What a turn came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stepped {
-    /// The encoded state after it.
+    /// What the object is after it, as [`birth`] gives it.
     pub state: Vec<u8>,
     /// What the method returned, encoded.
     pub reply: Vec<u8>,
 }
 
-/// An object from its encoded state.
+/// An object from its encoded struct.
 ///
 /// # Errors
 /// Why the bytes are none.
@@ -82,17 +85,21 @@ pub fn decode<O: Object>(state: &[u8]) -> Result<O, String> {
     codec::decode(state)
 }
 
-/// The encoded state of an object that was never stored.
+/// An object's KV.
+type Rows = BTreeMap<KvKey, Framed>;
+
+/// An object that was never stored: its struct and its KV, encoded together.
 ///
 /// # Errors
 /// Why the class cannot be run by itself.
 pub fn birth<O: Object>(alone: &Alone) -> Result<Vec<u8>, String> {
-    let object = O::create(&Context::alone(alone));
+    let object = O::create(&Context::alone(alone, Base::Nothing, Turn::Init));
     alone.check("init")?;
-    encode(&object)
+    whole(&encode(&object)?, &Rows::new())
 }
 
-/// Runs one call on `state`. A method that panics leaves the state as it was and has no reply, as in a runtime.
+/// Runs one call on what [`birth`] or an earlier step gave. A method that panics leaves it as it was and has no reply, as in
+/// a runtime.
 ///
 /// # Errors
 /// Why the method cannot be run by itself.
@@ -102,44 +109,69 @@ pub fn step<O: Object>(
     method: &str,
     args: &[u8],
 ) -> Result<Stepped, String> {
-    let mut object: O = decode(state)?;
-    activate(alone, &mut object, state)?;
+    let (encoded, mut rows) = parts(state)?;
+    let mut object: O = decode(&encoded)?;
+    activate(alone, &mut object, (&encoded, &rows))?;
     let call = O::decode_call(method, args).map_err(|error| format!("{error:?}"))?;
     let spec = O::method(&call);
-    let ran = catch_unwind(AssertUnwindSafe(|| run(alone, &mut object, method, call)));
+    let ran = catch_unwind(AssertUnwindSafe(|| run(alone, &mut object, &rows, method, call)));
     alone.check(method)?;
     let Ok(ran) = ran else { return Ok(Stepped { state: state.to_vec(), reply: Vec::new() }) };
-    let Ran { reply, is_rejected } = ran?;
-    let state =
-        if is_rejected || spec.access == Access::Read { state.to_vec() } else { encode(&object)? };
+    let (Ran { reply, is_rejected }, changes) = ran?;
     let reply = O::encode_reply(&reply).map_err(|error| format!("{error:?}"))?;
-    Ok(Stepped { state, reply })
+    if is_rejected || spec.access == Access::Read {
+        return Ok(Stepped { state: state.to_vec(), reply });
+    }
+    for KvChange { key, value } in changes {
+        match value {
+            Some(value) => rows.insert(key, value),
+            None => rows.remove(&key),
+        };
+    }
+    Ok(Stepped { state: whole(&encode(&object)?, &rows)?, reply })
+}
+
+fn whole(encoded: &[u8], rows: &Rows) -> Result<Vec<u8>, String> {
+    let rows: Vec<(&[u8], &[u8])> = rows.iter().map(|(key, value)| (&**key, &**value)).collect();
+    codec::encode(&(encoded, rows), 0, usize::MAX).map_err(|error| format!("{error:?}"))
+}
+
+fn parts(whole: &[u8]) -> Result<(Vec<u8>, Rows), String> {
+    let (encoded, rows): (_, Vec<(Vec<u8>, Vec<u8>)>) = codec::decode(whole)?;
+    let row = |(key, value): (Vec<u8>, Vec<u8>)| (KvKey::stored(&key), Framed::from(value));
+    Ok((encoded, rows.into_iter().map(row).collect()))
 }
 
 fn run<O: Object>(
     alone: &Alone,
     object: &mut O,
+    rows: &Rows,
     method: &str,
     call: O::Call,
-) -> Result<Ran<O::Reply>, String> {
+) -> Result<(Ran<O::Reply>, Vec<KvChange>), String> {
     let spec = O::method(&call);
-    match (spec.access, spec.is_async) {
-        (Access::Read, false) => Ok(object.read(&Context::alone(alone), call)),
-        (Access::Write, false) => Ok(object.write(&mut Context::alone(alone), call)),
-        (Access::Read, true) => at_once(method, object.read_async(&Context::alone(alone), call)),
-        (Access::Write, true) => {
-            at_once(method, object.write_async(&mut Context::alone(alone), call))
-        }
-    }
+    let turn = if spec.access == Access::Read { Turn::Read } else { Turn::Write };
+    let mut cx = Context::alone(alone, Base::Rows(rows), turn);
+    let ran = match (spec.access, spec.is_async) {
+        (Access::Read, false) => object.read(&cx, call),
+        (Access::Write, false) => object.write(&mut cx, call),
+        (Access::Read, true) => at_once(method, object.read_async(&cx, call))?,
+        (Access::Write, true) => at_once(method, object.write_async(&mut cx, call))?,
+    };
+    Ok((ran, cx.into_kv_changes()))
 }
 
 /// Runs `#[on_activate]`, which may fill what is not stored, and nothing else.
-fn activate<O: Object>(alone: &Alone, object: &mut O, state: &[u8]) -> Result<(), String> {
-    let mut cx = Context::alone(alone);
+fn activate<O: Object>(
+    alone: &Alone,
+    object: &mut O,
+    (encoded, rows): (&[u8], &Rows),
+) -> Result<(), String> {
+    let mut cx = Context::alone(alone, Base::Rows(rows), Turn::Write);
     let Some(hook) = object.on_activate(&mut cx) else { return Ok(()) };
     at_once("on_activate", hook)??;
     alone.check("on_activate")?;
-    if encode(object)? == state {
+    if encode(object)? == encoded && cx.into_kv_changes().is_empty() {
         Ok(())
     } else {
         Err("`#[on_activate]` changes what is stored, so no call can be run by itself".to_owned())

@@ -8,7 +8,9 @@ use crate::client::Client;
 use crate::error::{Code, Error};
 use crate::host::{Entropy, Event};
 use crate::id::{IntoKey, ObjectId};
+use crate::kv::KvChange;
 use crate::object::alone::Alone;
+use crate::object::kv::{Base, Desk, Kv, Owner, Turn, Witness};
 use crate::object::{Object, Slot};
 use crate::storage::Fence;
 use crate::stub::{Address, Origin, Stub};
@@ -34,6 +36,7 @@ use crate::time::WallMs;
 /// ```
 pub struct Context<'a, O: Object> {
     scene: Scene<'a, O>,
+    desk: Desk<'a>,
     /// For the host's director; 0 in a hook.
     call: u64,
     /// Empty until the turn asks for the time; then fixed for the turn.
@@ -49,12 +52,30 @@ enum Scene<'a, O: Object> {
 }
 
 impl<'a, O: Object> Context<'a, O> {
-    pub(crate) fn new(slot: &'a Arc<Slot<O>>, fence: Option<&'a Arc<Fence>>, call: u64) -> Self {
-        Context { scene: Scene::Slot { slot, fence }, call, now: OnceLock::new() }
+    /// For `#[init]`.
+    pub(crate) fn of_init(slot: &'a Arc<Slot<O>>) -> Self {
+        Self::new(slot, None, (Base::Nothing, Turn::Init), 0)
     }
 
-    pub(crate) fn alone(alone: &'a Alone) -> Self {
-        Context { scene: Scene::Alone(alone), call: 0, now: OnceLock::new() }
+    pub(crate) fn new(
+        slot: &'a Arc<Slot<O>>,
+        fence: Option<&'a Arc<Fence>>,
+        (base, turn): (Base<'a>, Turn),
+        call: u64,
+    ) -> Self {
+        let witness = Witness { host: slot.host(), object: slot.id_ref(), call };
+        let desk = Desk::new(base, turn, Some(witness));
+        Context { scene: Scene::Slot { slot, fence }, desk, call, now: OnceLock::new() }
+    }
+
+    pub(crate) fn alone(alone: &'a Alone, base: Base<'a>, turn: Turn) -> Self {
+        let desk = Desk::new(base, turn, None);
+        Context { scene: Scene::Alone(alone), desk, call: 0, now: OnceLock::new() }
+    }
+
+    /// What the turn has done to the object's KV.
+    pub(crate) fn into_kv_changes(self) -> Vec<KvChange> {
+        self.desk.into_changes()
     }
 
     /// The object's id.
@@ -87,11 +108,9 @@ impl<'a, O: Object> Context<'a, O> {
         })
     }
 
-    fn label(&self) -> String {
-        match self.scene {
-            Scene::Slot { slot, .. } => slot.label(),
-            Scene::Alone(alone) => format!("{}({})", O::CLASS.name, alone.id),
-        }
+    /// What the object keeps under keys. It is read and written as part of this turn.
+    pub fn kv(&self) -> Kv<'_> {
+        Kv::new(&self.desk, self)
     }
 
     /// The wall clock, in milliseconds since the Unix epoch. The same for the whole turn.
@@ -175,6 +194,15 @@ impl<'a, O: Object> Context<'a, O> {
         let Scene::Slot { slot, fence } = self.scene else { return None };
         let shard = slot.group().shard(&slot.id());
         fence.map(|fence| Origin::new(shard, fence))
+    }
+}
+
+impl<O: Object> Owner for Context<'_, O> {
+    fn label(&self) -> String {
+        match self.scene {
+            Scene::Slot { slot, .. } => slot.label(),
+            Scene::Alone(alone) => format!("{}({})", O::CLASS.name, alone.id),
+        }
     }
 }
 

@@ -7,7 +7,9 @@ use crate::class::ClassSpec;
 use crate::codec::{self, EncodeError};
 use crate::error::{Code, Error};
 use crate::host::Event;
+use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
+use crate::object::kv::{Base, LiveKv, Turn};
 use crate::object::{Context, Object, PendingCall, Slot};
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
@@ -23,6 +25,22 @@ pub(crate) struct Live<O: Object> {
     /// Number of the newest submitted commit of this object; 0: none yet.
     commit_no: u64,
     known: Known,
+    kv: LiveKv,
+}
+
+/// What a turn leaves to be stored.
+#[derive(Debug, Default)]
+pub(crate) struct Changes {
+    /// The encoded state. `None`: it is as it was.
+    pub(crate) encoded: Option<Vec<u8>>,
+    /// What was done to the object's KV. Empty: nothing.
+    pub(crate) kv: Vec<KvChange>,
+}
+
+impl Changes {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.encoded.is_none() && self.kv.is_empty()
+    }
 }
 
 /// What storage knows of who the object is, once what was submitted is stored.
@@ -43,10 +61,11 @@ impl<O: Object> Live<O> {
         let Loaded { object_no, stored } = shard.load(&slot.id(), group.class_no()).await?;
         let fence = Fence::new(shard.next_epoch());
         let Some(stored) = stored else {
-            let object = O::create(&Context::new(slot, None, 0));
+            let object = O::create(&Context::of_init(slot));
             let framed = Self::frame(&object, group.fingerprint())?;
             let known = Known::Nothing;
-            let live = Live { object, framed, object_no, fence, commit_no: 0, known };
+            let kv = LiveKv::new(shard, object_no, &fence, false);
+            let live = Live { object, framed, object_no, fence, commit_no: 0, known, kv };
             slot.host().report(|| Event::Loaded {
                 object: slot.id_ref(),
                 epoch: live.fence.epoch.0,
@@ -67,7 +86,8 @@ impl<O: Object> Live<O> {
         let (object, epoch, commit) = (slot.id_ref(), fence.epoch.0, stored.commit_no);
         slot.host().report(|| Event::Loaded { object, epoch, commit, state });
         let object = decode::<O>(&framed, group.fingerprint())?;
-        Ok(Live { object, framed, object_no, fence, commit_no: stored.commit_no, known })
+        let kv = LiveKv::new(shard, object_no, &fence, true);
+        Ok(Live { object, framed, object_no, fence, commit_no: stored.commit_no, known, kv })
     }
 
     fn frame(object: &O, fingerprint: Fingerprint) -> Result<Arc<[u8]>, Error> {
@@ -75,11 +95,11 @@ impl<O: Object> Live<O> {
         framed.map(|framed| seal::<O>(framed, fingerprint)).map_err(|error| unencodable(&error))
     }
 
-    /// Runs `#[on_activate]`, if the class has one. What it changed is then to be submitted; `None`: nothing.
-    pub(crate) async fn wake(&mut self, slot: &Arc<Slot<O>>) -> Result<Option<Vec<u8>>, Error> {
+    /// Runs `#[on_activate]`, if the class has one. What it changed is then to be submitted.
+    pub(crate) async fn wake(&mut self, slot: &Arc<Slot<O>>) -> Result<Changes, Error> {
         let (object, mut cx) = self.turn(slot, 0);
         if object.on_activate(&mut cx).is_none() {
-            return Ok(None);
+            return Ok(Changes::default());
         }
         // What the hook changes is seen against what was decoded: some states do not encode to the bytes that they came
         // from, and an object must not commit by being woken.
@@ -94,7 +114,8 @@ impl<O: Object> Live<O> {
                 ))
             })?;
         }
-        self.encode()
+        let kv = cx.into_kv_changes();
+        Ok(Changes { encoded: self.encode()?, kv })
     }
 
     /// Encodes the object; `None` if its bytes are those that were submitted last.
@@ -104,23 +125,21 @@ impl<O: Object> Live<O> {
             .map_err(|error| unencodable(&error))
     }
 
-    /// Hands the encoded state to the shard; the answer of `answered` leaves with its commit.
+    /// Hands what a turn changed to the shard; the answer of `answered` leaves with its commit.
     pub(crate) fn submit(
         &mut self,
         slot: &Slot<O>,
-        encoded: Vec<u8>,
+        changes: Changes,
         answered: Option<Arc<PendingCall<O>>>,
     ) {
-        let size = encoded.len() - frame::HEADER_BYTES;
-        if size * 100 >= SNAPSHOT_BYTES_MAX * SNAPSHOT_WARNED_PERCENT {
-            tracing::warn!(
-                object = slot.label(),
-                size,
-                limit = SNAPSHOT_BYTES_MAX,
-                "the state is close to its limit; spread it over several objects, or keep it elsewhere"
-            );
+        assert!(!changes.is_empty(), "a commit changes something");
+        let Changes { encoded, kv } = changes;
+        // The first commit stores the state whatever it changed: rows are found through it.
+        let has_snapshot = encoded.is_some() || self.commit_no == 0;
+        if let Some(encoded) = encoded {
+            warn_if_large(slot, encoded.len() - frame::HEADER_BYTES);
+            self.framed = seal::<O>(encoded, slot.group().fingerprint());
         }
-        self.framed = seal::<O>(encoded, slot.group().fingerprint());
         self.commit_no += 1;
         let is_name_news = self.known == Known::Nameless && slot.name().is_some();
         let is_news = self.known == Known::Nothing || is_name_news;
@@ -136,7 +155,8 @@ impl<O: Object> Live<O> {
             object_no: self.object_no,
             commit_no: self.commit_no,
             birth,
-            snapshot: Arc::clone(&self.framed),
+            snapshot: has_snapshot.then(|| Arc::clone(&self.framed)),
+            kv: kv.clone(),
             release,
         });
         slot.host().report(|| Event::Submitted {
@@ -147,7 +167,9 @@ impl<O: Object> Live<O> {
             shard: shard.index(),
             place: place.0,
             state: &self.framed[frame::HEADER_BYTES..],
+            kv: &kv,
         });
+        self.kv.on_submit(place, kv);
     }
 
     /// Builds the object anew from the bytes that were submitted last.
@@ -173,17 +195,31 @@ impl<O: Object> Live<O> {
         slot: &'a Arc<Slot<O>>,
         call: u64,
     ) -> (&'a mut O, Context<'a, O>) {
-        (&mut self.object, Context::new(slot, Some(&self.fence), call))
+        self.kv.settle();
+        let kv = (Base::Live(&self.kv), Turn::Write);
+        (&mut self.object, Context::new(slot, Some(&self.fence), kv, call))
     }
 
     /// The object and the context for a read.
     pub(crate) fn read<'a>(&'a self, slot: &'a Arc<Slot<O>>, call: u64) -> (&'a O, Context<'a, O>) {
-        (&self.object, Context::new(slot, Some(&self.fence), call))
+        let kv = (Base::Live(&self.kv), Turn::Read);
+        (&self.object, Context::new(slot, Some(&self.fence), kv, call))
     }
 
     /// The object, for somebody who looks at it between two turns.
     pub(crate) fn object(&self) -> &O {
         &self.object
+    }
+}
+
+fn warn_if_large<O: Object>(slot: &Slot<O>, size: usize) {
+    if size * 100 >= SNAPSHOT_BYTES_MAX * SNAPSHOT_WARNED_PERCENT {
+        tracing::warn!(
+            object = slot.label(),
+            size,
+            limit = SNAPSHOT_BYTES_MAX,
+            "the state is close to its limit; spread it over several objects, or keep it in the object's KV"
+        );
     }
 }
 
@@ -252,7 +288,7 @@ fn unencodable(error: &EncodeError) -> Error {
     match error {
         EncodeError::TooLarge(size) => Code::StateTooLarge.error(format!(
             "the state has {size} bytes once encoded, the limit is {SNAPSHOT_BYTES_MAX}; \
-             spread it over several objects, or keep it elsewhere"
+             spread it over several objects, or keep it in the object's KV"
         )),
         EncodeError::Refused(reason) => Code::StateUnencodable
             .error(format!("the state cannot be encoded: {reason}; mend its `Serialize`")),

@@ -5,6 +5,7 @@ pub(crate) mod alone;
 mod call;
 mod context;
 mod definition;
+mod kv;
 mod live;
 mod settled;
 mod slot;
@@ -16,4 +17,5 @@ pub use context::{Context, Rng};
 pub use definition::{
     Activated, BoxFuture, FromError, Object, Plain, Probe, Ran, Returned, misdirected,
 };
+pub use kv::{Kv, KvList};
 pub(crate) use slot::{Incarnation, Refused, Resident, Slot};

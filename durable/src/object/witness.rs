@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::class::MethodSpec;
 use crate::host::{Event, TurnEnd};
+use crate::kv::KvChange;
 use crate::object::live::Live;
 use crate::object::{Object, Slot};
 
@@ -46,16 +47,16 @@ pub(crate) fn turn_began<O: Object>(
     director.saw(&Event::TurnBegan { object, epoch, call, method, state: &state });
 }
 
-/// A turn ended; nothing of it is undone yet.
+/// A turn ended; nothing of it is undone yet. `kv`: what it did to its object's KV.
 pub(crate) fn turn_ended<O: Object>(
     slot: &Slot<O>,
     live: &Live<O>,
     call: u64,
     method: &'static MethodSpec,
-    ended: TurnEnd,
+    (ended, kv): (TurnEnd, &[KvChange]),
 ) {
     let Some(director) = &slot.host().director else { return };
     let state = if ended == TurnEnd::Panicked { Vec::new() } else { live.payload() };
     let object = slot.id_ref();
-    director.saw(&Event::TurnEnded { object, call, method, ended, state: &state });
+    director.saw(&Event::TurnEnded { object, call, method, ended, state: &state, kv });
 }

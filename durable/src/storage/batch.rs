@@ -9,6 +9,7 @@ use std::sync::Arc;
 use super::numbers::{CommitSeq, ObjectNo};
 use super::write_set::{Birth, Fence, Release, WriteSet};
 use crate::error::Error;
+use crate::kv::KvChange;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_WRITE_SETS_MAX};
 
 /// What waits in a shard: a write set, or a barrier that waits for those before it.
@@ -27,13 +28,17 @@ pub(super) struct Change {
     pub(super) object_no: ObjectNo,
     pub(super) commit_no: u64,
     pub(super) birth: Option<Box<Birth>>,
-    pub(super) snapshot: Arc<[u8]>,
+    /// `None`: the state stays as it is.
+    pub(super) snapshot: Option<Arc<[u8]>>,
+    kv: Vec<KvChange>,
+    bytes: usize,
 }
 
 impl Item {
     pub(super) fn write(write: WriteSet, seq: CommitSeq) -> Self {
-        let WriteSet { fence, object_no, commit_no, birth, snapshot, release } = write;
-        let change = Some(Change { seq, object_no, commit_no, birth, snapshot });
+        let bytes = write.bytes();
+        let WriteSet { fence, object_no, commit_no, birth, snapshot, kv, release } = write;
+        let change = Some(Change { seq, object_no, commit_no, birth, snapshot, kv, bytes });
         Item { fence, release, change, failed: false }
     }
 
@@ -67,12 +72,16 @@ pub(super) struct Batch {
 }
 
 /// Changes of one activation that follow each other in a batch. Only the last state of them is
-/// stored.
+/// stored, and the last of what was done to each key.
 pub(super) struct Run<'a> {
     pub(super) fence: &'a Arc<Fence>,
     /// The commit that must be stored before; 0: none.
     pub(super) after: u64,
     pub(super) last: &'a Change,
+    /// The newest state among them. `None`: the stored one stays.
+    pub(super) snapshot: Option<&'a [u8]>,
+    /// What was done to each key last, in the order of keys. Empty: nothing.
+    pub(super) kv: Vec<&'a KvChange>,
     /// The newest birth among them. `None`: the object's row stays as it is.
     pub(super) birth: Option<&'a Birth>,
     /// Whether each commit is the successor of the one before, as it must be.
@@ -80,14 +89,14 @@ pub(super) struct Run<'a> {
 }
 
 impl Batch {
-    /// Moves what waits longest into an empty batch, as much as one group commit takes. Gives the bytes
-    /// of its snapshots.
+    /// Moves what waits longest into an empty batch, as much as one group commit takes. Gives its
+    /// bytes.
     pub(super) fn take(&mut self, waiting: &mut VecDeque<Item>) -> usize {
         assert!(self.items.is_empty(), "the batch before this one has been released");
         self.order.clear();
         let mut bytes = 0;
         while let Some(item) = waiting.front() {
-            let size = item.change.as_ref().map_or(0, |change| change.snapshot.len());
+            let size = item.change.as_ref().map_or(0, |change| change.bytes);
             let full = bytes + size > BATCH_BYTES_MAX || self.items.len() >= BATCH_WRITE_SETS_MAX;
             if full && !self.items.is_empty() {
                 break;
@@ -133,10 +142,13 @@ impl Batch {
         let first_no = changes().next().expect("a run has a change").commit_no;
         let births = || changes().filter_map(|change| change.birth.as_deref());
         let named = births().rfind(|birth| birth.name.is_some());
+        let snapshots = || changes().filter_map(|change| change.snapshot.as_deref());
         Some(Run {
             fence: &first.fence,
             after: first_no.saturating_sub(1),
             last,
+            snapshot: snapshots().next_back(),
+            kv: newest(changes().flat_map(|change| &change.kv)),
             birth: named.or_else(|| births().next_back()),
             consecutive: first_no > 0
                 && changes().zip(first_no..).all(|(change, number)| change.commit_no == number),
@@ -194,4 +206,19 @@ impl Batch {
         let change = self.items[index as usize].change.as_ref();
         change.expect("only changes are in the order")
     }
+}
+
+/// The last of the changes of each key, in the order of keys. Allocates nothing if there are none.
+fn newest<'a>(changes: impl Iterator<Item = &'a KvChange>) -> Vec<&'a KvChange> {
+    let mut newest: Vec<_> = changes.collect();
+    newest.sort_by(|one, other| one.key.cmp(&other.key));
+    // The sort keeps the order of submission among the changes of one key.
+    newest.dedup_by(|later, kept| {
+        let is_same = later.key == kept.key;
+        if is_same {
+            *kept = *later;
+        }
+        is_same
+    });
+    newest
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-use super::numbers::ClassNo;
-use super::stored::{After, Listed, Loaded};
+use super::numbers::{ClassNo, ObjectNo};
+use super::stored::{After, KvAsk, KvRows, Listed, Loaded};
 use crate::error::Error;
 use crate::id::ObjectId;
 
@@ -26,6 +26,7 @@ type Answer<T> = oneshot::Sender<Result<T, Error>>;
 pub(super) enum Job {
     Load { id: ObjectId, class_no: ClassNo, answer: Answer<Loaded> },
     List { page: Page, answer: Answer<Vec<Listed>> },
+    Kv { object_no: ObjectNo, ask: KvAsk, answer: Answer<KvRows> },
 }
 
 /// The reads that wait, shared by the reader lanes of a shard.

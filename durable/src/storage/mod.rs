@@ -23,10 +23,10 @@ mod stored;
 mod write_set;
 mod writer;
 
-pub(crate) use numbers::{ClassNo, ObjectNo};
+pub(crate) use numbers::{ClassNo, CommitSeq, ObjectNo};
 pub(crate) use rows::class::ClassRow;
-pub(crate) use rows::frame;
+pub(crate) use rows::{frame, kv};
 pub(crate) use shard::Shard;
 pub(crate) use store::Store;
-pub(crate) use stored::{After, Loaded};
+pub(crate) use stored::{After, KvAsk, KvRows, Loaded};
 pub(crate) use write_set::{Birth, Fence, Release, WriteSet};

@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use rusqlite::Connection;
 
 use super::jobs::{Job, Page};
-use super::numbers::ClassNo;
-use super::rows::object;
+use super::numbers::{ClassNo, ObjectNo};
+use super::rows::{kv, object};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::Fault;
-use super::stored::{Listed, Loaded};
+use super::stored::{KvAsk, KvRows, Listed, Loaded};
 use crate::error::{Code, Error, Outcome};
 use crate::host::{LaneWork, Step};
 use crate::id::ObjectId;
+use crate::kernel::merge::Part;
+use crate::limits::KV_PAGE_BYTES_MAX;
 
 /// A connection that reads, used by its lane and by callers that find it free.
 pub(super) struct ReadConnection {
@@ -37,12 +39,21 @@ impl ReadConnection {
         id: &ObjectId,
         class_no: ClassNo,
     ) -> Option<Result<Loaded, Error>> {
+        self.try_with(|connection| self.load(connection, id, class_no))
+    }
+
+    /// Reads at once, unless somebody else is using the connection.
+    pub(super) fn try_kv(&self, object_no: ObjectNo, ask: &KvAsk) -> Option<Result<KvRows, Error>> {
+        self.try_with(|connection| self.kv(connection, object_no, ask))
+    }
+
+    fn try_with<T>(&self, read: impl FnOnce(&Connection) -> T) -> Option<T> {
         let open = match self.open.try_lock() {
             Ok(open) => open,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return None,
         };
-        open.as_ref().map(|(connection, _)| self.load(connection, id, class_no))
+        open.as_ref().map(|(connection, _)| read(connection))
     }
 
     fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Error>) -> Result<T, Error> {
@@ -80,6 +91,27 @@ impl ReadConnection {
         let after = page.after.as_ref();
         let listed = object::list(connection, page.class_no, &page.prefix, after, page.limit);
         listed.map_err(|cause| self.failed(&cause))
+    }
+
+    fn kv(
+        &self,
+        connection: &Connection,
+        object_no: ObjectNo,
+        ask: &KvAsk,
+    ) -> Result<KvRows, Error> {
+        self.check_stopped()?;
+        let rows = match ask {
+            KvAsk::Values(keys) => kv::find(connection, object_no, keys).map(|rows| (rows, true)),
+            KvAsk::Keys(keys) => {
+                kv::find_keys(connection, object_no, keys).map(|rows| (rows, true))
+            }
+            KvAsk::Page { range, order, rows_max } => {
+                let max = kv::PageMax { rows: *rows_max, bytes: KV_PAGE_BYTES_MAX };
+                kv::page(connection, object_no, range, *order, max)
+            }
+        };
+        let (rows, is_last) = rows.map_err(|cause| self.failed(&cause))?;
+        Ok(Part { rows, is_last })
     }
 
     fn check_stopped(&self) -> Result<(), Error> {
@@ -126,6 +158,10 @@ impl LaneWork for Reader {
             }
             Some(Job::List { page, answer }) if !answer.is_closed() => {
                 let _ = answer.send(reads.with(|connection| reads.list(connection, &page)));
+            }
+            Some(Job::Kv { object_no, ask, answer }) if !answer.is_closed() => {
+                let read = reads.with(|connection| reads.kv(connection, object_no, &ask));
+                let _ = answer.send(read);
             }
             Some(_) => {}
         }

@@ -18,14 +18,14 @@ use super::rows::class::{self, ClassRow};
 use super::rows::schema;
 use super::shared::{DirectoryLock, Shared, closed, readers_of};
 use super::sqlite::{self, Checkpoint, Fault, Place, Role};
-use super::stored::{After, Listed, Loaded};
+use super::stored::{After, KvAsk, KvRows, Listed, Loaded};
 use super::write_set::{Fence, Release, WriteSet};
 use super::writer::Writer;
 use crate::error::{Code, Error};
 use crate::host::{Host, Lane};
 use crate::id::ObjectId;
 use crate::kernel::reads::ReadPath;
-use crate::limits::LIST_PAGE_MAX;
+use crate::limits::{KV_KEYS_AT_ONCE_MAX, LIST_PAGE_MAX};
 
 /// What a shard's file said when it was opened.
 pub(super) struct Opened {
@@ -106,32 +106,54 @@ impl Shard {
         id: &ObjectId,
         class_no: ClassNo,
     ) -> impl Future<Output = Result<Loaded, Error>> + Send + 'static + use<> {
-        let loaded = self.load_at_once(id, class_no);
-        let answered = loaded.is_none().then(|| {
-            let (answer, answered) = oneshot::channel();
-            self.ask(Job::Load { id: *id, class_no, answer });
-            answered
-        });
-        async move {
-            match (loaded, answered) {
-                (Some(loaded), _) => loaded,
-                (None, Some(answered)) => answered.await.unwrap_or_else(|_| Err(closed())),
-                (None, None) => unreachable!("what was not read at once was asked for"),
-            }
-        }
+        let loaded = self.read_at_once(|connection| connection.try_load(id, class_no));
+        self.or_ask(loaded, |answer| Job::Load { id: *id, class_no, answer }).end()
+    }
+
+    /// Reads what is stored under an object's keys, as [`load`](Self::load) does.
+    pub(crate) fn read_kv(
+        &self,
+        object_no: ObjectNo,
+        ask: KvAsk,
+    ) -> impl Future<Output = Result<KvRows, Error>> + Send + 'static + use<> {
+        let is_long = match &ask {
+            KvAsk::Values(keys) | KvAsk::Keys(keys) => keys.len() > KV_KEYS_AT_ONCE_MAX,
+            KvAsk::Page { .. } => false,
+        };
+        let read = if is_long {
+            None
+        } else {
+            self.read_at_once(|connection| connection.try_kv(object_no, &ask))
+        };
+        self.or_ask(read, |answer| Job::Kv { object_no, ask, answer }).end()
+    }
+
+    /// What was read at once, or what a lane is asked for.
+    fn or_ask<T>(
+        &self,
+        read: Option<Result<T, Error>>,
+        job: impl FnOnce(oneshot::Sender<Result<T, Error>>) -> Job,
+    ) -> Reading<T> {
+        read.map_or_else(
+            || {
+                let (answer, answered) = oneshot::channel();
+                self.ask(job(answer));
+                Reading::Asked(answered)
+            },
+            Reading::Done,
+        )
     }
 
     /// Reads on the caller's thread, if reads have been quick and a connection is free.
-    fn load_at_once(&self, id: &ObjectId, class_no: ClassNo) -> Option<Result<Loaded, Error>> {
+    fn read_at_once<T>(&self, read: impl FnMut(&Arc<ReadConnection>) -> Option<T>) -> Option<T> {
         let path = || self.read_path.lock().unwrap_or_else(PoisonError::into_inner);
         if !path().is_at_once() {
             return None;
         }
         let begun = self.shared.host.clock.now();
-        let mut free = self.read_connections.iter();
-        let loaded = free.find_map(|connection| connection.try_load(id, class_no));
+        let read = self.read_connections.iter().find_map(read);
         path().on_read(self.shared.host.clock.now() - begun);
-        loaded
+        read
     }
 
     /// One page of the stored objects of a class, at most `limit` of those whose names begin with
@@ -161,6 +183,7 @@ impl Shard {
     /// Hands over a turn's changes; the release tells the outcome. Never blocks and never fails.
     pub(crate) fn submit(&self, write: WriteSet) -> CommitSeq {
         assert!(write.commit_no > 0, "commits of an object are counted from 1");
+        assert!(write.commit_no > 1 || write.snapshot.is_some(), "a first commit has a state");
         let (seq, late) = self.shared.queue_write(write);
         self.handed_over(late);
         seq
@@ -244,6 +267,21 @@ impl Shard {
                 let error = stopped.unwrap_or_else(closed);
                 item.fail(&error.with_outcome(crate::error::Outcome::RolledBack));
             }
+        }
+    }
+}
+
+/// A read that is under way.
+enum Reading<T> {
+    Done(Result<T, Error>),
+    Asked(oneshot::Receiver<Result<T, Error>>),
+}
+
+impl<T> Reading<T> {
+    async fn end(self) -> Result<T, Error> {
+        match self {
+            Reading::Done(read) => read,
+            Reading::Asked(answered) => answered.await.unwrap_or_else(|_| Err(closed())),
         }
     }
 }

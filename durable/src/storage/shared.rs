@@ -27,7 +27,7 @@ pub(super) struct Shared {
     pub(super) jobs: Jobs,
     queue: Mutex<Queue>,
     durable: AtomicU64,
-    /// Bytes of the snapshots that wait.
+    /// Bytes of the snapshots and rows that wait.
     waiting_bytes: AtomicUsize,
     /// Empty: the shard works.
     stopped: OnceLock<Error>,
@@ -124,7 +124,7 @@ impl Shared {
         queue.submitted += 1;
         let seq = CommitSeq(queue.submitted);
         write.fence.set_submitted(seq);
-        self.waiting_bytes.fetch_add(write.snapshot.len(), Ordering::Relaxed);
+        self.waiting_bytes.fetch_add(write.bytes(), Ordering::Relaxed);
         (seq, queue.push(Item::write(write, seq)))
     }
 
@@ -137,7 +137,7 @@ impl Shared {
         self.queue().push(Item::barrier(fence, release))
     }
 
-    /// Snapshots of so many bytes were taken by the writer.
+    /// Snapshots and rows of so many bytes were taken by the writer.
     pub(super) fn settle_bytes(&self, bytes: usize) {
         self.waiting_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }

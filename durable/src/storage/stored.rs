@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use super::numbers::{Epoch, ObjectNo};
 use crate::id::{ObjectId, Placement};
+use crate::kernel::merge::Part;
+use crate::kernel::range::{KeyRange, Order};
+use crate::kv::{Framed, KvKey};
 
 /// What is known of an object that is about to become active.
 #[derive(Clone, Debug)]
@@ -45,3 +48,17 @@ pub(crate) struct Listed {
     pub(crate) id: ObjectId,
     pub(crate) placement: Placement,
 }
+
+/// What is asked of an object's KV.
+#[derive(Clone, Debug)]
+pub(crate) enum KvAsk {
+    /// The values of these keys.
+    Values(Vec<KvKey>),
+    /// Which of these keys are stored; without their values.
+    Keys(Vec<KvKey>),
+    /// The rows with which a range begins, in this order, at most so many.
+    Page { range: KeyRange, order: Order, rows_max: usize },
+}
+
+/// Rows of an object's KV.
+pub(crate) type KvRows = Part<(KvKey, Framed)>;

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
 use crate::error::Error;
 use crate::id::{ObjectId, Placement};
+use crate::kv::KvChange;
 
 /// What one turn changed; stored as a whole or not at all.
 pub(crate) struct WriteSet {
@@ -19,10 +20,21 @@ pub(crate) struct WriteSet {
     /// Present until the object is known to be stored, or if its name became known. `None`: nothing
     /// new.
     pub(crate) birth: Option<Box<Birth>>,
-    /// The object's whole state, as a [frame](super::frame).
-    pub(crate) snapshot: Arc<[u8]>,
+    /// The object's whole state, as a [frame](super::frame). `None`: it is what the commit before left; a first commit
+    /// always has one.
+    pub(crate) snapshot: Option<Arc<[u8]>>,
+    /// What was done to the object's KV, each key once. Empty: nothing.
+    pub(crate) kv: Vec<KvChange>,
     /// Runs when the outcome is known. `None`: nobody waits.
     pub(crate) release: Option<Arc<dyn Release>>,
+}
+
+impl WriteSet {
+    /// How much of what waits it is.
+    pub(super) fn bytes(&self) -> usize {
+        let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.len());
+        snapshot + self.kv.iter().map(KvChange::bytes).sum::<usize>()
+    }
 }
 
 /// Who an object is, stored with its first commit.

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use super::batch::{Batch, Item, Run};
 use super::checkpoint;
 use super::numbers::CommitSeq;
-use super::rows::{object, snapshot};
+use super::rows::{kv, object, snapshot};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::Fault;
 use crate::error::{Code, Error, Outcome};
@@ -185,8 +185,7 @@ fn apply_all(
 ) -> rusqlite::Result<()> {
     // The write lock is taken at once: one that is taken later can fail halfway.
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let mut objects = object::Writes::prepare(connection)?;
-    let mut snapshots = snapshot::Writes::prepare(connection)?;
+    let mut tables = Tables::prepare(connection)?;
     let mut start = 0;
     while let Some(range) = batch.run_at(start) {
         start = range.end;
@@ -194,13 +193,11 @@ fn apply_all(
             batch.fail_run(range, None);
             continue;
         };
-        let error = match apply(&run, &mut objects, &mut snapshots, now) {
+        let error = match tables.apply(&run, now) {
             Ok(true) => continue,
             Ok(false) => fenced(shared, &run),
             Err(error) if Fault::of(&error) == Fault::Row && !connection.is_autocommit() => {
-                if run.after == 0 {
-                    objects.remove(run.last.object_no)?;
-                }
+                tables.take_back(&run)?;
                 shared.place.error(&error, "writing one object to")
             }
             Err(error) => return Err(error),
@@ -210,45 +207,98 @@ fn apply_all(
     Ok(())
 }
 
-/// Stores the last state of a run. `false`: another activation was there first, and nothing was
-/// changed.
-fn apply(
-    run: &Run<'_>,
-    objects: &mut object::Writes<'_>,
-    snapshots: &mut snapshot::Writes<'_>,
-    now: WallMs,
-) -> rusqlite::Result<bool> {
-    if !run.consecutive {
-        return Ok(false);
+/// The statements of one transaction.
+struct Tables<'c> {
+    connection: &'c Connection,
+    objects: object::Writes<'c>,
+    snapshots: snapshot::Writes<'c>,
+    /// `None`: no run so far had rows.
+    kv: Option<kv::Writes<'c>>,
+}
+
+impl<'c> Tables<'c> {
+    fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let objects = object::Writes::prepare(connection)?;
+        let snapshots = snapshot::Writes::prepare(connection)?;
+        Ok(Tables { connection, objects, snapshots, kv: None })
     }
-    let object_no = run.last.object_no;
-    let snapshot = snapshot::Snapshot {
-        object_no,
-        epoch: run.fence.epoch,
-        commit_no: run.last.commit_no,
-        body: &run.last.snapshot,
-    };
-    let Some(birth) = run.birth else {
-        // A first commit without its birth would leave a state that no id leads to.
-        return Ok(run.after > 0 && snapshots.write(snapshot, run.after)?);
-    };
-    match objects.find(&birth.id)? {
-        Some(stored) if stored != object_no => Ok(false),
-        Some(_) => {
-            let written = snapshots.write(snapshot, run.after)?;
-            if let (true, Some(name)) = (written, &birth.name) {
-                objects.rename(object_no, name)?;
-            }
-            Ok(written)
+
+    /// Stores the last state of a run, and its rows. `false`: another activation was there first, and
+    /// nothing was changed.
+    fn apply(&mut self, run: &Run<'_>, now: WallMs) -> rusqlite::Result<bool> {
+        if run.kv.is_empty() {
+            return self.apply_state(run, now);
         }
-        None if run.after > 0 || !objects.insert(object_no, birth, now)? => Ok(false),
-        None => {
-            let written = snapshots.write(snapshot, 0)?;
-            if !written {
-                objects.remove(object_no)?;
-            }
-            Ok(written)
+        // Several statements, of which a later one may fail alone: then none of them has been.
+        self.connection.prepare_cached("SAVEPOINT run")?.execute([])?;
+        let is_stored = self.apply_state(run, now)?;
+        if is_stored {
+            self.apply_kv(run)?;
         }
+        self.connection.prepare_cached("RELEASE run")?.execute([])?;
+        Ok(is_stored)
+    }
+
+    /// Leaves nothing of a run that has failed alone.
+    fn take_back(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+        if !run.kv.is_empty() {
+            self.connection.prepare_cached("ROLLBACK TO run")?.execute([])?;
+            self.connection.prepare_cached("RELEASE run")?.execute([])?;
+        } else if run.after == 0 {
+            self.objects.remove(run.last.object_no)?;
+        }
+        Ok(())
+    }
+
+    fn apply_kv(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+        let writes = match &mut self.kv {
+            Some(writes) => writes,
+            none => none.insert(kv::Writes::prepare(self.connection)?),
+        };
+        for change in &run.kv {
+            writes.write(run.last.object_no, &change.key, change.value.as_deref())?;
+        }
+        Ok(())
+    }
+
+    /// Stores the last state of a run, and who the object is if that is news.
+    fn apply_state(&mut self, run: &Run<'_>, now: WallMs) -> rusqlite::Result<bool> {
+        if !run.consecutive {
+            return Ok(false);
+        }
+        let object_no = run.last.object_no;
+        let Some(birth) = run.birth else {
+            // A first commit without its birth would leave a state that no id leads to.
+            return Ok(run.after > 0 && self.apply_snapshot(run)?);
+        };
+        match self.objects.find(&birth.id)? {
+            Some(stored) if stored != object_no => Ok(false),
+            Some(_) => {
+                let written = self.apply_snapshot(run)?;
+                if let (true, Some(name)) = (written, &birth.name) {
+                    self.objects.rename(object_no, name)?;
+                }
+                Ok(written)
+            }
+            None if run.after > 0 || !self.objects.insert(object_no, birth, now)? => Ok(false),
+            None => {
+                let written = self.apply_snapshot(run)?;
+                if !written {
+                    self.objects.remove(object_no)?;
+                }
+                Ok(written)
+            }
+        }
+    }
+
+    fn apply_snapshot(&mut self, run: &Run<'_>) -> rusqlite::Result<bool> {
+        let (object_no, commit_no) = (run.last.object_no, run.last.commit_no);
+        let epoch = run.fence.epoch;
+        let Some(body) = run.snapshot else {
+            return self.snapshots.advance(object_no, epoch, commit_no, run.after);
+        };
+        let snapshot = snapshot::Snapshot { object_no, epoch, commit_no, body };
+        self.snapshots.write(snapshot, run.after)
     }
 }
 

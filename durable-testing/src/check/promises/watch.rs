@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use durable::Access;
 
+use super::rows::Rows;
 use super::{Verdict, broken};
 use crate::chance::hash;
 
@@ -27,6 +28,8 @@ pub(super) struct Watch {
     durable_in: BTreeMap<u64, u64>,
     /// Commits from the newest durable one on, by number.
     commits: BTreeMap<u64, Vec<Commit>>,
+    /// What it keeps under keys.
+    pub(super) rows: Rows,
     /// The call whose turn has the object to itself.
     writing: Option<u64>,
     reading: BTreeSet<u64>,
@@ -107,6 +110,7 @@ impl Watch {
         for (_, later) in self.commits.range_mut(commit + 1..) {
             later.iter_mut().for_each(|commit| commit.has_failed = true);
         }
+        self.rows.loaded(commit);
         self.commit = commit;
         self.durable = self.durable.max(commit);
         self.durable_in.insert(epoch, commit);

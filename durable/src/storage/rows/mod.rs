@@ -7,6 +7,7 @@
 
 pub(crate) mod class;
 pub(crate) mod frame;
+pub(crate) mod kv;
 pub(crate) mod meta;
 pub(crate) mod object;
 pub(crate) mod schema;
@@ -15,8 +16,8 @@ pub(crate) mod snapshot;
 use rusqlite::Connection;
 
 /// Every table of a shard, in the order of creation.
-const TABLES: [&str; 5] =
-    [meta::TABLE, class::TABLE, object::TABLE, snapshot::TABLE, schema::TABLE];
+const TABLES: [&str; 6] =
+    [meta::TABLE, class::TABLE, object::TABLE, snapshot::TABLE, schema::TABLE, kv::TABLE];
 
 /// Creates the tables that are missing. The caller has opened a transaction.
 pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {

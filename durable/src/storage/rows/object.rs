@@ -176,7 +176,8 @@ pub(crate) fn list(
 /// The highest number that any row uses, 0 if there is none.
 pub(crate) fn highest(connection: &Connection) -> rusqlite::Result<ObjectNo> {
     let sql = "SELECT max(coalesce((SELECT max(object_no) FROM objects), 0),
-        coalesce((SELECT max(object_no) FROM snapshots), 0))";
+        coalesce((SELECT max(object_no) FROM snapshots), 0),
+        coalesce((SELECT max(object_no) FROM kv), 0))";
     connection.query_row(sql, [], |row| row.get(0).map(ObjectNo))
 }
 

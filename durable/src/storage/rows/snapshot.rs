@@ -31,11 +31,13 @@ pub(crate) struct Snapshot<'a> {
 pub(crate) struct Writes<'c> {
     insert: CachedStatement<'c>,
     update: CachedStatement<'c>,
+    connection: &'c Connection,
 }
 
 impl<'c> Writes<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Writes {
+            connection,
             insert: connection.prepare_cached(
                 "INSERT INTO snapshots (object_no, epoch, commit_no, body)
                  VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
@@ -58,6 +60,23 @@ impl<'c> Writes<'c> {
             self.update.execute(params![object_no, epoch, commit_no, new.body, signed(after)])?
         };
         Ok(changed == 1)
+    }
+
+    /// Counts commits that leave the state as it is, up to `commit_no`, over commit `after`. `false`: something else is
+    /// stored. SQLite leaves the pages of a body alone that does not change.
+    pub(crate) fn advance(
+        &mut self,
+        object_no: ObjectNo,
+        epoch: Epoch,
+        commit_no: u64,
+        after: u64,
+    ) -> rusqlite::Result<bool> {
+        let mut advance = self.connection.prepare_cached(
+            "UPDATE snapshots SET epoch = ?2, commit_no = ?3
+             WHERE object_no = ?1 AND commit_no = ?4 AND epoch <= ?2",
+        )?;
+        let row = params![object_no.0, signed(epoch.0), signed(commit_no), signed(after)];
+        Ok(advance.execute(row)? == 1)
     }
 }
 
@@ -107,5 +126,22 @@ mod tests {
         assert!(!write(5, 3, 2), "commit 2 is missing");
         assert!(write(6, 4, 1), "commits 2 to 4 at once, by a newer epoch");
         assert!(!write(6, 2, 1), "commit 1 is not the last one");
+    }
+
+    #[test]
+    fn a_commit_that_leaves_the_state_alone_is_fenced_like_any_other() {
+        let connection = in_memory();
+        let mut writes = Writes::prepare(&connection).expect("our own statements");
+        let object_no = ObjectNo(1);
+        let first = Snapshot { object_no, epoch: Epoch(5), commit_no: 1, body: b"body" };
+        let advance = |writes: &mut Writes<'_>, epoch, commit_no, after| {
+            writes.advance(object_no, Epoch(epoch), commit_no, after).expect("no error")
+        };
+        assert!(!advance(&mut writes, 5, 2, 1), "nothing is stored yet");
+        assert!(writes.write(first, 0).expect("stored"));
+        assert!(!advance(&mut writes, 4, 2, 1), "the epoch is stale");
+        assert!(!advance(&mut writes, 5, 3, 2), "commit 2 is missing");
+        assert!(advance(&mut writes, 6, 3, 1), "commits 2 and 3 at once, by a newer epoch");
+        assert_eq!(stored(&connection, object_no), (6, 3, b"body".to_vec()));
     }
 }

@@ -52,7 +52,8 @@ async fn put(store: &Store, class_no: ClassNo, name: &str, body: &[u8]) -> Resul
         object_no: loaded.object_no,
         commit_no,
         birth: loaded.stored.is_none().then(|| Box::new(birth)),
-        snapshot: body.into(),
+        snapshot: Some(body.into()),
+        kv: Vec::new(),
         release: Some(release),
     });
     outcome.await.expect("every write is released")?;
@@ -108,7 +109,8 @@ async fn a_write_after_the_end_is_released_with_an_error() {
         object_no: ObjectNo(1),
         commit_no: 1,
         birth: None,
-        snapshot: Arc::new([]),
+        snapshot: Some(Arc::new([])),
+        kv: Vec::new(),
         release: Some(release),
     });
     let error = outcome.await.expect("released").expect_err("closed");

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::host::{Clock, Host};
 use crate::id::{ObjectId, Placement};
+use crate::kv::{KvChange, KvKey};
 use crate::limits::CHECKPOINT_PAGES;
 use crate::storage::numbers::{ClassNo, Epoch, ObjectNo};
 use crate::storage::rows::create_tables;
@@ -16,6 +17,9 @@ use crate::storage::write_set::{Birth, Fence, Release, WriteSet};
 
 /// Who was told what: the code of the error, if it was one.
 type Told = (u32, Result<(), String>);
+
+/// A key and what was done to it.
+type Done<'a> = (&'a str, Option<&'a [u8]>);
 
 type Log = Arc<Mutex<Vec<Told>>>;
 
@@ -83,6 +87,17 @@ impl Bench {
         waiter: u32,
         body: &[u8],
     ) {
+        self.submit_rows(fence, object, commit_no, waiter, (Some(body), &[]));
+    }
+
+    fn submit_rows(
+        &mut self,
+        fence: &Arc<Fence>,
+        object: i64,
+        commit_no: u64,
+        waiter: u32,
+        (body, rows): (Option<&[u8]>, &[Done<'_>]),
+    ) {
         let id = ObjectId::from_bytes([u8::try_from(object % 100).expect("small"); 32]);
         let birth = Birth { id, class_no: ClassNo(1), name: None, placement: Placement::new() };
         self.seq += 1;
@@ -91,7 +106,8 @@ impl Bench {
             object_no: ObjectNo(object),
             commit_no,
             birth: (commit_no == 1).then(|| Box::new(birth)),
-            snapshot: body.into(),
+            snapshot: body.map(Arc::from),
+            kv: rows.iter().map(change).collect(),
             release: Some(Arc::new(Logged(waiter, self.log.clone()))),
         };
         self.writer.waiting.push_back(Item::write(write, CommitSeq(self.seq)));
@@ -115,10 +131,28 @@ impl Bench {
         Some((u64::try_from(row.0).expect("small"), u32::from_le_bytes(row.1)))
     }
 
+    /// Everything that is stored under keys, as `object/key=value`.
+    fn rows(&self) -> String {
+        let sql = "SELECT object_no, key, value FROM kv ORDER BY object_no, key";
+        let mut select = self.reader.prepare(sql).expect("a table");
+        let rows = select.query_map([], |row| {
+            let (key, value): (Vec<u8>, Vec<u8>) = (row.get(1)?, row.get(2)?);
+            let (key, value) = (String::from_utf8_lossy(&key), String::from_utf8_lossy(&value));
+            Ok(format!("{}/{key}={value}", row.get::<_, i64>(0)?))
+        });
+        let rows: Result<Vec<_>, _> = rows.expect("a query").collect();
+        rows.expect("rows").join(" ")
+    }
+
     fn count(&self, table: &str) -> i64 {
         let sql = format!("SELECT count(*) FROM {table}");
         self.reader.query_row(&sql, [], |row| row.get(0)).expect("a table")
     }
+}
+
+fn change((key, value): &Done<'_>) -> KvChange {
+    let key = KvKey::new(key.as_bytes()).expect("a key");
+    KvChange { key, value: value.map(Arc::from) }
 }
 
 fn fence(epoch: u64) -> Arc<Fence> {
@@ -363,4 +397,82 @@ fn the_clock_of_the_host_stamps_births() {
         bench.reader.query_row("SELECT born_ms FROM objects", [], |row| row.get(0)).expect("a row");
     assert!(u64::try_from(born).expect("after 1970") >= before.0);
     let _: &dyn Clock = bench.shared.host.clock.as_ref();
+}
+
+#[test]
+fn a_run_stores_its_last_state_and_the_last_of_what_was_done_to_each_key() {
+    let mut bench = Bench::new();
+    let (a, b) = (fence(1), fence(2));
+    let body = |waiter: u32| waiter.to_le_bytes();
+    bench.submit_rows(&a, 1, 1, 10, (Some(&body(10)), &[("k", Some(b"1")), ("l", Some(b"1"))]));
+    bench.submit_rows(&b, 2, 1, 20, (Some(&body(20)), &[("k", Some(b"other"))]));
+    bench.submit_rows(&a, 1, 2, 11, (None, &[("k", None), ("m", Some(b"2"))]));
+    bench.submit_rows(&a, 1, 3, 12, (None, &[("l", None), ("k", Some(b"3"))]));
+    assert_eq!(bench.run(), [ok(10), ok(20), ok(11), ok(12)]);
+    assert_eq!(bench.stored(1), Some((3, 10)), "the state is that of the first commit");
+    assert_eq!(bench.rows(), "1/k=3 1/m=2 2/k=other");
+    bench.submit_rows(&a, 1, 4, 13, (None, &[("m", None), ("none", None)]));
+    assert_eq!(bench.run(), [ok(13)]);
+    assert_eq!(bench.stored(1), Some((4, 10)));
+    assert_eq!(bench.rows(), "1/k=3 2/k=other");
+    bench.submit(&a, 1, 5, 14);
+    assert_eq!(bench.run(), [ok(14)]);
+    assert_eq!(bench.stored(1), Some((5, 14)));
+}
+
+#[test]
+fn a_stale_activation_stores_no_rows() {
+    let mut bench = Bench::new();
+    let (old, new) = (fence(1), fence(2));
+    bench.submit(&old, 1, 1, 10);
+    bench.run();
+    bench.submit_rows(&new, 1, 2, 20, (None, &[("k", Some(b"new"))]));
+    bench.submit_rows(&old, 1, 2, 11, (None, &[("k", Some(b"old")), ("l", Some(b"old"))]));
+    bench.submit_rows(&new, 1, 3, 21, (None, &[("m", Some(b"new"))]));
+    let fenced = failed(11, "storage.fenced");
+    assert_eq!(bench.run(), [ok(20), fenced, ok(21)]);
+    assert_eq!(bench.rows(), "1/k=new 1/m=new");
+}
+
+#[test]
+fn a_row_that_cannot_be_written_fails_its_own_run_and_leaves_nothing_of_it() {
+    let mut bench = Bench::new();
+    let refuse = "CREATE TRIGGER refuse BEFORE INSERT ON kv WHEN new.key = CAST('no' AS BLOB)
+        BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    bench.reader.execute_batch(refuse).expect("a trigger");
+    let (a, b, c) = (fence(1), fence(2), fence(3));
+    bench.submit(&c, 3, 1, 30);
+    assert_eq!(bench.run(), [ok(30)]);
+    let body = [7; 4];
+    bench.submit_rows(&a, 1, 1, 10, (Some(&body), &[("k", Some(b"1"))]));
+    bench.submit_rows(&b, 2, 1, 20, (Some(&body), &[("a", Some(b"1")), ("no", Some(b"1"))]));
+    bench.submit_rows(&b, 2, 2, 21, (None, &[("z", Some(b"1"))]));
+    bench.submit_rows(&c, 3, 2, 31, (Some(&body), &[("a", Some(b"1")), ("no", Some(b"1"))]));
+    bench.submit_rows(&a, 1, 2, 11, (None, &[("l", Some(b"1"))]));
+    bench.submit(&fence(4), 4, 1, 40);
+    let refused = "storage.failed";
+    let expected =
+        [ok(10), failed(20, refused), failed(21, refused), failed(31, refused), ok(11), ok(40)];
+    assert_eq!(bench.run(), expected);
+    assert_eq!(bench.rows(), "1/k=1 1/l=1");
+    assert_eq!((bench.stored(2), bench.stored(3)), (None, Some((1, 30))));
+    assert_eq!(bench.count("objects"), 3, "objects 1, 3 and 4");
+}
+
+#[test]
+fn large_rows_are_committed_in_several_batches() {
+    let mut bench = Bench::new();
+    let a = fence(1);
+    bench.submit(&a, 1, 1, 1);
+    bench.run();
+    let large = vec![7; 2 * 1024 * 1024];
+    for commit_no in 2..=21 {
+        bench.submit_rows(&a, 1, commit_no, 2, (None, &[("k", Some(&large))]));
+    }
+    while bench.shared_durable() == 1 {
+        assert_eq!(bench.writer.step(), Step::Again);
+    }
+    let first = bench.shared_durable();
+    assert!((2..21).contains(&first), "{first} of 21 were taken at once");
+    assert_eq!(bench.run().len(), 20);
 }
