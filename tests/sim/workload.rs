@@ -64,11 +64,20 @@ async fn no_promise_breaks_wherever_the_node_crashes(sim: Sim) -> TestResult {
     let _ = ada.withdraw(100).await;
     let _ = objects.tellers[0].transfer("ada".to_owned(), "bob".to_owned(), 3).await;
     let _ = log.append("line".to_owned()).await;
+    let shelf = &objects.shelves[0];
+    let _ = shelf.fill(0, 3).await;
+    let _ = shelf.dust().await;
+    sim.evict(shelf).await.ok();
+    let _ = shelf.take("001".to_owned()).await;
     let _ = ada.balance().await;
     sim.evict(ada).await.ok();
     let _ = ada.deposit(1).await;
     sim.heal().await?;
     sim.check_history(&objects.accounts)?;
     sim.check_history(&objects.logs)?;
+    sim.check_history(&objects.shelves)?;
+    let (books, differs) =
+        shelf.check().await.map_err(|error| TestError::new(error.to_string()))?;
+    assert!(books <= 3 && differs.is_empty(), "{books} books, {differs}");
     Ok(())
 }

@@ -7,6 +7,8 @@
 )]
 #![allow(clippy::disallowed_methods, reason = "objects may sleep on tokio's clock")]
 
+use std::collections::BTreeMap;
+
 use durable::RuntimeBuilder;
 use durable::prelude::*;
 
@@ -181,6 +183,103 @@ impl Log {
     }
 }
 
+/// Keeps the same in its struct and under keys.
+#[derive(Default, DurableState)]
+pub struct Shelf {
+    pub books: BTreeMap<String, u64>,
+    /// Only in the struct, so that some turns change only one of the two.
+    pub turns: u64,
+}
+
+#[durable_object(name = "sim.Shelf")]
+impl Shelf {
+    pub fn put(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        title: String,
+        pages: u64,
+    ) -> Result<(), Error> {
+        self.books.insert(title.clone(), pages);
+        cx.kv().put(title, &pages)
+    }
+
+    /// Several titles at once.
+    pub fn fill(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        from: u64,
+        count: u64,
+    ) -> Result<usize, Error> {
+        let books = || (from..from + count).map(|n| (format!("{n:03}"), n));
+        self.books.extend(books());
+        cx.kv().put_many(books())?;
+        Ok(self.books.len())
+    }
+
+    /// Whether the title was there: under its key, and in the struct.
+    pub async fn take(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        title: String,
+    ) -> Result<(bool, bool), Error> {
+        let was_kept = cx.kv().delete(&title).await?;
+        Ok((was_kept, self.books.remove(&title).is_some()))
+    }
+
+    /// Writes what is there already: only the rows are stored again.
+    pub fn dust(&mut self, cx: &mut Context<'_, Self>) -> Result<usize, Error> {
+        cx.kv().put_many(&self.books)?;
+        Ok(self.books.len())
+    }
+
+    pub fn count_turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
+    }
+
+    pub async fn put_and_refuse(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        title: String,
+    ) -> Result<(), String> {
+        cx.kv().delete("001").await.map_err(|error| error.to_string())?;
+        cx.kv().put(title, &0_u64).map_err(|error| error.to_string())?;
+        Err("refused".to_owned())
+    }
+
+    pub fn put_and_panic(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        title: String,
+    ) -> Result<(), Error> {
+        cx.kv().put(title, &0_u64)?;
+        panic!("on purpose");
+    }
+
+    /// How many books there are, and how struct and keys differ; empty: they do not.
+    pub async fn check(&self, cx: &Context<'_, Self>) -> Result<(usize, String), Error> {
+        let mut found = Vec::new();
+        let mut list = cx.kv().list();
+        while let Some((key, pages)) = list.next::<u64>().await? {
+            found.push((key.to_string(), pages));
+        }
+        let mut reversed = Vec::new();
+        let mut list = cx.kv().list().prefix("0").reverse();
+        while let Some((key, pages)) = list.next::<u64>().await? {
+            reversed.push((key.to_string(), pages));
+        }
+        reversed.reverse();
+        let wanted: Vec<_> = self.books.clone().into_iter().collect();
+        let got = cx.kv().get_many::<u64>(self.books.keys()).await?;
+        let got: Vec<_> = got.into_iter().map(|(key, pages)| (key.to_string(), pages)).collect();
+        let views = [("list", found), ("reversed list", reversed), ("get_many", got)];
+        let differs = views.iter().find(|(_, rows)| *rows != wanted);
+        let text = differs.map(|(view, rows)| format!("the {view} has {rows:?}, not {wanted:?}"));
+        Ok((wanted.len(), text.unwrap_or_default()))
+    }
+}
+
 pub fn bank(builder: RuntimeBuilder) -> RuntimeBuilder {
-    builder.register::<Account>().register::<Slow>().register::<Teller>().register::<Log>()
+    let builder = builder.register::<Account>().register::<Slow>().register::<Teller>();
+    builder.register::<Log>().register::<Shelf>()
 }

@@ -7,7 +7,9 @@ use durable::Stub;
 use durable_testing::prelude::*;
 use futures_util::future::{join_all, select};
 
-use crate::classes::{Account, AccountStub, Log, LogStub, Slow, SlowStub, Teller, TellerStub};
+use crate::classes::{
+    Account, AccountStub, Log, LogStub, Shelf, ShelfStub, Slow, SlowStub, Teller, TellerStub,
+};
 
 /// What the workload is done to.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub struct Objects {
     pub logs: Vec<LogStub>,
     /// Wait in the middle of their turns.
     pub slow: Vec<SlowStub>,
+    /// Keep the same in two places.
+    pub shelves: Vec<ShelfStub>,
 }
 
 impl Objects {
@@ -30,6 +34,7 @@ impl Objects {
             tellers: ["north", "south"].map(|name| sim.get::<Teller>(name)).into(),
             logs: ["a", "b"].map(|name| sim.get::<Log>(name)).into(),
             slow: ["x", "y"].map(|name| sim.get::<Slow>(name)).into(),
+            shelves: ["s", "t"].map(|name| sim.get::<Shelf>(name)).into(),
         }
     }
 }
@@ -38,7 +43,7 @@ impl Objects {
 async fn call_something(client: &Crew, objects: &Objects) {
     let account = client.pick(&objects.accounts);
     let cents = client.int(0..20);
-    match client.int(0..20) {
+    match client.int(0..26) {
         0..=2 => drop(account.deposit(cents).await),
         3 => drop(account.withdraw(cents).await),
         4 => drop(account.balance().await),
@@ -63,7 +68,47 @@ async fn call_something(client: &Crew, objects: &Objects) {
             let name = (*client.pick(&["ada", "bob", "cyd"])).to_owned();
             drop(client.pick(&objects.tellers).treble(name, cents).await);
         }
-        _ => drop(client.pick(&objects.logs).length().await),
+        19 => drop(client.pick(&objects.logs).length().await),
+        _ => use_shelf(client, client.pick(&objects.shelves)).await,
+    }
+}
+
+/// One call of anything that has to do with keys.
+async fn use_shelf(client: &Crew, shelf: &ShelfStub) {
+    let number = client.int(0..12);
+    let title = format!("{number:03}");
+    match client.int(0..11) {
+        0 | 1 => drop(shelf.put(title, number).await),
+        2 => drop(shelf.fill(number, 4).await),
+        3 => was_one(shelf.take(title).await),
+        4 => drop(shelf.dust().await),
+        5 => drop(shelf.count_turn().await),
+        6 => drop(shelf.put_and_refuse(title).await),
+        7 => drop(shelf.put_and_panic(title).await),
+        8 => {
+            // Beside each other, so that the check goes over what is not durable yet.
+            let put = shelf.put(title.clone(), 7).into_future();
+            let (take, check) = (shelf.take(title).into_future(), shelf.check().into_future());
+            let (_, taken, checked) = futures_util::future::join3(put, take, check).await;
+            was_one(taken);
+            agrees(checked);
+        }
+        9 => drop(client.sim().evict(shelf).await),
+        _ => agrees(shelf.check().await),
+    }
+}
+
+type Of<T> = Result<T, durable::CallError<durable::Error>>;
+
+fn was_one(taken: Of<(bool, bool)>) {
+    if let Ok((was_kept, was_known)) = taken {
+        assert_eq!(was_kept, was_known, "struct and keys are of one commit");
+    }
+}
+
+fn agrees(checked: Of<(usize, String)>) {
+    if let Ok((_, differs)) = checked {
+        assert_eq!(differs, "", "struct and keys are of one commit");
     }
 }
 
@@ -158,6 +203,10 @@ pub async fn work(sim: Sim, faults: Faults) -> TestResult {
     sim.heal().await?;
     everybody_is_well(&sim, &objects).await?;
     check_histories(&sim, &objects)?;
+    for shelf in &objects.shelves {
+        agrees(shelf.check().await);
+    }
+    sim.sometimes("keys were read", |trace| trace.count("kv.read") > 0);
     sim.sometimes("an object left memory", |trace| trace.count("activation.gone") > 0);
     sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);
     Ok(())
@@ -180,5 +229,6 @@ pub async fn work_a_little(sim: Sim) -> TestResult {
 fn check_histories(sim: &Sim, objects: &Objects) -> TestResult {
     sim.check_history(&objects.accounts)?;
     sim.check_history(&objects.logs)?;
+    sim.check_history(&objects.shelves)?;
     sim.check_history_against(&objects.slow, &SlowModel)
 }

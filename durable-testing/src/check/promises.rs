@@ -258,7 +258,13 @@ impl Promises {
         Ok(())
     }
 
-    fn turn_ended(&mut self, object: &ObjectId, call: u64, how: TurnEnd, state: &[u8]) -> Verdict {
+    fn turn_ended(
+        &mut self,
+        object: &ObjectId,
+        call: u64,
+        how: TurnEnd,
+        (state, kv): (&[u8], &[KvChange]),
+    ) -> Verdict {
         let watch = self.objects.entry(*object).or_default();
         let is_changed = !watch.is_state(state) || !kv.is_empty();
         let has_changed = how != TurnEnd::Panicked && is_changed;

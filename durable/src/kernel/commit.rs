@@ -7,6 +7,8 @@ pub(crate) enum Ended {
     Kept,
     /// It returned `Err`.
     Rejected,
+    /// It returned, and what it had asked of storage could not be read: whatever it returned may rest on that.
+    Failed,
     /// It panicked; the object in memory cannot be trusted.
     Panicked,
 }
@@ -37,7 +39,7 @@ pub(crate) enum Verdict {
     /// Drop the rows, build the object anew from the last submitted state, then answer as above. Also if only rows have
     /// changed: fields that are not stored may say what they were.
     RollBack,
-    /// As [`Verdict::RollBack`], and the answer is the reason why the state could not be encoded.
+    /// As [`Verdict::RollBack`], and the answer is the reason why the turn cannot be kept.
     Refuse,
     /// Answer with the panic and end the activation; the next one starts from the last commit.
     Crash,
@@ -47,7 +49,7 @@ pub(crate) enum Verdict {
 pub(crate) fn judge(ended: Ended, encoded: Encoded, rows: Rows) -> Verdict {
     match (ended, encoded, rows) {
         (Ended::Panicked, ..) => Verdict::Crash,
-        (Ended::Kept, Encoded::Impossible, _) => Verdict::Refuse,
+        (Ended::Kept, Encoded::Impossible, _) | (Ended::Failed, ..) => Verdict::Refuse,
         (Ended::Kept | Ended::Rejected, Encoded::Same, Rows::Same) => Verdict::Answer,
         (Ended::Kept, ..) => Verdict::Commit,
         (Ended::Rejected, ..) => Verdict::RollBack,
@@ -69,6 +71,9 @@ mod tests {
             (Rejected, Same, Verdict::Answer, Verdict::RollBack),
             (Rejected, Different, Verdict::RollBack, Verdict::RollBack),
             (Rejected, Impossible, Verdict::RollBack, Verdict::RollBack),
+            (Failed, Same, Verdict::Refuse, Verdict::Refuse),
+            (Failed, Different, Verdict::Refuse, Verdict::Refuse),
+            (Failed, Impossible, Verdict::Refuse, Verdict::Refuse),
             (Panicked, Same, Verdict::Crash, Verdict::Crash),
             (Panicked, Different, Verdict::Crash, Verdict::Crash),
             (Panicked, Impossible, Verdict::Crash, Verdict::Crash),

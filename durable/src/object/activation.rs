@@ -23,6 +23,7 @@ use crate::kernel::gate::{self, Gate};
 use crate::kv::KvChange;
 use crate::limits::TURNS_PER_SLICE;
 use crate::object::call::{Begin, Running};
+use crate::object::kv::Dealt;
 use crate::object::live::{Changes, Live};
 use crate::object::settled::settled;
 use crate::object::slot::Work;
@@ -237,11 +238,11 @@ fn begin_read<'a, O: Object>(
         return Ok(Some(Box::pin(async move {
             let turn = object.read_async(&cx, message);
             let ran = AssertUnwindSafe(turn).catch_unwind().await;
-            settle_read(slot, live, running, method, ran)
+            settle_read(slot, live, running, method, (ran, cx.into_dealt().fault))
         })));
     }
     let ran = catch_unwind(AssertUnwindSafe(|| object.read(&cx, message)));
-    settle_read(slot, live, running, method, ran).map(|()| None)
+    settle_read(slot, live, running, method, (ran, cx.into_dealt().fault)).map(|()| None)
 }
 
 /// What a turn came to, or its panic.
@@ -261,12 +262,13 @@ fn settle_read<O: Object>(
     live: &Live<O>,
     running: Running<O>,
     method: &'static MethodSpec,
-    ran: Caught<O::Reply>,
+    (ran, fault): (Caught<O::Reply>, Option<Error>),
 ) -> Result<(), String> {
     witness::turn_ended(slot, live, running.number(), method, (ended_as(&ran), &[]));
     match ran {
         Ok(ran) => {
-            let_out(slot, live, running, Ok(ran.reply));
+            let failure = fault.map(|error| error.with_object(slot.label()));
+            let_out(slot, live, running, failure.map_or(Ok(ran.reply), Err));
             Ok(())
         }
         Err(panic) => Err(answer_panic(slot, live, running, method.name, panic.as_ref())),
@@ -292,11 +294,12 @@ async fn run_write<O: Object>(
     } else {
         catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message)))
     };
-    let kv = cx.into_kv_changes();
+    let Dealt { changes: kv, fault } = cx.into_dealt();
     witness::turn_ended(slot, live, running.number(), method, (ended_as(&ran), &kv));
-    let (ended, encoded) = match &ran {
-        Err(_) => (Ended::Panicked, Ok(None)),
-        Ok(ran) => {
+    let (ended, encoded) = match (&ran, fault) {
+        (Err(_), _) => (Ended::Panicked, Ok(None)),
+        (Ok(_), Some(error)) => (Ended::Failed, Err(error)),
+        (Ok(ran), None) => {
             let ended = if ran.is_rejected { Ended::Rejected } else { Ended::Kept };
             (ended, catch_encode(live))
         }

@@ -158,7 +158,7 @@ fn run<O: Object>(
         (Access::Read, true) => at_once(method, object.read_async(&cx, call))?,
         (Access::Write, true) => at_once(method, object.write_async(&mut cx, call))?,
     };
-    Ok((ran, cx.into_kv_changes()))
+    Ok((ran, cx.into_dealt().changes))
 }
 
 /// Runs `#[on_activate]`, which may fill what is not stored, and nothing else.
@@ -171,7 +171,7 @@ fn activate<O: Object>(
     let Some(hook) = object.on_activate(&mut cx) else { return Ok(()) };
     at_once("on_activate", hook)??;
     alone.check("on_activate")?;
-    if encode(object)? == encoded && cx.into_kv_changes().is_empty() {
+    if encode(object)? == encoded && cx.into_dealt().changes.is_empty() {
         Ok(())
     } else {
         Err("`#[on_activate]` changes what is stored, so no call can be run by itself".to_owned())

@@ -8,9 +8,8 @@ use crate::client::Client;
 use crate::error::{Code, Error};
 use crate::host::{Entropy, Event};
 use crate::id::{IntoKey, ObjectId};
-use crate::kv::KvChange;
 use crate::object::alone::Alone;
-use crate::object::kv::{Base, Desk, Kv, Owner, Turn, Witness};
+use crate::object::kv::{Base, Dealt, Desk, Kv, Owner, Turn, Witness};
 use crate::object::{Object, Slot};
 use crate::storage::Fence;
 use crate::stub::{Address, Origin, Stub};
@@ -74,8 +73,8 @@ impl<'a, O: Object> Context<'a, O> {
     }
 
     /// What the turn has done to the object's KV.
-    pub(crate) fn into_kv_changes(self) -> Vec<KvChange> {
-        self.desk.into_changes()
+    pub(crate) fn into_dealt(self) -> Dealt {
+        self.desk.into_dealt()
     }
 
     /// The object's id.

@@ -9,7 +9,7 @@ use crate::error::{Code, Error};
 use crate::host::Event;
 use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
-use crate::object::kv::{Base, LiveKv, Turn};
+use crate::object::kv::{Base, Dealt, LiveKv, Turn};
 use crate::object::{Context, Object, PendingCall, Slot};
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
@@ -114,8 +114,11 @@ impl<O: Object> Live<O> {
                 ))
             })?;
         }
-        let kv = cx.into_kv_changes();
-        Ok(Changes { encoded: self.encode()?, kv })
+        let Dealt { changes: kv, fault } = cx.into_dealt();
+        match fault {
+            Some(error) => Err(error),
+            None => Ok(Changes { encoded: self.encode()?, kv }),
+        }
     }
 
     /// Encodes the object; `None` if its bytes are those that were submitted last.

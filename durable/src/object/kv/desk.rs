@@ -4,7 +4,7 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Mutex, MutexGuard};
 
@@ -151,17 +151,32 @@ pub(crate) struct Desk<'a> {
     changes: Mutex<BTreeMap<KvKey, Option<Framed>>>,
     /// `None`: there is no runtime.
     witness: Option<Witness<'a>>,
+    /// Why a read failed. Empty: none has.
+    fault: OnceLock<Error>,
+}
+
+/// What a turn leaves of its dealings with the KV.
+#[derive(Debug)]
+pub(crate) struct Dealt {
+    /// What it has changed, in the order of keys.
+    pub(crate) changes: Vec<KvChange>,
+    /// Why a read failed: the turn cannot be kept then, even if the method did without. `None`: none has.
+    pub(crate) fault: Option<Error>,
 }
 
 impl<'a> Desk<'a> {
     pub(crate) fn new(base: Base<'a>, turn: Turn, witness: Option<Witness<'a>>) -> Self {
-        Desk { base, turn, changes: Mutex::default(), witness }
+        Desk { base, turn, changes: Mutex::default(), witness, fault: OnceLock::new() }
     }
 
-    /// What the turn has changed, in the order of keys.
-    pub(crate) fn into_changes(self) -> Vec<KvChange> {
+    pub(crate) fn into_dealt(self) -> Dealt {
         let changes = self.changes.into_inner().into_iter();
-        changes.map(|(key, value)| KvChange { key, value }).collect()
+        let changes = changes.map(|(key, value)| KvChange { key, value }).collect();
+        Dealt { changes, fault: self.fault.into_inner() }
+    }
+
+    fn noted<T>(&self, read: Result<T, Error>) -> Result<T, Error> {
+        read.inspect_err(|error| drop(self.fault.set(error.clone())))
     }
 
     pub(crate) fn write(&self, changes: impl IntoIterator<Item = (KvKey, Option<Framed>)>) {
@@ -250,7 +265,7 @@ impl<'a> Desk<'a> {
     ) -> Result<Vec<(KvKey, Framed)>, Error> {
         match self.base {
             Base::Nothing => Ok(Vec::new()),
-            Base::Live(live) => live.find(keys, ask).await,
+            Base::Live(live) => self.noted(live.find(keys, ask).await),
             Base::Rows(rows) => {
                 let found = |key| Some((rows.get(&key).map(Arc::clone)?, key));
                 Ok(keys.into_iter().filter_map(found).map(|(value, key)| (key, value)).collect())
@@ -267,7 +282,7 @@ impl<'a> Desk<'a> {
     ) -> Result<Merged<KvKey, Framed>, Error> {
         let merged = match self.base {
             Base::Nothing => Merged { rows: Default::default(), resume: None },
-            Base::Live(live) => live.page(range, order, rows_max).await?,
+            Base::Live(live) => self.noted(live.page(range, order, rows_max).await)?,
             Base::Rows(rows) => {
                 let within = rows.range::<[u8], _>(bounds(range));
                 let within = within.map(|(key, value)| (key.clone(), Arc::clone(value)));

@@ -15,7 +15,7 @@ use crate::kv::{Framed, KvKey};
 use crate::limits::KV_VALUE_BYTES_MAX;
 use crate::storage::kv::{self, Codec};
 
-pub(crate) use desk::{Base, Desk, LiveKv, Turn, Witness};
+pub(crate) use desk::{Base, Dealt, Desk, LiveKv, Turn, Witness};
 pub use list::KvList;
 
 /// Values under keys, kept beside the object's struct: for what is too large, or too many, to be encoded whole after each
@@ -23,6 +23,9 @@ pub use list::KvList;
 ///
 /// What a turn changes here, in its struct, and elsewhere in its object is one commit: all of it is kept, or, if the method
 /// returns `Err` or panics, none of it. Reads see what the turn itself has written. A turn that takes `&self` only reads.
+///
+/// If the disk fails to read what a method asks for, the method gets the error, and its call fails with the same error
+/// whatever it returns: what it did may rest on what it could not see.
 ///
 /// Keys are text or bytes, 1 to 2,048 of them, in the order of their bytes. Values are anything that serde can encode, or
 /// raw bytes, up to 2 MiB.
