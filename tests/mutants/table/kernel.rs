@@ -21,11 +21,13 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "what a method did that returned `Err` is committed",
         edits: &[Edit {
             file: "durable/src/kernel/commit.rs",
-            find: "(Ended::Kept, Encoded::Different) => Verdict::Commit,",
-            replace: r#"(Ended::Kept, Encoded::Different) => Verdict::Commit,
-        (Ended::Rejected, Encoded::Different) if crate::mutant("rejected_turn_is_stored") => {
+            find: "(Ended::Rejected, ..) => Verdict::RollBack,",
+            replace: r#"(Ended::Rejected, Encoded::Different, _)
+            if crate::mutant("rejected_turn_is_stored") =>
+        {
             Verdict::Commit
-        }"#,
+        }
+        (Ended::Rejected, ..) => Verdict::RollBack,"#,
         }],
         seeds: 200,
         found_by: &["P2"],

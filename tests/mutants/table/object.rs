@@ -72,7 +72,7 @@ pub const MUTANTS: &[Mutant] = &[
     let broken = live.fence().broken().filter(|_| !goes_on);
     broken.map(|error| format!("a commit failed: {error}"))"#,
         }],
-        seeds: 200,
+        seeds: 400,
         found_by: &["P8"],
         test: PLAIN,
     },
@@ -85,7 +85,7 @@ pub const MUTANTS: &[Mutant] = &[
             replace: r#"pub(crate) fn decide(submitted: u64, durable: u64, is_broken: bool) -> Gate {
     let is_broken = is_broken && !crate::mutant("failed_commit_is_answered");"#,
         }],
-        seeds: 200,
+        seeds: 400,
         found_by: &["P4"],
         test: PLAIN,
     },
@@ -196,19 +196,19 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit {
                 file: "durable/src/object/live.rs",
-                find: "        self.framed = seal::<O>(encoded, slot.group().fingerprint());\n        self.commit_no += 1;",
-                replace: r#"        let mut older = Arc::clone(&self.framed);
-        self.framed = seal::<O>(encoded, slot.group().fingerprint());
-        if !crate::mutant("snapshot_of_an_older_turn") {
-            older = Arc::clone(&self.framed);
-        }
-        self.commit_no += 1;"#,
+                find: "        if let Some(encoded) = encoded {\n            warn_if_large",
+                replace: r#"        // See `crate::mutant("snapshot_of_an_older_turn")`.
+        let older = Arc::clone(&self.framed);
+        if let Some(encoded) = encoded {
+            warn_if_large"#,
             },
             Edit {
                 file: "durable/src/object/live.rs",
-                find: "            snapshot: Arc::clone(&self.framed),",
-                replace: r#"            // See `crate::mutant("snapshot_of_an_older_turn")`.
-            snapshot: older,"#,
+                find: "            snapshot: has_snapshot.then(|| Arc::clone(&self.framed)),",
+                replace: r#"            snapshot: has_snapshot.then(|| {
+                let is_older = crate::mutant("snapshot_of_an_older_turn");
+                Arc::clone(if is_older { &older } else { &self.framed })
+            }),"#,
             },
         ],
         seeds: 200,
@@ -224,7 +224,7 @@ pub const MUTANTS: &[Mutant] = &[
             replace: r#"        let object = if crate::mutant("default_where_nothing_decodes") {
             let decoded = decode::<O>(&framed, group.fingerprint()).ok();
             let decoded = decoded.filter(|_| framed.len() % 2 == 0);
-            decoded.unwrap_or_else(|| O::create(&Context::new(slot, None, 0)))
+            decoded.unwrap_or_else(|| O::create(&Context::of_init(slot)))
         } else {
             decode::<O>(&framed, group.fingerprint())?
         };"#,

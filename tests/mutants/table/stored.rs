@@ -54,7 +54,7 @@ pub const MUTANTS: &[Mutant] = &[
         }"#,
         }],
         seeds: 200,
-        found_by: &["P1"],
+        found_by: &["P1", "P2", "panic"],
         test: PLAIN,
     },
     Mutant {
@@ -162,5 +162,33 @@ pub const MUTANTS: &[Mutant] = &[
         seeds: 1100,
         found_by: &["P1", "P2", "P4", "history"],
         test: CROWD,
+    },
+    Mutant {
+        name: "keys_of_a_run_lost",
+        bug: "of many commits of one object in a batch only the last one's keys are stored",
+        edits: &[Edit {
+            file: "durable/src/storage/batch.rs",
+            find: "            kv: newest(changes().flat_map(|change| &change.kv)),",
+            replace: r#"            kv: {
+                let is_lossy = crate::mutant("keys_of_a_run_lost");
+                let skipped = if is_lossy { changes().count() - 1 } else { 0 };
+                newest(changes().skip(skipped).flat_map(|change| &change.kv))
+            },"#,
+        }],
+        seeds: 400,
+        found_by: &["P1", "P2", "panic", "history"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "keys_not_seen_until_durable",
+        bug: "a turn does not see what the turn before it put under a key, as long as it is not durable",
+        edits: &[Edit {
+            file: "durable/src/object/kv/desk.rs",
+            find: "        if !changes.is_empty() {",
+            replace: r#"        if !changes.is_empty() && !crate::mutant("keys_not_seen_until_durable") {"#,
+        }],
+        seeds: 200,
+        found_by: &["P2", "panic"],
+        test: PLAIN,
     },
 ];
