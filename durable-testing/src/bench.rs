@@ -1,22 +1,16 @@
 //! Worlds one by one, as the bench of their speed runs them: without drawing seeds, replaying, shrinking or telling.
 
-// What runs a world is the runner's own. It is compiled here once more, so that the bench runs the same text and the
-// runner shows nothing of itself to the rest of the crate.
-#[path = "runner/run.rs"]
-#[expect(clippy::duplicate_mod, reason = "as said above")]
-mod run;
-
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
 use durable::RuntimeBuilder;
 
-use self::run::{Job, run_world};
 use crate::plan::Plan;
 use crate::process::{self, Forked};
 use crate::report::Report;
 use crate::result::IntoResult;
+use crate::runner::{Job, run_world};
 use crate::sim::Sim;
 use crate::simulation::Simulation;
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use durable::RuntimeBuilder;
 
-use self::run::{Job, run_world};
+pub(crate) use self::run::{Job, run_world};
 use self::seeds::{Replay, Seeds};
 use crate::plan::shrink::shrink;
 use crate::plan::{Plan, PlannedFault, What, When};

@@ -24,14 +24,14 @@ use crate::world::{World, WorldSpec, drive};
 const THIRD_PARTIES: u64 = 31;
 
 /// What is to be run.
-pub(super) struct Job<'a, B> {
-    pub(super) simulation: &'a Simulation,
-    pub(super) runtime: fn(RuntimeBuilder) -> RuntimeBuilder,
-    pub(super) body: &'a B,
+pub(crate) struct Job<'a, B> {
+    pub(crate) simulation: &'a Simulation,
+    pub(crate) runtime: fn(RuntimeBuilder) -> RuntimeBuilder,
+    pub(crate) body: &'a B,
 }
 
 /// Runs one world.
-pub(super) fn run_world<F, R, B>(
+pub(crate) fn run_world<F, R, B>(
     job: &Job<'_, B>,
     seed: u64,
     plan: Option<&Plan>,
