@@ -13,6 +13,8 @@
 #[cfg(target_os = "linux")]
 mod fork;
 #[cfg(target_os = "linux")]
+mod memory;
+#[cfg(target_os = "linux")]
 mod quiet;
 #[cfg(target_os = "linux")]
 mod reexec;

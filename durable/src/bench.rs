@@ -36,9 +36,9 @@ impl BareWriter {
     /// # Errors
     /// As `RuntimeBuilder::start`.
     pub async fn open(dir: &Path, rows: usize) -> Result<Self, Error> {
-        let store = Store::open(&Host::os(), dir, &Config::default())?;
         let class = ClassRow { name: CLASS, fingerprint: Fingerprint(0), schema: &[] };
-        let class_no = store.add_class(&class)?;
+        let store = Store::open(&Host::os(), dir, &Config::default(), &[class])?;
+        let class_no = store.class_no(CLASS).expect("it was just made known");
         let key = ClassKey::new(store.id_key(), CLASS);
         let mut made = Vec::with_capacity(rows);
         for row in 0..rows {

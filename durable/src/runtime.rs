@@ -226,6 +226,13 @@ struct ClassEntry {
     build: fn(GroupSpec) -> AnyGroup,
 }
 
+impl ClassEntry {
+    fn row(&self) -> ClassRow<'_> {
+        let ClassEntry { spec, fingerprint, schema, .. } = self;
+        ClassRow { name: spec.name, fingerprint: *fingerprint, schema }
+    }
+}
+
 impl RuntimeBuilder {
     /// Adds a class.
     pub fn register<C: Object>(mut self) -> Self {
@@ -322,19 +329,16 @@ impl RuntimeBuilder {
         let host = self.host.unwrap_or_else(Host::os);
         // A tokio runtime without timers panics here, in the caller's sight, and not in a task of ours.
         drop(host.clock.sleep_until(host.clock.now()));
-        let store = Store::open(&host, &self.dir, &self.config)?;
+        let rows: Vec<_> = self.classes.iter().map(ClassEntry::row).collect();
+        let store = Store::open(&host, &self.dir, &self.config, &rows)?;
         let residents = Residents::new(self.config.resident_objects_max);
         let shared = Shared::new(host, self.config, store, residents);
         let mut started = Vec::with_capacity(self.classes.len());
         for class in self.classes {
-            let ClassEntry { spec, fingerprint, ref schema, .. } = class;
-            let row = ClassRow { name: spec.name, fingerprint, schema };
-            let class_no = shared.store.add_class(&row)?;
-            started.push((
-                class_no,
-                Supervision::start_all(spec.name, shared.host.parallelism).await?,
-                class,
-            ));
+            let name = class.spec.name;
+            let class_no = shared.store.class_no(name).expect("the store was told all classes");
+            let supervision = Supervision::start_all(name, shared.host.parallelism).await?;
+            started.push((class_no, supervision, class));
         }
         let registry = Arc::new_cyclic(|registry: &Weak<Registry>| {
             let build = |(class_no, supervision, class): (_, _, ClassEntry)| {

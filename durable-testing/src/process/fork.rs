@@ -14,6 +14,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::Forked;
+use super::memory::{prepare_heap, prepare_stack};
 use super::quiet::settle;
 use super::reexec::die_with_parent;
 
@@ -80,10 +81,12 @@ fn run_child(results: PipeWriter, stderr: PipeWriter, work: impl FnOnce() -> Vec
     // Unwinding would go on in the frames of the parent.
     let _ = catch_unwind(AssertUnwindSafe(|| {
         die_with_parent();
+        prepare_heap();
         // SAFETY: takes two descriptors, both open.
         unsafe { libc::dup2(stderr.as_raw_fd(), libc::STDERR_FILENO) };
         let carried = Carried((results, work));
         let begun = move || {
+            prepare_stack();
             let (results, work) = carried.unpack();
             match catch_unwind(AssertUnwindSafe(work)) {
                 Ok(result) => end(send(results, &result)),

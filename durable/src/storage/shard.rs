@@ -17,7 +17,7 @@ use super::reader::{ReadConnection, Reader};
 use super::rows::class::{self, ClassRow};
 use super::rows::schema;
 use super::shared::{DirectoryLock, Shared, closed, readers_of};
-use super::sqlite::{self, Checkpoint, Fault, Place, Role};
+use super::sqlite::{Place, Role};
 use super::stored::{After, KvAsk, KvRows, Listed, Loaded};
 use super::write_set::{Fence, Release, WriteSet};
 use super::writer::Writer;
@@ -31,7 +31,7 @@ use crate::limits::{KV_KEYS_AT_ONCE_MAX, LIST_PAGE_MAX};
 pub(super) struct Opened {
     pub(super) index: u16,
     pub(super) place: Place,
-    pub(super) control: Connection,
+    pub(super) connection: Connection,
     /// The highest number in use.
     pub(super) highest: ObjectNo,
     /// Number of this boot.
@@ -47,8 +47,23 @@ pub(crate) struct Shard {
     read_path: Mutex<ReadPath>,
     checkpointer: Arc<dyn Lane>,
     epoch: AtomicU64,
-    /// Adds classes and makes the last checkpoint. `None`: the shard was closed.
-    control: Mutex<Option<Connection>>,
+}
+
+impl Opened {
+    /// Makes a class and its schema known.
+    pub(super) fn add_class(
+        &mut self,
+        class_no: ClassNo,
+        row: &ClassRow<'_>,
+    ) -> rusqlite::Result<()> {
+        if class::has(&self.connection, class_no, row)? {
+            return Ok(());
+        }
+        let all = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        class::add(&all, class_no, row.name)?;
+        schema::add(&all, class_no, row.fingerprint, row.schema)?;
+        all.commit()
+    }
 }
 
 impl Shard {
@@ -59,7 +74,7 @@ impl Shard {
         lock: &Arc<DirectoryLock>,
         log_pages: u32,
     ) -> Result<Shard, Error> {
-        let Opened { index, place, control, highest, boot } = opened;
+        let Opened { index, place, connection, highest, boot } = opened;
         let shared = Arc::new(Shared::new(host, (index, log_pages), place, highest));
         let open =
             |role| shared.place.open(role).map_err(|cause| shared.place.error(&cause, "opening"));
@@ -81,7 +96,6 @@ impl Shard {
             read_connections.push(connection.clone());
             readers.push(start("read", Box::new(Reader::new(connection, reader)))?);
         }
-        let connection = open(Role::Writer)?;
         let work = Writer::new(shared.clone(), connection, checkpointer.clone(), lock.clone());
         let writer = start("write", Box::new(work))?;
         let epoch = AtomicU64::new(Epoch::of_boot(boot).0);
@@ -91,7 +105,6 @@ impl Shard {
             readers,
             checkpointer,
             epoch,
-            control: Mutex::new(Some(control)),
             read_connections,
             read_path: Mutex::default(),
         })
@@ -208,43 +221,13 @@ impl Shard {
         self.shared.is_heavy()
     }
 
-    /// Makes a class and its schema known to this shard.
-    pub(super) fn add_class(&self, class_no: ClassNo, row: &ClassRow<'_>) -> Result<(), Error> {
-        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
-        let connection = control.as_mut().ok_or_else(closed)?;
-        let added = (|| {
-            if class::has(connection, class_no, row)? {
-                return Ok(());
-            }
-            let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            class::add(&all, class_no, row.name)?;
-            schema::add(&all, class_no, row.fingerprint, row.schema)?;
-            all.commit()
-        })();
-        added.map_err(|cause| {
-            let error = self.shared.place.error(&cause, "adding a class to");
-            match Fault::of(&cause) {
-                Fault::Unsynced | Fault::Damaged => self.shared.stop(error),
-                _ => error,
-            }
-        })
-    }
-
     /// Finishes what waits, ends the lanes, and leaves a file without a log. A second call does
     /// nothing.
     pub(super) fn close(&self) {
-        self.writer.stop();
         self.readers.iter().for_each(|reader| reader.stop());
         self.checkpointer.stop();
-        let control = self.control.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(control) = control else { return };
-        // After a failed sync the log holds the only copy that can be trusted; the next start reads
-        // it again.
-        if self.shared.stopped().is_none()
-            && let Err(error) = sqlite::checkpoint(&control, Checkpoint::Truncate)
-        {
-            tracing::warn!(%error, "the last checkpoint failed; the next start makes it");
-        }
+        // The last one to let go of the file, so that it can leave it without a log.
+        self.writer.stop();
     }
 
     fn ask(&self, job: Job) {

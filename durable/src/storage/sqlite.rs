@@ -23,16 +23,16 @@ pub(super) struct Place {
     pub(super) path: PathBuf,
     /// `None`: SQLite's own.
     vfs: Option<String>,
+    /// What the disk writes at once.
+    block_bytes: u32,
 }
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
-    /// Creates the file if it is missing.
-    Create,
-    /// Opens the file, sets it up, and later adds classes and makes the last checkpoint.
-    Control,
-    /// Applies write sets.
+    /// Creates the file if it is missing, and then is its writer.
+    Creator,
+    /// Opens a file, gets it ready, and then applies write sets.
     Writer,
     /// Only reads.
     Reader,
@@ -42,18 +42,22 @@ pub(super) enum Role {
 
 impl Place {
     pub(super) fn new(host: &Host, path: &Path) -> Self {
-        Place { path: path.to_owned(), vfs: host.disk.sqlite_vfs().map(str::to_owned) }
+        Place {
+            path: path.to_owned(),
+            vfs: host.disk.sqlite_vfs().map(str::to_owned),
+            block_bytes: host.disk.block_bytes(),
+        }
     }
 
     /// A connection that is set up for its role.
     pub(super) fn open(&self, role: Role) -> rusqlite::Result<Connection> {
         let access = match role {
-            Role::Create => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
+            Role::Creator => OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE,
             Role::Reader => OpenFlags::SQLITE_OPEN_READ_ONLY,
-            Role::Control | Role::Writer | Role::Checkpointer => OpenFlags::SQLITE_OPEN_READ_WRITE,
+            Role::Writer | Role::Checkpointer => OpenFlags::SQLITE_OPEN_READ_WRITE,
         };
         let connection = self.connect(access)?;
-        configure(&connection, role)?;
+        self.configure(&connection, role)?;
         Ok(connection)
     }
 
@@ -72,6 +76,46 @@ impl Place {
         }
     }
 
+    fn configure(&self, connection: &Connection, role: Role) -> rusqlite::Result<()> {
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        // The last connection would checkpoint on close, even after a failed sync, when nothing may be
+        // written any more.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        connection.set_prepared_statement_cache_capacity(32);
+        // Without it a statement is compiled anew whenever another value is bound to it, in case the
+        // value would change its plan.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+        if role == Role::Creator {
+            // Smaller pages are read before they are written, larger ones bloat the log.
+            connection.pragma_update(None, "page_size", self.block_bytes)?;
+            connection.pragma_update(None, "application_id", APPLICATION_ID)?;
+            // Kept in the file, so that only the creator asks for it. SQLite answers with what it gave.
+            let mode: String =
+                connection
+                    .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+            require(&mode, "wal", "journal_mode")?;
+        } else {
+            let mode: String =
+                connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
+            require(&mode, "wal", "journal_mode")?;
+        }
+        // Every commit syncs the log: an acknowledged write survives a power cut.
+        connection.pragma_update(None, "synchronous", "FULL")?;
+        let level: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+        require(&level.to_string(), "2", "synchronous")?;
+        // Checkpoints have a lane of their own; inside of a commit they would delay its replies.
+        connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+        // An I/O error in a mapped page is a signal that kills the process; a read call gives an error
+        // instead.
+        connection.pragma_update(None, "mmap_size", 0)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        // In KiB. The writer keeps the inner pages of its trees and the pages of one batch; a reader
+        // the inner pages.
+        let is_writer = matches!(role, Role::Creator | Role::Writer);
+        let cache_kib = if is_writer { 32_768 } else { 1_024 };
+        connection.pragma_update(None, "cache_size", -cache_kib)
+    }
+
     /// What an error means, in words for people.
     pub(super) fn error(&self, error: &rusqlite::Error, doing: &str) -> Error {
         let path = self.path.display();
@@ -87,45 +131,6 @@ impl Place {
         };
         code.error(format!("{doing} {path} failed: {error}; {next}"))
     }
-}
-
-fn configure(connection: &Connection, role: Role) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
-    // The last connection would checkpoint on close, even after a failed sync, when nothing may be
-    // written any more.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    connection.set_prepared_statement_cache_capacity(32);
-    // Without it a statement is compiled anew whenever another value is bound to it, in case the
-    // value would change its plan.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    if role == Role::Create {
-        // The file system's block: smaller pages are read before they are written, larger ones
-        // bloat the log.
-        connection.pragma_update(None, "page_size", 4_096)?;
-        connection.pragma_update(None, "application_id", APPLICATION_ID)?;
-        // Kept in the file, so that only the creator asks for it. SQLite answers with what it gave.
-        let mode: String =
-            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
-        require(&mode, "wal", "journal_mode")?;
-    }
-    if role != Role::Create {
-        let mode: String = connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-        require(&mode, "wal", "journal_mode")?;
-    }
-    // Every commit syncs the log: an acknowledged write survives a power cut.
-    connection.pragma_update(None, "synchronous", "FULL")?;
-    let level: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
-    require(&level.to_string(), "2", "synchronous")?;
-    // Checkpoints have a lane of their own; inside of a commit they would delay its replies.
-    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-    // An I/O error in a mapped page is a signal that kills the process; a read call gives an error
-    // instead.
-    connection.pragma_update(None, "mmap_size", 0)?;
-    connection.pragma_update(None, "temp_store", "memory")?;
-    // In KiB. The writer keeps the inner pages of its trees and the pages of one batch; a reader
-    // the inner pages.
-    let cache_kib = if role == Role::Writer { 32_768 } else { 1_024 };
-    connection.pragma_update(None, "cache_size", -cache_kib)
 }
 
 /// Refuses a setting that SQLite did not take: everything above relies on it.

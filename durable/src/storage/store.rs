@@ -30,7 +30,7 @@ use crate::limits::{LIST_PAGE_MAX, SHARDS, SLOTS};
 pub(crate) struct Store {
     id_key: [u8; 32],
     shards: Vec<Arc<Shard>>,
-    classes: Mutex<BTreeMap<String, ClassNo>>,
+    classes: BTreeMap<String, ClassNo>,
     /// `None`: the store was closed.
     lock: Mutex<Option<Arc<DirectoryLock>>>,
 }
@@ -38,13 +38,19 @@ pub(crate) struct Store {
 impl Store {
     /// Opens a data directory, and creates what is missing of a new one. Blocks on the disk.
     ///
-    /// `config`: says how many shards a new directory gets, and how long logs may be.
+    /// `config`: says how many shards a new directory gets, and how long logs may be. `classes`: who will have objects,
+    /// with the schemas that their states are written with from here on.
     ///
     /// # Errors
     /// `storage.locked`, `storage.newer`, `storage.corrupt`, `storage.full`, `storage.failed`,
     /// `storage.sync_failed`; `config.invalid` if `shards` is out of range or not what the
     /// directory was created with.
-    pub(crate) fn open(host: &Host, directory: &Path, config: &Config) -> Result<Self, Error> {
+    pub(crate) fn open(
+        host: &Host,
+        directory: &Path,
+        config: &Config,
+        classes: &[ClassRow<'_>],
+    ) -> Result<Self, Error> {
         let Config { shards, log_pages, .. } = *config;
         if let Some(shards) = shards.filter(|shards| !(1..=SLOTS).contains(shards)) {
             return Err(Code::ConfigInvalid.error(format!(
@@ -58,18 +64,18 @@ impl Store {
         let stored = host.disk.read(&path).map_err(|cause| failed(&path, cause))?;
         let stored = stored.map(|bytes| Manifest::decode(&path, &bytes)).transpose()?;
         let files = Files { host, folder, path };
-        let (manifest, opened) = match stored {
+        let (manifest, mut opened) = match stored {
             Some(manifest) => files.open_all(manifest, shards)?,
             None => files.create_all(shards.unwrap_or(SHARDS))?,
         };
-        let classes = merge_classes(&opened)?;
+        let classes = add_classes(&mut opened, classes)?;
         let shards = opened
             .into_iter()
             .map(|shard| Shard::start(host, shard, &lock, log_pages).map(Arc::new));
         Ok(Store {
             id_key: manifest.id_key,
             shards: shards.collect::<Result<_, _>>()?,
-            classes: Mutex::new(classes),
+            classes,
             lock: Mutex::new(Some(lock)),
         })
     }
@@ -91,17 +97,9 @@ impl Store {
         &self.shards
     }
 
-    /// Makes a class known, with the schema that its states are written with. Blocks on the disk;
-    /// to be called once per class at the start.
-    pub(crate) fn add_class(&self, row: &ClassRow<'_>) -> Result<ClassNo, Error> {
-        let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = classes.values().max().map_or(1, |highest| highest.0 + 1);
-        let class_no = classes.get(row.name).copied().unwrap_or(ClassNo(next));
-        // A number is taken even if storing it fails halfway: the shards that have it must not see
-        // another name for it.
-        classes.insert(row.name.to_owned(), class_no);
-        self.shards.iter().try_for_each(|shard| shard.add_class(class_no, row))?;
-        Ok(class_no)
+    /// The number of a class. `None`: neither the directory nor this start knows it.
+    pub(crate) fn class_no(&self, name: &str) -> Option<ClassNo> {
+        self.classes.get(name).copied()
     }
 
     /// One page of the stored objects of a class over all shards: names bytewise, nameless objects
@@ -184,10 +182,10 @@ impl Files<'_> {
         }
         let open = |index| {
             let place = self.place(index);
-            let control =
-                place.open(Role::Control).map_err(|cause| self.unopened(&place, &cause))?;
-            check_meta(&place, &control, index, &manifest)?;
-            open_shard(index, place, control)
+            let connection =
+                place.open(Role::Writer).map_err(|cause| self.unopened(&place, &cause))?;
+            check_meta(&place, &connection, index, &manifest)?;
+            open_shard(index, place, connection)
         };
         let opened = (0..manifest.shards).map(open).collect::<Result<_, _>>()?;
         Ok((manifest, opened))
@@ -201,11 +199,11 @@ impl Files<'_> {
         self.host.entropy.fill(&mut manifest.id_key);
         let create = |index| {
             let place = self.place(index);
-            let mut control =
-                place.open(Role::Create).map_err(|cause| place.error(&cause, "creating"))?;
-            create_shard(&mut control, index, &manifest)
+            let mut connection =
+                place.open(Role::Creator).map_err(|cause| place.error(&cause, "creating"))?;
+            create_shard(&mut connection, index, &manifest)
                 .map_err(|cause| place.error(&cause, "creating"))?;
-            open_shard(index, place, control)
+            open_shard(index, place, connection)
         };
         let opened = (0..shards).map(create).collect::<Result<_, _>>()?;
         let text = manifest.encode();
@@ -332,16 +330,16 @@ fn check_meta(
 }
 
 /// Makes durable what the file shows, counts the boot, and finds where counting goes on.
-fn open_shard(index: u16, place: Place, control: Connection) -> Result<Opened, Error> {
+fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened, Error> {
     let opened = (|| {
         // A process that was killed between writing and syncing leaves a log whose end may not be
         // on disk, yet SQLite shows it. Copied into the database and synced there, it is. The log
         // itself must not come back: after a sync that failed, the system takes for synced what it
         // is not, so that a power cut could leave a shorter log over a newer database. It is cut
         // off, and the boot's count is the first commit of another, whose sync makes both durable.
-        let log = sqlite::checkpoint(&control, Checkpoint::Truncate)?;
-        let boot = meta::next_boot(&control)?;
-        Ok((boot, log, object::highest(&control)?))
+        let log = sqlite::checkpoint(&connection, Checkpoint::Truncate)?;
+        let boot = meta::next_boot(&connection)?;
+        Ok((boot, log, object::highest(&connection)?))
     })();
     let (boot, log, highest) = opened.map_err(|cause| place.error(&cause, "opening"))?;
     if boot >= Epoch::BOOTS_MAX {
@@ -357,7 +355,7 @@ fn open_shard(index: u16, place: Place, control: Connection) -> Result<Opened, E
             place.path.display()
         )));
     }
-    Ok(Opened { index, place, control, highest, boot })
+    Ok(Opened { index, place, connection, highest, boot })
 }
 
 /// The classes of all shards. A shard may lack some, after a crash while a class was added, but
@@ -367,7 +365,7 @@ fn merge_classes(opened: &[Opened]) -> Result<BTreeMap<String, ClassNo>, Error> 
     let mut by_number = BTreeMap::new();
     for shard in opened {
         let place = &shard.place;
-        let classes = class::all(&shard.control);
+        let classes = class::all(&shard.connection);
         for (class_no, name) in classes.map_err(|cause| place.error(&cause, "reading from"))? {
             let named = by_name.insert(name.clone(), class_no).is_none_or(|no| no == class_no);
             let numbered = by_number.insert(class_no, name.clone()).is_none_or(|old| old == name);
@@ -381,6 +379,23 @@ fn merge_classes(opened: &[Opened]) -> Result<BTreeMap<String, ClassNo>, Error> 
         }
     }
     Ok(by_name)
+}
+
+/// Makes classes known to every shard, and gives the numbers of all.
+fn add_classes(
+    opened: &mut [Opened],
+    rows: &[ClassRow<'_>],
+) -> Result<BTreeMap<String, ClassNo>, Error> {
+    let mut classes = merge_classes(opened)?;
+    for row in rows {
+        let next = classes.values().max().map_or(1, |highest| highest.0 + 1);
+        let class_no = *classes.entry(row.name.to_owned()).or_insert(ClassNo(next));
+        for shard in &mut *opened {
+            let added = shard.add_class(class_no, row);
+            added.map_err(|cause| shard.place.error(&cause, "adding a class to"))?;
+        }
+    }
+    Ok(classes)
 }
 
 /// What an error of the disk, outside of the databases, means.

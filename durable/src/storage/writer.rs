@@ -17,7 +17,7 @@ use super::checkpoint;
 use super::numbers::CommitSeq;
 use super::rows::{kv, object, snapshot};
 use super::shared::{DirectoryLock, Shared, closed};
-use super::sqlite::Fault;
+use super::sqlite::{self, Checkpoint, Fault};
 use crate::error::{Code, Error, Outcome};
 use crate::host::{Event, Lane, LaneWork, Step};
 use crate::time::WallMs;
@@ -161,6 +161,13 @@ impl Drop for Writer {
         self.shared.close_queue(&mut self.waiting);
         let later = error.with_outcome(Outcome::RolledBack);
         self.waiting.drain(..).for_each(|item| item.fail(&later));
+        // After a failed sync the log holds the only copy that can be trusted; the next start reads
+        // it again.
+        if self.shared.stopped().is_none()
+            && let Err(error) = sqlite::checkpoint(&self.connection, Checkpoint::Truncate)
+        {
+            tracing::warn!(%error, "the last checkpoint failed; the next start makes it");
+        }
     }
 }
 

@@ -16,12 +16,24 @@ use crate::storage::write_set::{Birth, Fence, Release, WriteSet};
 const CLASS: &str = "bank.Account";
 
 fn open(directory: &Path, shards: Option<u16>) -> Result<Store, Error> {
-    Store::open(&Host::os(), directory, &Config { shards, ..Config::default() })
+    open_with(directory, shards, &[row(CLASS)])
 }
 
-fn add_class(store: &Store, name: &str) -> ClassNo {
-    let row = ClassRow { name, fingerprint: Fingerprint(1), schema: b"schema" };
-    store.add_class(&row).expect("added")
+fn open_with(
+    directory: &Path,
+    shards: Option<u16>,
+    classes: &[ClassRow<'_>],
+) -> Result<Store, Error> {
+    Store::open(&Host::os(), directory, &Config { shards, ..Config::default() }, classes)
+}
+
+fn row(name: &str) -> ClassRow<'_> {
+    ClassRow { name, fingerprint: Fingerprint(1), schema: b"schema" }
+}
+
+/// The number of the class of all tests but one.
+fn class_of(store: &Store) -> ClassNo {
+    store.class_no(CLASS).expect("every test opens with it")
 }
 
 /// Sends the outcome to whoever waits.
@@ -77,7 +89,7 @@ async fn what_was_stored_is_there_after_a_restart() {
     let mut epochs = Vec::new();
     for round in 0_u8..3 {
         let store = open(&data, Some(4)).expect("opened");
-        let class_no = add_class(&store, CLASS);
+        let class_no = class_of(&store);
         assert_eq!(class_no, ClassNo(1));
         for name in ["ada", "bob", "cyd", "dan", "eve"] {
             let before = get(&store, class_no, name).await.expect("read");
@@ -168,7 +180,7 @@ async fn a_directory_that_a_crash_left_half_created_starts() {
     fs::remove_file(directory.path().join("durable.toml")).expect("removed");
     fs::write(directory.path().join("shards/001.db"), b"").expect("cut off");
     let store = open(directory.path(), Some(3)).expect("started");
-    let class_no = add_class(&store, CLASS);
+    let class_no = class_of(&store);
     put(&store, class_no, "ada", b"1").await.expect("stored");
     drop(store);
     // With objects in it, the same loss is damage: a new key would make them unreachable.
@@ -231,21 +243,21 @@ async fn a_newer_format_is_refused_with_both_versions() {
 #[tokio::test]
 async fn classes_keep_their_numbers_and_schemas_are_stored_once() {
     let directory = tempfile::tempdir().expect("a directory");
-    let store = open(directory.path(), Some(2)).expect("created");
-    let account = add_class(&store, CLASS);
-    let cart = add_class(&store, "shop.Cart");
-    assert_eq!((account, cart), (ClassNo(1), ClassNo(2)));
+    let classes = [row(CLASS), row("shop.Cart")];
+    let store = open_with(directory.path(), Some(2), &classes).expect("created");
+    let number = |store: &Store, name| store.class_no(name).expect("known").0;
+    assert_eq!((number(&store, CLASS), number(&store, "shop.Cart")), (1, 2));
     drop(store);
     // A crash may leave a class in one shard only.
     let shard = Connection::open(directory.path().join("shards/000.db")).expect("opened");
     shard.execute("INSERT INTO classes VALUES (3, 'late.Class')", []).expect("added");
     drop(shard);
-    let store = open(directory.path(), None).expect("opened");
-    assert_eq!(add_class(&store, "shop.Cart"), cart);
-    assert_eq!(add_class(&store, "new.Class"), ClassNo(4));
-    assert_eq!(add_class(&store, "late.Class"), ClassNo(3));
     let newer = ClassRow { name: CLASS, fingerprint: Fingerprint(u64::MAX), schema: b"newer" };
-    assert_eq!(store.add_class(&newer).expect("added"), account);
+    let classes = [newer, row("new.Class"), row("late.Class")];
+    let store = open_with(directory.path(), None, &classes).expect("opened");
+    let names = [CLASS, "shop.Cart", "late.Class", "new.Class"];
+    assert_eq!(names.map(|name| number(&store, name)), [1, 2, 3, 4]);
+    assert_eq!(store.class_no("no.Class"), None);
     drop(store);
     for index in 0..2 {
         let path = directory.path().join(format!("shards/{index:03}.db"));
@@ -261,7 +273,7 @@ async fn classes_keep_their_numbers_and_schemas_are_stored_once() {
 async fn a_listing_merges_the_shards() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = open(directory.path(), Some(4)).expect("created");
-    let class_no = add_class(&store, CLASS);
+    let class_no = class_of(&store);
     let mut wanted: Vec<String> = (0..30).map(|number| format!("user/{number}")).collect();
     for name in wanted.iter().map(String::as_str).chain(["admin", "zoe"]) {
         put(&store, class_no, name, b"1").await.expect("stored");
@@ -282,7 +294,7 @@ async fn a_listing_merges_the_shards() {
 async fn an_object_that_is_not_stored_gets_a_number_of_its_own() {
     let directory = tempfile::tempdir().expect("a directory");
     let store = open(directory.path(), None).expect("created");
-    let class_no = add_class(&store, CLASS);
+    let class_no = class_of(&store);
     put(&store, class_no, "ada", b"1").await.expect("stored");
     let shard = &store.shards()[0];
     let key = ClassKey::new(store.id_key(), CLASS);

@@ -64,7 +64,7 @@ impl Bench {
         let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
         let host = runtime.block_on(async { Host::os() });
         let place = Place::new(&host, &directory.path().join("000.db"));
-        let control = place.open(Role::Create).expect("created");
+        let control = place.open(Role::Creator).expect("created");
         create_tables(&control).expect("our own tables");
         let shared =
             Arc::new(Shared::new(&host, (0, CHECKPOINT_PAGES), place.clone(), ObjectNo(0)));
