@@ -48,12 +48,9 @@ struct Round {
 fn main() {
     let options = Options::from_args();
     let mut report = Report::new("seeds", &options);
-    let task = Task {
-        simulation: Simulation::new(),
-        runtime: standard::classes,
-        body: standard::test as fn(Sim) -> _,
-    };
-    for (case, how) in [("process", Task::in_process as How<_>), ("thread", Task::in_thread)] {
+    let (simulation, test) = (Simulation::new(), standard::test as fn(Sim) -> _);
+    let task = Task::new(&simulation, standard::classes, &test);
+    for (case, how) in [("process", Task::in_process as How<'_, _>), ("thread", Task::in_thread)] {
         if options.wants(case) {
             report.note(case);
             measure(&options, case, |seed, plan| how(&task, seed, plan), &mut report);
@@ -67,7 +64,7 @@ fn main() {
 }
 
 /// How a world is run.
-type How<F> = fn(&Task<fn(Sim) -> F>, u64, &Plan) -> Ran;
+type How<'a, F> = fn(&Task<'a, fn(Sim) -> F>, u64, &Plan) -> Ran;
 
 fn measure(
     options: &Options,

@@ -18,13 +18,8 @@ use crate::simulation::Simulation;
 const WORLD_MAX: Duration = Duration::from_secs(60);
 
 /// What a world runs, again and again.
-pub struct Task<B> {
-    /// The settings of its test.
-    pub simulation: Simulation,
-    /// The classes of its node.
-    pub runtime: fn(RuntimeBuilder) -> RuntimeBuilder,
-    /// Its test.
-    pub body: B,
+pub struct Task<'a, B> {
+    job: Job<'a, B>,
 }
 
 /// What became of a world.
@@ -42,12 +37,21 @@ pub struct Ran {
     pub sometimes: Vec<(String, bool)>,
 }
 
-impl<F, R, B> Task<B>
+impl<'a, F, R, B> Task<'a, B>
 where
     B: Fn(Sim) -> F + Sync,
     F: Future<Output = R>,
     R: IntoResult,
 {
+    /// A test: its settings, the classes of its node, and what it does.
+    pub fn new(
+        simulation: &'a Simulation,
+        runtime: fn(RuntimeBuilder) -> RuntimeBuilder,
+        body: &'a B,
+    ) -> Self {
+        Task { job: Job::new(simulation, runtime, body) }
+    }
+
     /// Runs a world in a process of its own. The process that this is called in should be quiet: one thread and no
     /// other.
     pub fn in_process(&self, seed: u64, plan: &Plan) -> Ran {
@@ -68,15 +72,13 @@ where
     }
 
     fn run(&self, seed: u64, plan: &Plan) -> Report {
-        let Task { simulation, runtime, body } = self;
-        let job = Job { simulation, runtime: *runtime, body };
-        run_world(&job, seed, Some(plan), false)
+        run_world(&self.job, seed, Some(plan), false)
     }
 }
 
-impl<B> fmt::Debug for Task<B> {
+impl<B> fmt::Debug for Task<'_, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Task").field("simulation", &self.simulation).finish_non_exhaustive()
+        f.debug_struct("Task").finish_non_exhaustive()
     }
 }
 

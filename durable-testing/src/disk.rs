@@ -58,6 +58,9 @@ pub use crate::vfs::seed_sqlite;
 /// 1970.
 const WALL_MS: u64 = 946_684_800_000;
 
+/// The bytes of files, by path.
+pub type Image = BTreeMap<PathBuf, Vec<u8>>;
+
 /// A handle of a simulated disk. Cheap to clone; every clone is of the same life.
 #[derive(Clone)]
 pub struct SimDisk {
@@ -151,6 +154,13 @@ impl SimDisk {
         SimDisk { life: Life::begin(Arc::new(Core::new(seed)), 0) }
     }
 
+    /// A disk that holds files, all of them durable. `image`: by path, as [`contents`](Self::contents) gives them.
+    pub fn holding(seed: u64, image: &Image) -> Self {
+        let disk = SimDisk::new(seed);
+        disk.core().state().hold(image);
+        disk
+    }
+
     /// How many operations were done, over all lives.
     pub fn ops(&self) -> u64 {
         self.core().state().ops()
@@ -232,7 +242,7 @@ impl SimDisk {
     }
 
     /// What reads would see of every file, by path; no fault strikes, and a dead disk answers too.
-    pub fn contents(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+    pub fn contents(&self) -> Image {
         let state = self.core().state();
         state.contents().map(|(path, bytes)| (path.to_path_buf(), bytes.to_vec())).collect()
     }

@@ -18,6 +18,9 @@ pub use self::text::InvalidPlan;
 
 use crate::disk::{Crash, FaultKind};
 
+/// The moment at which a node starts, among the places that it passes.
+pub(crate) const STARTS: &str = "node.starts";
+
 /// A list of faults.
 ///
 /// As text it is one word that a shell leaves alone, and `-` if it is empty:

@@ -26,7 +26,7 @@ use std::io;
 use std::{process::ExitStatus, time::Duration};
 
 #[cfg(target_os = "linux")]
-pub(crate) use self::{fork::forked, reexec::reexec};
+pub(crate) use self::{fork::forked, memory::tidy_memory, reexec::reexec};
 
 /// Set in a process that [`reexec`] has started.
 const MARK: &str = "DURABLE_SIM_PROCESS";
@@ -73,6 +73,10 @@ pub(crate) fn reexec(
 ) -> io::Result<ExitStatus> {
     Err(unsupported())
 }
+
+/// Does nothing on this system.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn tidy_memory() {}
 
 /// Runs nothing on this system.
 #[cfg(not(target_os = "linux"))]

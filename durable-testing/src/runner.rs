@@ -88,7 +88,7 @@ pub fn run<F, R, B>(
         in_a_quiet_process(&name);
         return;
     }
-    let job = Job { simulation: &simulation, runtime, body: &body };
+    let job = Job::new(&simulation, runtime, &body);
     let course = Course {
         name: &name,
         place: &place,
@@ -320,8 +320,9 @@ where
     F: Future<Output = R>,
     R: IntoResult,
 {
+    let job = Job::new(simulation, runtime, body);
     for (passed, seed) in Seeds::of(std::any::type_name::<B>(), simulation.seeds).iter() {
-        let report = in_a_thread(&Job { simulation, runtime, body }, seed, false);
+        let report = in_a_thread(&job, seed, false);
         if let Some(failed) = failed(&report, seed, passed) {
             return Err(failed);
         }
@@ -341,7 +342,7 @@ where
     F: Future<Output = R>,
     R: IntoResult,
 {
-    let report = in_a_thread(&Job { simulation, runtime, body }, seed, true);
+    let report = in_a_thread(&Job::new(simulation, runtime, body), seed, true);
     match failed(&report, seed, 0) {
         Some(failed) => Err(failed),
         None => Ok(report.trace),

@@ -43,7 +43,7 @@ impl Objects {
 async fn call_something(client: &Crew, objects: &Objects) {
     let account = client.pick(&objects.accounts);
     let cents = client.int(0..20);
-    match client.int(0..26) {
+    match client.int(0..27) {
         0..=2 => drop(account.deposit(cents).await),
         3 => drop(account.withdraw(cents).await),
         4 => drop(account.balance().await),
@@ -69,6 +69,12 @@ async fn call_something(client: &Crew, objects: &Objects) {
             drop(client.pick(&objects.tellers).treble(name, cents).await);
         }
         19 => drop(client.pick(&objects.logs).length().await),
+        20 => {
+            // The read begins while the change that it sees is not durable, and ends after it is, or never will be.
+            let slow = client.pick(&objects.slow);
+            let deposit = slow.slow_deposit(cents).into_future();
+            drop(futures_util::future::join(deposit, slow.slow_balance().into_future()).await);
+        }
         _ => use_shelf(client, client.pick(&objects.shelves)).await,
     }
 }

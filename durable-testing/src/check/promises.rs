@@ -63,6 +63,8 @@ struct Call {
     /// The node was asked to end before it was sent.
     is_late: bool,
     has_begun: bool,
+    /// Its caller was answered, or has gone, or the node crashed.
+    is_over: bool,
     ended: Option<Ended>,
     /// The commit that it made; 0: none.
     commit: u64,
@@ -127,6 +129,7 @@ impl Promises {
     /// Nothing of the node's memory is left.
     pub(crate) fn crashed(&mut self) {
         self.objects.values_mut().for_each(Watch::crashed);
+        self.calls.values_mut().for_each(|call| call.is_over = true);
         self.waiting.clear();
         self.submitted.clear();
         self.epochs.clear();
@@ -181,6 +184,7 @@ impl Promises {
             Event::Answered { call, outcome } => self.answered(call, outcome.map(|_| ())),
             Event::Abandoned { call } => {
                 self.leave_queue(call);
+                self.end(call);
                 Ok(())
             }
             _ => Ok(()),
@@ -202,6 +206,7 @@ impl Promises {
             method: method.name,
             is_late: self.is_stopping,
             has_begun: false,
+            is_over: false,
             ended: None,
             commit: 0,
             is_durable: false,
@@ -335,6 +340,7 @@ impl Promises {
 
     fn answered(&mut self, call: u64, outcome: Result<(), &Error>) -> Verdict {
         self.leave_queue(call);
+        self.end(call);
         let Some(known) = self.calls.get(&call) else { return Ok(()) };
         let watch = self.objects.entry(known.object).or_default();
         let name = format!("call #{call} of {}.{}", watch.label, known.method);
@@ -343,6 +349,26 @@ impl Promises {
             Err(error) => error,
         };
         judge(&name, known, watch, error, self.may_disk_fail)
+    }
+
+    fn end(&mut self, call: u64) {
+        if let Some(call) = self.calls.get_mut(&call) {
+            call.is_over = true;
+        }
+    }
+
+    /// P8: a node that was asked to end has answered every call that it had before.
+    pub(crate) fn drained(&self) -> Verdict {
+        let left = self.calls.iter().find(|(_, call)| !call.is_over && !call.is_late);
+        let Some((number, call)) = left else { return Ok(()) };
+        let label = self.objects.get(&call.object).map_or("an object", |watch| &watch.label);
+        broken(
+            "P8",
+            format!(
+                "the node has shut down, and call #{number} of {label}.{} has no answer",
+                call.method
+            ),
+        )
     }
 
     /// The rows on the disk, while nobody writes.

@@ -77,6 +77,11 @@ impl File {
         }
     }
 
+    /// Gives a new file the bytes that it has had all along.
+    pub(super) fn begin_with(&mut self, image: Vec<u8>) {
+        self.image = image;
+    }
+
     /// What reads see.
     pub(super) fn image(&self) -> &[u8] {
         &self.image

@@ -77,6 +77,15 @@ impl Names {
         Names { live: root.clone(), durable: root, changes: Vec::new() }
     }
 
+    /// Adds a file and its directories as if they had always been there.
+    pub(super) fn hold(&mut self, path: Arc<Path>, ino: Ino) {
+        for directory in path.ancestors().skip(1) {
+            self.live.insert(Arc::from(directory), Node::Dir);
+        }
+        self.live.insert(path, Node::File(ino));
+        self.durable.clone_from(&self.live);
+    }
+
     pub(super) fn get(&self, path: &Path) -> Option<Node> {
         self.live.get(path).copied()
     }

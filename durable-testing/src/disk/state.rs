@@ -9,8 +9,8 @@ use super::core::Failure;
 use super::dice::{Dice, Survival};
 use super::fault::{Faults, Strike, Target};
 use super::file::File;
-use super::names::{Ino, Names, Node};
-use super::{Crash, Death, OpKind, Synced};
+use super::names::{Ino, Names, Node, normalize};
+use super::{Crash, Death, Image, OpKind, Synced};
 use crate::chance::Stream;
 
 pub(super) struct State {
@@ -73,6 +73,16 @@ impl State {
             hooks: Hooks::default(),
             partial: Stream::new(seed, 1),
             entropy: Stream::new(seed, 2),
+        }
+    }
+
+    /// Adds files that are durable. Nothing is counted: they were there before.
+    pub(super) fn hold(&mut self, image: &Image) {
+        for (path, bytes) in image {
+            let path = normalize(path);
+            let ino = self.new_file(path.clone());
+            self.file(ino).begin_with(bytes.clone());
+            self.names.hold(path, ino);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::faults::{Faults, Hazard, Wanted};
-use super::{Plan, PlannedFault, What, When};
+use super::{Plan, PlannedFault, STARTS, What, When};
 use crate::disk::{Crash, FaultKind};
 
 /// How many operations in a row a disk fault strikes at most.
@@ -98,12 +98,27 @@ impl Draw<'_> {
         }
     }
 
+    fn are_starts_known(&self) -> bool {
+        self.horizon.gates.iter().any(|(name, _)| *name == STARTS)
+    }
+
+    /// Whether the node starts anew after a fault that was drawn.
+    fn is_start_after(&self, fault: usize) -> bool {
+        matches!(self.faults[fault].what, What::Crash(_) | What::Restart)
+    }
+
     fn when(&mut self, hazard: Hazard) -> When {
         // A fault during the recovery from another one is worth more than its share of the time.
         if !self.faults.is_empty() && self.dice.below(4) == 0 {
-            let other = self.dice.below(self.faults.len() as u64);
+            let other = self.dice.below(self.faults.len() as u64) as usize;
             let later = 1 + self.dice.below(NEAR_MAX);
-            return match &self.faults[other as usize].when {
+            if self.is_start_after(other) && self.are_starts_known() && self.dice.coin() {
+                // The first thing that a node does is to read and write what everything else relies on.
+                let starts = (0..self.faults.len()).filter(|other| self.is_start_after(*other));
+                let nth = 1 + self.dice.below(starts.count() as u64);
+                return When::Gate { name: STARTS.to_owned(), nth };
+            }
+            return match &self.faults[other].when {
                 When::Step(step) => When::Step(step + later),
                 When::Op(op) => When::Op(op + later),
                 When::At(us) => When::At(us + later * 100),

@@ -5,15 +5,17 @@ use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::rc::Rc;
 use std::sync::{Arc, Weak};
+use std::thread;
 
 use durable::RuntimeBuilder;
 use futures_util::FutureExt;
 
 use crate::chance::Stream;
-use crate::disk::seed_sqlite;
+use crate::disk::{Image, seed_sqlite};
 use crate::failure::{Failure, last_panic, remember_panics};
 use crate::intercept::{self, Misuse, Wards};
 use crate::plan::Plan;
+use crate::process;
 use crate::report::{Report, Verdict};
 use crate::result::{IntoResult, TestResult};
 use crate::sim::Sim;
@@ -23,11 +25,56 @@ use crate::world::{World, WorldSpec, drive};
 /// Salt of the entropy that third-party code gets.
 const THIRD_PARTIES: u64 = 31;
 
+/// One of so many worlds begins with an empty disk, so that its node creates everything.
+const NEW_EVERY: u64 = 4;
+
+/// Salt of whether a world does.
+const BEGINNING: u64 = 41;
+
 /// What is to be run.
 pub(crate) struct Job<'a, B> {
-    pub(crate) simulation: &'a Simulation,
-    pub(crate) runtime: fn(RuntimeBuilder) -> RuntimeBuilder,
-    pub(crate) body: &'a B,
+    simulation: &'a Simulation,
+    runtime: fn(RuntimeBuilder) -> RuntimeBuilder,
+    body: &'a B,
+    /// What a node leaves that was started once and did nothing: what most worlds begin with. Empty if it cannot start.
+    image: Arc<Image>,
+}
+
+impl<'a, B> Job<'a, B> {
+    /// Runs a first world, in which nothing happens. What code sets up once in a process is there then, and need not be
+    /// set up in the process of each world.
+    pub(crate) fn new(
+        simulation: &'a Simulation,
+        runtime: fn(RuntimeBuilder) -> RuntimeBuilder,
+        body: &'a B,
+    ) -> Self {
+        process::tidy_memory();
+        let first = thread::scope(|scope| scope.spawn(|| first_image(runtime)).join());
+        process::tidy_memory();
+        Job { simulation, runtime, body, image: Arc::new(first.unwrap_or_default()) }
+    }
+
+    /// What the world with this seed begins with.
+    fn image(&self, seed: u64) -> Arc<Image> {
+        match Stream::new(seed, BEGINNING).below(NEW_EVERY) {
+            0 => Arc::default(),
+            _ => Arc::clone(&self.image),
+        }
+    }
+}
+
+/// The disk of a node that was started and shut down.
+fn first_image(runtime: fn(RuntimeBuilder) -> RuntimeBuilder) -> Image {
+    let simulation = Simulation::new();
+    let body = async |_: Sim| {};
+    let job = Job { simulation: &simulation, runtime, body: &body, image: Arc::default() };
+    let mut image = Image::new();
+    run_watched(&job, 0, Some(&Plan::none()), false, |world| {
+        if world.failure().is_none() {
+            image = world.disk().contents();
+        }
+    });
+    image
 }
 
 /// Runs one world.
@@ -42,6 +89,22 @@ where
     F: Future<Output = R>,
     R: IntoResult,
 {
+    run_watched(job, seed, plan, wants_trace, |_| {})
+}
+
+/// Runs one world, and shows what is left of it.
+fn run_watched<F, R, B>(
+    job: &Job<'_, B>,
+    seed: u64,
+    plan: Option<&Plan>,
+    wants_trace: bool,
+    at_end: impl FnOnce(&World),
+) -> Report
+where
+    B: Fn(Sim) -> F,
+    F: Future<Output = R>,
+    R: IntoResult,
+{
     let world_began = remember_panics();
     seed_sqlite(seed);
     let simulation = job.simulation;
@@ -49,6 +112,7 @@ where
         seed,
         runtime: job.runtime,
         plan: plan.cloned(),
+        image: job.image(seed),
         is_wired: simulation.is_wired,
         may_panic: simulation.may_panic,
         may_read_clock: simulation.may_read_clock,
@@ -58,6 +122,7 @@ where
     let scope = drive(&world, whole(&world, simulation, job.body));
     drop(entered);
     drop(world_began);
+    at_end(&world);
     report(&world, scope, wants_trace)
 }
 

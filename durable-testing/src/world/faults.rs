@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::World;
 use crate::chance::Stream;
 use crate::disk::{Crash, Fault};
-use crate::plan::{Faults, Horizon, Plan, PlannedFault, What, When};
+use crate::plan::{Faults, Horizon, Plan, PlannedFault, STARTS, What, When};
 
 /// How far ahead faults are planned, for a hundred calls: what they come to.
 const STEPS: u64 = 600;
@@ -25,6 +25,7 @@ const GATES: &[(&str, u64)] = &[
     ("commit.settled", 50),
     ("activation.gone", 8),
     ("log.copying", 2),
+    (STARTS, 2),
 ];
 
 /// How long what is under way may take once nothing goes wrong any more.
@@ -206,7 +207,8 @@ impl World {
         due.iter().for_each(|what| self.inflict(what));
     }
 
-    /// Inflicts what is planned for this pass of a place. A crash comes at once, in the middle of what the runtime does.
+    /// Inflicts what is planned for this pass of a place. A crash or a failing disk comes at once, in the middle of what
+    /// the runtime does.
     pub(super) fn strike_point(self: &Arc<Self>, point: &'static str) {
         let mut state = self.faults.lock();
         let passed = state.passed.entry(point).or_default();
@@ -219,7 +221,8 @@ impl World {
         let Some(index) = state.at_points.iter().position(is_due) else { return };
         let (_, _, what) = state.at_points.swap_remove(index);
         drop(state);
-        if let What::Crash(_) = what {
+        if let What::Crash(_) | What::Disk { .. } = what {
+            // What is told to fail is what the runtime does next.
             self.inflict(&what);
         } else {
             self.at(self.now_ns(), move |world| {

@@ -32,7 +32,7 @@ pub(crate) use self::host::Sleep;
 use self::node::Node;
 pub(crate) use self::witness::turn_entropy;
 use crate::check::promises::Promises;
-use crate::disk::SimDisk;
+use crate::disk::{Image, SimDisk};
 use crate::failure::Failure;
 use crate::plan::Plan;
 use crate::trace::Trace;
@@ -49,6 +49,8 @@ pub(crate) struct WorldSpec {
     pub(crate) runtime: fn(RuntimeBuilder) -> RuntimeBuilder,
     /// `None`: faults are drawn from the seed.
     pub(crate) plan: Option<Plan>,
+    /// What the disk holds at the beginning. Empty: the node's first start creates everything.
+    pub(crate) image: Arc<Image>,
     /// Whether calls between objects take the way through the codec.
     pub(crate) is_wired: bool,
     /// Whether a method may panic without that being a failure.
@@ -87,7 +89,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(spec: WorldSpec) -> Arc<Self> {
         let seed = spec.seed;
-        let disk = SimDisk::new(seed);
+        let disk = SimDisk::holding(seed, &spec.image);
         let world = Arc::new(World {
             seed,
             now_ns: AtomicU64::new(0),

@@ -13,6 +13,7 @@ use super::life::Life;
 use crate::chance::Stream;
 use crate::disk::Crash;
 use crate::failure::Failure;
+use crate::plan::STARTS;
 
 /// Where the node keeps its data.
 pub(crate) const DIR: &str = "/data";
@@ -89,7 +90,11 @@ impl World {
             node.life = Some(Arc::clone(&life));
             life
         };
-        self.note("node.starts", format!("life {}", life.number));
+        self.note(STARTS, format!("life {}", life.number));
+        self.strike_point(STARTS);
+        if !life.is_alive() {
+            return;
+        }
         let builder = (self.spec.runtime)(Runtime::builder(DIR)).host(host(self, &life));
         let world = Arc::clone(self);
         #[expect(clippy::disallowed_methods, reason = "the node's start is a task of the world's")]
@@ -243,7 +248,7 @@ impl World {
         self.node.lock().phase = Phase::Stopping;
         self.note("node.stops", format!("life {}", life.number));
         self.promises.lock().stopping();
-        let in_time = {
+        let is_in_time = {
             let mut shutdown = std::pin::pin!(runtime.shutdown());
             let mut limit = std::pin::pin!(self.sleep(SHUTDOWN_MAX));
             poll_fn(|cx| {
@@ -261,12 +266,21 @@ impl World {
         if !life.is_alive() {
             return false;
         }
-        if !in_time {
+        if !is_in_time {
             self.fail(Failure::stuck(format!(
                 "the node does not shut down within {SHUTDOWN_MAX:?}: {} objects stay in memory",
                 runtime.resident_objects()
             )));
             return false;
+        }
+        // Callers take the answers that they were given.
+        self.sleep(Duration::from_nanos(1)).await;
+        if !life.is_alive() {
+            return false;
+        }
+        let verdict = self.promises.lock().drained();
+        if let Err(failure) = verdict {
+            self.fail(failure);
         }
         let resident = runtime.resident_objects();
         if resident > 0 {

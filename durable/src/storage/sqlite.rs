@@ -85,35 +85,39 @@ impl Place {
         // Without it a statement is compiled anew whenever another value is bound to it, in case the
         // value would change its plan.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-        if role == Role::Creator {
+        // An I/O error in a mapped page is a signal that kills the process; a read call gives an error
+        // instead.
+        connection.pragma_update(None, "mmap_size", 0)?;
+        if role == Role::Reader {
+            // What a listing sorts.
+            return connection.pragma_update(None, "temp_store", "memory");
+        }
+        self.configure_writes(connection, role)
+    }
+
+    /// What makes an acknowledged write survive a power cut.
+    fn configure_writes(&self, connection: &Connection, role: Role) -> rusqlite::Result<()> {
+        let mode: String = if role == Role::Creator {
             // Smaller pages are read before they are written, larger ones bloat the log.
             connection.pragma_update(None, "page_size", self.block_bytes)?;
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
             // Kept in the file, so that only the creator asks for it. SQLite answers with what it gave.
-            let mode: String =
-                connection
-                    .pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
-            require(&mode, "wal", "journal_mode")?;
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?
         } else {
-            let mode: String =
-                connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?;
-            require(&mode, "wal", "journal_mode")?;
-        }
-        // Every commit syncs the log: an acknowledged write survives a power cut.
+            connection.pragma_query_value(None, "journal_mode", |row| row.get(0))?
+        };
+        require(&mode, "wal", "journal_mode")?;
+        // Every commit syncs the log, and every checkpoint the file.
         connection.pragma_update(None, "synchronous", "FULL")?;
         let level: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
         require(&level.to_string(), "2", "synchronous")?;
+        if role == Role::Checkpointer {
+            return Ok(());
+        }
         // Checkpoints have a lane of their own; inside of a commit they would delay its replies.
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
-        // An I/O error in a mapped page is a signal that kills the process; a read call gives an error
-        // instead.
-        connection.pragma_update(None, "mmap_size", 0)?;
-        connection.pragma_update(None, "temp_store", "memory")?;
-        // In KiB. The writer keeps the inner pages of its trees and the pages of one batch; a reader
-        // the inner pages.
-        let is_writer = matches!(role, Role::Creator | Role::Writer);
-        let cache_kib = if is_writer { 32_768 } else { 1_024 };
-        connection.pragma_update(None, "cache_size", -cache_kib)
+        // In KiB: the inner pages of the trees and the pages of one batch.
+        connection.pragma_update(None, "cache_size", -32_768)
     }
 
     /// What an error means, in words for people.

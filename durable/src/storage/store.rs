@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 use super::lock;
 use super::manifest::{self, Manifest};
 use super::numbers::{ClassNo, Epoch, ObjectNo};
-use super::rows::class::ClassRow;
+use super::rows::class::{ClassRow, Known};
 use super::rows::meta::{self, FORMAT, Meta};
 use super::rows::{class, create_tables, object};
 use super::shard::{Opened, Shard};
@@ -339,9 +339,9 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
         // off, and the boot's count is the first commit of another, whose sync makes both durable.
         let log = sqlite::checkpoint(&connection, Checkpoint::Truncate)?;
         let boot = meta::next_boot(&connection)?;
-        Ok((boot, log, object::highest(&connection)?))
+        Ok((boot, log, object::highest(&connection)?, class::all(&connection)?))
     })();
-    let (boot, log, highest) = opened.map_err(|cause| place.error(&cause, "opening"))?;
+    let (boot, log, highest, classes) = opened.map_err(|cause| place.error(&cause, "opening"))?;
     if boot >= Epoch::BOOTS_MAX {
         return Err(Code::StorageCorrupt.error(format!(
             "{} says that it was opened {boot} times, possible are {}; restore it from a backup",
@@ -355,7 +355,7 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
             place.path.display()
         )));
     }
-    Ok(Opened { index, place, connection, highest, boot })
+    Ok(Opened { index, place, connection, classes, highest, boot })
 }
 
 /// The classes of all shards. A shard may lack some, after a crash while a class was added, but
@@ -364,11 +364,10 @@ fn merge_classes(opened: &[Opened]) -> Result<BTreeMap<String, ClassNo>, Error> 
     let mut by_name = BTreeMap::new();
     let mut by_number = BTreeMap::new();
     for shard in opened {
-        let place = &shard.place;
-        let classes = class::all(&shard.connection);
-        for (class_no, name) in classes.map_err(|cause| place.error(&cause, "reading from"))? {
+        for Known { class_no, name, .. } in &shard.classes {
+            let (class_no, place) = (*class_no, &shard.place);
             let named = by_name.insert(name.clone(), class_no).is_none_or(|no| no == class_no);
-            let numbered = by_number.insert(class_no, name.clone()).is_none_or(|old| old == name);
+            let numbered = by_number.insert(class_no, name.clone()).is_none_or(|old| old == *name);
             if !(named && numbered) {
                 return Err(Code::StorageCorrupt.error(format!(
                     "{} says that class {class_no} is `{name}`, another shard contradicts; \

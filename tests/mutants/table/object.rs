@@ -130,16 +130,26 @@ pub const MUTANTS: &[Mutant] = &[
         test: PLAIN,
     },
     Mutant {
+        name: "read_of_a_failed_commit",
+        bug: "a read is answered although a commit that it saw has failed",
+        edits: &[Edit {
+            file: "durable/src/object/activation.rs",
+            find: "    match gate::decide(live.fence().submitted().0, durable.0, live.fence().broken().is_some()) {",
+            replace: r#"    let is_broken =
+        live.fence().broken().is_some() && !crate::mutant("read_of_a_failed_commit");
+    match gate::decide(live.fence().submitted().0, durable.0, is_broken) {"#,
+        }],
+        seeds: 600,
+        found_by: &["P4", "history"],
+        test: PLAIN,
+    },
+    Mutant {
         name: "shutdown_does_not_drain",
-        bug: "a runtime that shuts down turns away the calls that wait",
+        bug: "a runtime that shuts down ends while calls are under way",
         edits: &[Edit {
             file: "durable/src/runtime.rs",
             find: "        while self.resident_objects() > 0 {",
-            replace: r#"        if crate::mutant("shutdown_does_not_drain") {
-            self.registry.abandon();
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-        while self.resident_objects() > 0 {"#,
+            replace: r#"        while self.resident_objects() > 0 && !crate::mutant("shutdown_does_not_drain") {"#,
         }],
         seeds: 200,
         found_by: &["P8"],
@@ -305,7 +315,7 @@ pub const MUTANTS: &[Mutant] = &[
         let action = state.life.on_exit(are_calls_waiting);"#,
         }],
         seeds: 200,
-        found_by: &["P5", "stuck"],
+        found_by: &["P5", "P8", "stuck"],
         test: PLAIN,
     },
     Mutant {

@@ -8,14 +8,14 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "commits are not synced",
         edits: &[Edit {
             file: "durable/src/storage/sqlite.rs",
-            find: r#"    connection.pragma_update(None, "synchronous", "FULL")?;
-    let level: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
-    require(&level.to_string(), "2", "synchronous")?;"#,
-            replace: r#"    if crate::mutant("sync_skipped") {
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-    } else {
-        connection.pragma_update(None, "synchronous", "FULL")?;
-    }"#,
+            find: r#"        connection.pragma_update(None, "synchronous", "FULL")?;
+        let level: i64 = connection.pragma_query_value(None, "synchronous", |row| row.get(0))?;
+        require(&level.to_string(), "2", "synchronous")?;"#,
+            replace: r#"        if crate::mutant("sync_skipped") {
+            connection.pragma_update(None, "synchronous", "NORMAL")?;
+        } else {
+            connection.pragma_update(None, "synchronous", "FULL")?;
+        }"#,
         }],
         seeds: 200,
         found_by: &["P1"],
@@ -33,7 +33,7 @@ pub const MUTANTS: &[Mutant] = &[
         CommitSeq(self.durable.load(Ordering::Acquire))"#,
         }],
         seeds: 200,
-        found_by: &["P4"],
+        found_by: &["P4", "panic"],
         test: PLAIN,
     },
     Mutant {
@@ -166,7 +166,7 @@ pub const MUTANTS: &[Mutant] = &[
     match copied {"#,
         }],
         seeds: 200,
-        found_by: &["P1", "P3", "P10"],
+        found_by: &["P1", "P2", "P3", "P10"],
         test: CROWD,
     },
     Mutant {

@@ -4,6 +4,22 @@ use crate::{CROWD, Edit, Mutant, PLAIN};
 
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
+        name: "boot_counted_in_one_statement",
+        bug: "a boot is counted by a statement whose commit fails without a word, so that its epochs come again",
+        edits: &[Edit {
+            file: "durable/src/storage/rows/meta.rs",
+            find: "    // Two statements: one with `RETURNING`",
+            replace: r#"    if crate::mutant("boot_counted_in_one_statement") {
+        let sql = "UPDATE meta SET boot = boot + 1 WHERE one = 1 RETURNING boot";
+        return connection.query_row(sql, [], |row| unsigned(row, 0));
+    }
+    // Two statements: one with `RETURNING`"#,
+        }],
+        seeds: 1500,
+        found_by: &["P3"],
+        test: PLAIN,
+    },
+    Mutant {
         name: "torn_row_accepted",
         bug: "the last byte of a state is damaged on its way to the disk, and no checksum is looked at",
         edits: &[

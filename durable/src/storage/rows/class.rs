@@ -37,22 +37,29 @@ pub(crate) fn add(connection: &Connection, class_no: ClassNo, name: &str) -> rus
     Ok(())
 }
 
-/// Whether a class is there, with the schema that it has now. Most starts end here, without a commit.
-pub(crate) fn has(
-    connection: &Connection,
-    class_no: ClassNo,
-    row: &ClassRow<'_>,
-) -> rusqlite::Result<bool> {
-    let sql = "SELECT count(*) FROM classes JOIN schemas USING (class_no)
-        WHERE class_no = ?1 AND name = ?2 AND fingerprint = ?3";
-    let key = params![class_no.0, row.name, row.fingerprint.0.cast_signed()];
-    connection.query_row(sql, key, |row| row.get(0)).map(|found: i64| found > 0)
+/// A class that a shard has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) class_no: ClassNo,
+    pub(crate) name: String,
+    /// Of a schema that states were written with. `None`: no schema was ever added.
+    pub(crate) fingerprint: Option<Fingerprint>,
 }
 
-/// All classes, by number.
-pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<(ClassNo, String)>> {
-    let mut select = connection.prepare("SELECT class_no, name FROM classes ORDER BY class_no")?;
-    let rows = select.query_map([], |row| Ok((ClassNo(row.get(0)?), row.get(1)?)))?;
+/// All classes, by number; one with several schemas comes once for each.
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<Known>> {
+    let mut select = connection.prepare(
+        "SELECT class_no, name, fingerprint FROM classes LEFT JOIN schemas USING (class_no)
+         ORDER BY class_no, fingerprint",
+    )?;
+    let rows = select.query_map([], |row| {
+        let print: Option<i64> = row.get(2)?;
+        Ok(Known {
+            class_no: ClassNo(row.get(0)?),
+            name: row.get(1)?,
+            fingerprint: print.map(|print| Fingerprint(print.cast_unsigned())),
+        })
+    })?;
     rows.collect()
 }
 
@@ -69,7 +76,8 @@ mod tests {
             let connection = in_memory();
             add(&connection, ClassNo(class_no), &name).expect("added");
             add(&connection, ClassNo(class_no), &name).expect("there already");
-            prop_assert_eq!(all(&connection).expect("read"), vec![(ClassNo(class_no), name)]);
+            let known = Known { class_no: ClassNo(class_no), name, fingerprint: None };
+            prop_assert_eq!(all(&connection).expect("read"), vec![known]);
         }
     }
 
