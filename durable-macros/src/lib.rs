@@ -32,6 +32,7 @@ use proc_macro::TokenStream;
 /// - `key = CartId`: objects are asked for by this type, which has `Display` and `FromStr`, instead
 ///   of by plain text.
 /// - `idle = "10s"`: how long an object without calls stays in memory (`ms`, `s`, `m`, `h`).
+/// - `durability = "relaxed"`: calls are answered before their changes are on the disk; `"synced"` unless it is said.
 /// - `visibility = "pub(crate)"`: visibility of the generated types, `pub` unless given.
 /// - `crate = path`: where the `durable` crate is found, `::durable` unless given.
 ///

@@ -19,6 +19,8 @@ pub(crate) struct Class {
     pub(crate) key: Option<Type>,
     /// `None`: as the runtime says.
     pub(crate) idle_ms: Option<u64>,
+    /// Answers do not wait for the disk.
+    pub(crate) is_relaxed: bool,
     pub(crate) visibility: Visibility,
     /// The module that generated code takes everything from.
     pub(crate) private: TokenStream,
@@ -94,6 +96,7 @@ impl Class {
             version: options.version.and_then(|version| version.base10_parse().ok()).unwrap_or(1),
             key: options.key,
             idle_ms: options.idle_ms,
+            is_relaxed: options.is_relaxed.unwrap_or_default(),
             visibility: options
                 .visibility
                 .unwrap_or_else(|| Visibility::Public(<Token![pub]>::default())),

@@ -127,6 +127,14 @@ impl History {
         recorded.ended = Some(ended);
     }
 
+    /// What the call at this place was answered may not have lasted.
+    pub(crate) fn loosen(&mut self, place: usize) {
+        let outcome = &mut self.calls[place].outcome;
+        if let Outcome::Ok(_) = outcome {
+            *outcome = Outcome::Unknown("it was relaxed, and may not have been stored".to_owned());
+        }
+    }
+
     /// All calls, in the order in which they were made.
     pub fn calls(&self) -> &[Recorded] {
         &self.calls

@@ -132,6 +132,15 @@ impl Ledger {
         }
     }
 
+    /// Calls that were answered before what they changed or saw was stored, and it may never have been.
+    pub(crate) fn loosen(&mut self, numbers: &[u64]) {
+        for (place, known) in self.known.iter().enumerate() {
+            if numbers.contains(&known.number) {
+                self.history.loosen(place);
+            }
+        }
+    }
+
     /// The node is gone, and with it the callers inside of it.
     pub(crate) fn crashed(&mut self, step: u64) {
         for (_, index) in std::mem::take(&mut self.inside) {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::class::MethodSpec;
+use crate::class::{Durability, MethodSpec};
 use crate::codec::{DecodeError, EncodeError};
 use crate::error::{Code, Error, Outcome};
 use crate::id::{ObjectId, Placement};
@@ -60,6 +60,8 @@ pub struct Request {
     pub args: Vec<u8>,
     /// `None`: it waits as long as it takes.
     pub timeout: Option<Duration>,
+    /// `None`: as the class says.
+    pub durability: Option<Durability>,
     /// The stub that it is made through, by [`Caller::number_stub`].
     pub stub: u64,
 }

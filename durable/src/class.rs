@@ -20,12 +20,28 @@ pub struct ClassSpec {
     pub methods: &'static [MethodSpec],
     /// How long an object without calls stays in memory; `None`: as the runtime says.
     pub idle: Option<Duration>,
+    /// What answers of calls wait for that do not say it themselves.
+    pub durability: Durability,
+}
+
+/// What the answer of a call waits for.
+///
+/// A call says it by [`Call::synced`](crate::Call::synced) or [`Call::relaxed`](crate::Call::relaxed), a class for all
+/// of its calls by `durability = "relaxed"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Durability {
+    /// For the disk: what is answered survives the end of the process and a power cut.
+    #[default]
+    Synced,
+    /// For nothing: an answer may tell of changes that a crash in the next moment undoes. They are stored as all others
+    /// are, in order and whole, some milliseconds later.
+    Relaxed,
 }
 
 impl ClassSpec {
     #[doc(hidden)]
     pub const fn new(name: &'static str, methods: &'static [MethodSpec]) -> Self {
-        ClassSpec { name, version: 1, methods, idle: None }
+        ClassSpec { name, version: 1, methods, idle: None, durability: Durability::Synced }
     }
 
     #[doc(hidden)]
@@ -37,6 +53,12 @@ impl ClassSpec {
     #[doc(hidden)]
     pub const fn idle_ms(mut self, idle_ms: u64) -> Self {
         self.idle = Some(Duration::from_millis(idle_ms));
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn relaxed(mut self) -> Self {
+        self.durability = Durability::Relaxed;
         self
     }
 

@@ -56,7 +56,7 @@ mod stub;
 mod supervise;
 mod time;
 
-pub use class::{Access, ClassSpec, MethodSpec};
+pub use class::{Access, ClassSpec, Durability, MethodSpec};
 pub use client::Client;
 /// State whose stored fields change is refused with `state.changed`, for now; a skipped field lives as long as the object
 /// is in memory.

@@ -9,7 +9,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use crate::caller::{Caller, Request, Who, WhoKey, undecodable, unencodable};
-use crate::class::MethodSpec;
+use crate::class::{Durability, MethodSpec};
 use crate::directory::Group;
 use crate::error::{Error, Outcome};
 use crate::host::Event;
@@ -135,7 +135,7 @@ impl<O: Object> Address<O> {
         call: O::Call,
         unpack: fn(O::Reply) -> Option<Out>,
     ) -> Call<O, Out> {
-        Call { address: self.clone(), call, unpack, timeout: None, sent: None }
+        Call { address: self.clone(), call, unpack, timeout: None, durability: None, sent: None }
     }
 }
 
@@ -208,6 +208,8 @@ pub struct Call<O: Object, Out> {
     unpack: fn(O::Reply) -> Option<Out>,
     /// `None`: it waits as long as it takes.
     timeout: Option<Duration>,
+    /// `None`: as the class says.
+    durability: Option<Durability>,
     /// How a director knows a call that came from elsewhere. `None`: it comes from here.
     sent: Option<Sent>,
 }
@@ -232,6 +234,24 @@ impl<O: Object, Out> Call<O, Out> {
     /// It came from elsewhere, under this number.
     pub(crate) fn sent(mut self, sent: Sent) -> Self {
         self.sent = Some(sent);
+        self
+    }
+
+    /// Answers as soon as the turn has ended, without waiting for the disk: a crash in the next moment may undo what the
+    /// answer tells. What the turn changed is stored as always, after what was changed before it and together with what
+    /// changed with it, or not at all; another call that is not relaxed waits for it. For counters, positions and the like,
+    /// of which the last few may be lost.
+    pub fn relaxed(self) -> Self {
+        self.wants(Durability::Relaxed)
+    }
+
+    /// Answers when everything that the answer tells is on the disk, as calls do unless their class is relaxed.
+    pub fn synced(self) -> Self {
+        self.wants(Durability::Synced)
+    }
+
+    pub(crate) fn wants(mut self, durability: Durability) -> Self {
+        self.durability = Some(durability);
         self
     }
 
@@ -302,7 +322,7 @@ impl<O: Object, Out> Call<O, Out> {
     }
 
     fn make_away(self) -> Result<State<O, Out>, Error> {
-        let Call { address, call, unpack, timeout, .. } = self;
+        let Call { address, call, unpack, timeout, durability, .. } = self;
         let Way::Away(Away { caller, who, stub }) = address.way()? else {
             unreachable!("the way was looked at")
         };
@@ -311,16 +331,17 @@ impl<O: Object, Out> Call<O, Out> {
         let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
         let (who, stub) = (who.clone(), *stub);
         let class = O::CLASS.name;
-        let reply = caller.call(Request { class, who, method, args, timeout, stub });
+        let reply = caller.call(Request { class, who, method, args, timeout, durability, stub });
         Ok(State::Away { reply, method, unpack, object: address })
     }
 
     fn make_here(self, task: &TaskContext<'_>) -> Result<State<O, Out>, Error> {
-        let Call { address, mut call, unpack, timeout, sent } = self;
+        let Call { address, mut call, unpack, timeout, durability, sent } = self;
         let Way::Here(target) = address.way()? else { unreachable!("the way was looked at") };
         let permit = target.group.admit(address.0.origin.is_some())?;
         let host = target.group.host();
         let deadline = timeout.map(|timeout| host.clock.now() + timeout);
+        let durability = durability.unwrap_or(O::CLASS.durability);
         let (mut number, mut watched) = (0, None);
         if let Some(director) = &host.director {
             let (method, is_inside) = (O::method(&call), sent.is_none());
@@ -335,9 +356,18 @@ impl<O: Object, Out> Call<O, Out> {
             number = call;
             let (object, class, args) = (&target.id, O::CLASS.name, args.as_deref());
             let from = address.0.origin.as_ref().map(Origin::number);
-            director.saw(&Event::Sent { object, class, call, stub, method, from, args });
+            director.saw(&Event::Sent {
+                object,
+                class,
+                call,
+                stub,
+                method,
+                durability,
+                from,
+                args,
+            });
         }
-        let pending = PendingCall::new(call, number, deadline, permit, task.waker());
+        let pending = PendingCall::new(call, number, (deadline, durability), permit, task.waker());
         match &address.0.origin {
             Some(origin) if address.is_departing() || origin.is_behind() => {
                 address.0.departing.fetch_add(1, Ordering::AcqRel);

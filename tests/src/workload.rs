@@ -43,7 +43,7 @@ impl Objects {
 async fn call_something(client: &Crew, objects: &Objects) {
     let account = client.pick(&objects.accounts);
     let cents = client.int(0..20);
-    match client.int(0..27) {
+    match client.int(0..30) {
         0..=2 => drop(account.deposit(cents).await),
         3 => drop(account.withdraw(cents).await),
         4 => drop(account.balance().await),
@@ -74,6 +74,13 @@ async fn call_something(client: &Crew, objects: &Objects) {
             let slow = client.pick(&objects.slow);
             let deposit = slow.slow_deposit(cents).into_future();
             drop(futures_util::future::join(deposit, slow.slow_balance().into_future()).await);
+        }
+        21 => drop(account.deposit(cents).relaxed().await),
+        22 => drop(account.balance().relaxed().await),
+        23 => {
+            // The second waits for what the first did not.
+            let relaxed = account.withdraw(cents).relaxed().into_future();
+            drop(futures_util::future::join(relaxed, account.balance().into_future()).await);
         }
         _ => use_shelf(client, client.pick(&objects.shelves)).await,
     }

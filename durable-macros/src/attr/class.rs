@@ -12,7 +12,8 @@ use crate::names;
 use crate::parse::Function;
 
 const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idle = \"10s\"`, \
-                             `visibility = \"pub(crate)\"`, `crate = path`";
+                             `durability = \"relaxed\"`, `visibility = \"pub(crate)\"`, \
+                             `crate = path`";
 const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`";
 
 /// What stands in `#[durable_object(…)]`.
@@ -26,6 +27,8 @@ pub(crate) struct ClassOptions {
     pub(crate) key: Option<Type>,
     /// `None`: as the runtime says.
     pub(crate) idle_ms: Option<u64>,
+    /// `None`: synced.
+    pub(crate) is_relaxed: Option<bool>,
     /// `None`: `pub`.
     pub(crate) visibility: Option<Visibility>,
     /// `None`: `::durable`.
@@ -47,6 +50,7 @@ impl ClassOptions {
                 "version" => set(&mut options.version, number(key, value), errors),
                 "key" => set(&mut options.key, value.parse(), errors),
                 "idle" => set(&mut options.idle_ms, duration(key, value), errors),
+                "durability" => set(&mut options.is_relaxed, durability(key, value), errors),
                 "visibility" => set(&mut options.visibility, visibility(key, value), errors),
                 "crate" => set(&mut options.krate, value.call(Path::parse_mod_style), errors),
                 _ => return false,
@@ -128,6 +132,19 @@ fn visibility(key: &Ident, input: ParseStream<'_>) -> syn::Result<Visibility> {
     })
 }
 
+/// Whether answers do not wait for the disk.
+fn durability(key: &Ident, input: ParseStream<'_>) -> syn::Result<bool> {
+    let text = literal(key, input, "relaxed")?;
+    match text.value().as_str() {
+        "synced" => Ok(false),
+        "relaxed" => Ok(true),
+        _ => Err(syn::Error::new(
+            text.span(),
+            "`durability` is \"synced\", where answers wait for the disk, or \"relaxed\", where they do not",
+        )),
+    }
+}
+
 /// A duration in milliseconds: `"500ms"`, `"10s"`, `"5m"`, `"2h"`.
 fn duration(key: &Ident, input: ParseStream<'_>) -> syn::Result<u64> {
     let text = literal(key, input, "10s")?;
@@ -178,14 +195,22 @@ mod tests {
     #[test]
     fn every_wrong_option_is_reported() {
         let mut errors = Errors::default();
-        let args = quote!(name = 5, verzion = 2, idle = "soon", key = Map<A, B>, name = "a");
+        let args = quote!(
+            name = 5,
+            verzion = 2,
+            idle = "soon",
+            key = Map<A, B>,
+            durability = "lazy",
+            name = "a"
+        );
         let options = ClassOptions::read(args, &mut errors);
         let texts = errors.texts();
-        assert_eq!(texts.len(), 4, "{texts:?}");
+        assert_eq!(texts.len(), 5, "{texts:?}");
         assert!(texts[0].contains("takes a string"), "{texts:?}");
         assert!(texts[1].contains("unknown option `verzion`; the options are"), "{texts:?}");
         assert!(texts[2].contains("`soon` is not a duration"), "{texts:?}");
-        assert!(texts[3].contains("given twice"), "{texts:?}");
+        assert!(texts[3].contains("`durability` is \"synced\""), "{texts:?}");
+        assert!(texts[4].contains("given twice"), "{texts:?}");
         assert!(options.key.is_some());
     }
 }

@@ -62,7 +62,8 @@ fn spec(class: &Class) -> TokenStream {
     });
     let version = (*version != 1).then(|| quote!(.version(#version)));
     let idle = class.idle_ms.map(|idle_ms| quote!(.idle_ms(#idle_ms)));
-    quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#version #idle)
+    let relaxed = class.is_relaxed.then(|| quote!(.relaxed()));
+    quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#version #idle #relaxed)
 }
 
 fn method_spec(class: &Class, method: &Method) -> TokenStream {

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use durable::host::{Event, KvChange, TurnEnd};
-use durable::{Code, Error, ObjectId, Outcome};
+use durable::{Code, Durability, Error, ObjectId, Outcome};
 
 pub(crate) use self::rows::digest;
 use self::watch::Watch;
@@ -39,6 +39,8 @@ pub(crate) struct Promises {
     /// The node is asked to end, so that it turns calls away that come from now on.
     is_stopping: bool,
     states: States,
+    /// Relaxed calls whose answers tell what may never have been stored, since this was last asked.
+    loosened: Vec<u64>,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,8 @@ struct Call {
     from: Option<(ObjectId, u64, u64)>,
     stub: u64,
     method: &'static str,
+    /// Its answer does not wait for the disk.
+    is_relaxed: bool,
     /// The node was asked to end before it was sent.
     is_late: bool,
     has_begun: bool,
@@ -94,6 +98,23 @@ pub(crate) struct Stored {
     pub(crate) rows: BTreeMap<Vec<u8>, Vec<u8>>,
 }
 
+impl Call {
+    /// The newest commit that its turn made or may have seen.
+    fn sees(&self) -> u64 {
+        self.ended.map_or(0, |ended| ended.seen).max(self.commit)
+    }
+
+    /// Whether it was answered before what it saw was known to be durable.
+    fn may_be_lost(&self, objects: &BTreeMap<ObjectId, Watch>) -> bool {
+        self.is_relaxed
+            && self.ended.is_some_and(|ended| {
+                !objects
+                    .get(&self.object)
+                    .is_some_and(|watch| watch.is_durable(ended.epoch, self.sees()))
+            })
+    }
+}
+
 fn broken(promise: &'static str, text: String) -> Verdict {
     Err(Failure::promise(promise, text))
 }
@@ -126,10 +147,20 @@ impl Promises {
         }
     }
 
+    /// Relaxed calls that were answered, and of which nobody can tell whether they have happened.
+    pub(crate) fn take_loosened(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.loosened)
+    }
+
     /// Nothing of the node's memory is left.
     pub(crate) fn crashed(&mut self) {
         self.objects.values_mut().for_each(Watch::crashed);
-        self.calls.values_mut().for_each(|call| call.is_over = true);
+        for (number, call) in &mut self.calls {
+            if !call.is_over || call.is_relaxed {
+                self.loosened.extend(call.may_be_lost(&self.objects).then_some(*number));
+            }
+            call.is_over = true;
+        }
         self.waiting.clear();
         self.submitted.clear();
         self.epochs.clear();
@@ -196,7 +227,9 @@ impl Promises {
     }
 
     fn sent(&mut self, event: &Event<'_>) {
-        let Event::Sent { object, call, stub, method, from, .. } = *event else { return };
+        let Event::Sent { object, call, stub, method, durability, from, .. } = *event else {
+            return;
+        };
         let caller = from.and_then(|from| Some((*self.epochs.get(&from)?, from.1)));
         let from = caller.map(|(object, epoch)| (object, epoch, self.watch(&object).commit()));
         let sent = Call {
@@ -204,6 +237,7 @@ impl Promises {
             from,
             stub,
             method: method.name,
+            is_relaxed: durability == Durability::Relaxed,
             is_late: self.is_stopping,
             has_begun: false,
             is_over: false,
@@ -322,6 +356,13 @@ impl Promises {
         let watch = self.objects.entry(object).or_default();
         watch.settled(epoch, commit, is_durable);
         if !is_durable {
+            let is_lost = |known: &Call| {
+                known.object == object
+                    && known.ended.is_some_and(|ended| ended.epoch == epoch)
+                    && known.sees() >= commit
+            };
+            let lost = self.calls.iter().filter(|(_, known)| known.is_relaxed && is_lost(known));
+            self.loosened.extend(lost.map(|(number, _)| *number));
             return Ok(());
         }
         if let Some(call) = self.calls.get_mut(&call) {
@@ -396,8 +437,8 @@ fn replied(name: &str, call: &Call, watch: &Watch) -> Verdict {
         let text = format!("{name} changed the state, was answered, and nothing was stored");
         return broken("P1", text);
     }
-    let seen = ended.seen.max(call.commit);
-    if watch.is_durable(ended.epoch, seen) {
+    let seen = call.sees();
+    if call.is_relaxed || watch.is_durable(ended.epoch, seen) {
         return Ok(());
     }
     broken(

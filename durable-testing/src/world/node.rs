@@ -163,6 +163,7 @@ impl World {
         self.disk().crash(mode, &mut || chance.draw());
         self.note("node.crashes", format!("life {}, {}", life.number, mode.name()));
         self.promises.lock().crashed();
+        self.loosen();
         self.calls.lock().ledger.crashed(self.step());
         self.wake_callers();
         waiters.into_iter().for_each(Waker::wake);

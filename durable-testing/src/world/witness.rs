@@ -69,6 +69,12 @@ impl World {
         little_ns.is_multiple_of(4).then_some(little_ns)
     }
 
+    /// Relaxed calls whose changes were lost may have happened or not.
+    pub(super) fn loosen(&self) {
+        let loosened = self.promises.lock().take_loosened();
+        self.calls.lock().ledger.loosen(&loosened);
+    }
+
     fn saw(self: &Arc<Self>, event: &Event<'_>) {
         let is_in_turn = matches!(event, Event::TurnBegan { .. } | Event::TurnTold { .. });
         self.is_in_turn.store(is_in_turn, Ordering::Release);
@@ -78,6 +84,9 @@ impl World {
         let verdict = self.promises.lock().saw(event);
         if let Err(failure) = verdict {
             self.fail(failure);
+        }
+        if let Event::Settled { is_durable: false, .. } = event {
+            self.loosen();
         }
         match event {
             Event::TurnEnded { ended: TurnEnd::Panicked, .. } if !self.spec.may_panic => {

@@ -241,7 +241,7 @@ impl<O: Object> ClassGroup for Group<O> {
         request: Request,
         number: u64,
     ) -> BoxFuture<'static, Result<Vec<u8>, Error>> {
-        let Request { who, method, args, timeout, stub, .. } = request;
+        let Request { who, method, args, timeout, durability, stub, .. } = request;
         let call = O::decode_call(method.name, &args)
             .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted))
             .and_then(|call| self.address_of(who).map(|address| (call, address)));
@@ -256,6 +256,7 @@ impl<O: Object> ClassGroup for Group<O> {
         let call = address.call::<Result<Vec<u8>, Error>>(call, unpack);
         let call = call.sent(Sent { call: number, stub });
         let call = if let Some(timeout) = timeout { call.timeout(timeout) } else { call };
+        let call = if let Some(durability) = durability { call.wants(durability) } else { call };
         let mut made = call.into_future();
         match Pin::new(&mut made).poll(&mut TaskContext::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Box::pin(ready(answer)),

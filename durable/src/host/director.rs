@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::{BoxFuture, Entropy};
-use crate::class::MethodSpec;
+use crate::class::{Durability, MethodSpec};
 use crate::error::Error;
 use crate::id::ObjectId;
 use crate::kv::{KvChange, KvKey};
@@ -41,6 +41,8 @@ pub enum Event<'a> {
         call: u64,
         stub: u64,
         method: &'static MethodSpec,
+        /// What its answer waits for.
+        durability: Durability,
         /// The shard and the epoch of the activation whose turn makes it: what that has submitted must be durable before the
         /// call arrives. `None`: no turn makes it.
         from: Option<(u16, u64)>,

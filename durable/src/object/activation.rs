@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use crate::class::MethodSpec;
+use crate::class::{Durability, MethodSpec};
 use crate::error::{Code, Error};
 use crate::host::{Event, TurnEnd};
 use crate::kernel::commit::{self, Encoded, Ended, Rows, Verdict};
@@ -29,6 +29,10 @@ use crate::object::settled::settled;
 use crate::object::slot::Work;
 use crate::object::witness::{self, Presence};
 use crate::object::{BoxFuture, Object, PendingCall, Ran, Slot};
+use crate::storage::Release;
+
+/// The changes of a hook: of no call, and nobody waits for them.
+const HOOK: (u64, Option<Arc<dyn Release>>) = (0, None);
 
 /// What an activation's mailbox holds.
 #[derive(Debug)]
@@ -128,7 +132,7 @@ async fn start<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Error> {
         let mut live = Live::load(slot).await?;
         let changes = live.wake(slot).await?;
         if !changes.is_empty() {
-            live.submit(slot, changes, None);
+            live.submit(slot, changes, HOOK);
         }
         Ok(live)
     };
@@ -341,8 +345,13 @@ async fn settle_write<O: Object>(
     let rows = if kv.is_empty() { Rows::Same } else { Rows::Changed };
     let answer = match (commit::judge(ended, comparison, rows), ran, encoded) {
         (Verdict::Commit, Ok(ran), Ok(encoded)) => {
-            let call = running.hold(Ok(ran.reply));
-            live.submit(slot, Changes { encoded, kv }, Some(call));
+            let (number, changes) = (running.number(), Changes { encoded, kv });
+            if running.durability() == Durability::Relaxed {
+                live.submit(slot, changes, (number, None));
+                running.answer(Ok(ran.reply));
+            } else {
+                live.submit(slot, changes, (number, Some(running.hold(Ok(ran.reply)))));
+            }
             return Ok(());
         }
         (Verdict::Answer, Ok(ran), _) => {
@@ -366,7 +375,7 @@ async fn roll_back<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> Result
         live.restore();
         let changes = live.wake(slot).await?;
         if !changes.is_empty() {
-            live.submit(slot, changes, None);
+            live.submit(slot, changes, HOOK);
         }
         Ok::<(), Error>(())
     };
@@ -403,7 +412,8 @@ fn let_out<O: Object>(
 ) {
     let shard = slot.group().shard(&slot.id());
     let durable = shard.durable();
-    match gate::decide(live.fence().submitted().0, durable.0, live.fence().broken().is_some()) {
+    let (submitted, durability) = (live.fence().submitted(), running.durability());
+    match gate::decide(submitted.0, durable.0, live.fence().broken().is_some(), durability) {
         Gate::Open => running.answer(answer),
         Gate::Behind => shard.release_after(live.fence(), running.hold(answer)),
     }

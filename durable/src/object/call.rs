@@ -9,7 +9,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::class::Access;
+use crate::class::{Access, Durability};
 use crate::error::{Code, Error, Outcome};
 use crate::object::Object;
 use crate::storage::Release;
@@ -27,6 +27,7 @@ pub(crate) struct PendingCall<O: Object> {
     number: u64,
     /// `None`: it may wait as long as it takes.
     deadline: Option<MonoNs>,
+    durability: Durability,
 }
 
 struct State<O: Object> {
@@ -63,14 +64,14 @@ impl<O: Object> PendingCall<O> {
     pub(crate) fn new(
         call: O::Call,
         number: u64,
-        deadline: Option<MonoNs>,
+        (deadline, durability): (Option<MonoNs>, Durability),
         permit: Permit,
         waker: &Waker,
     ) -> Arc<Self> {
         let access = O::method(&call).access;
         let (phase, waker) = (Phase::Waiting(call), Some(waker.clone()));
         let state = Mutex::new(State { phase, permit: Some(permit), waker });
-        Arc::new(PendingCall { state, access, number, deadline })
+        Arc::new(PendingCall { state, access, number, deadline, durability })
     }
 
     /// Whether somebody waits for its turn to begin.
@@ -80,6 +81,11 @@ impl<O: Object> PendingCall<O> {
 
     pub(crate) fn number(&self) -> u64 {
         self.number
+    }
+
+    /// What its answer waits for.
+    pub(crate) fn durability(&self) -> Durability {
+        self.durability
     }
 
     pub(crate) fn access(&self) -> Access {
@@ -224,6 +230,10 @@ impl<O: Object> Running<O> {
 
     pub(crate) fn number(&self) -> u64 {
         self.call.as_ref().map_or(0, |call| call.number())
+    }
+
+    pub(crate) fn durability(&self) -> Durability {
+        self.call.as_ref().map_or(Durability::Synced, |call| call.durability())
     }
 
     /// The turn has ended; the answer waits for the gate.

@@ -10,7 +10,7 @@ use crate::host::Event;
 use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
 use crate::object::kv::{Base, Dealt, LiveKv, Turn};
-use crate::object::{Context, Object, PendingCall, Slot};
+use crate::object::{Context, Object, Slot};
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
 use crate::storage::{Birth, Fence, Loaded, ObjectNo, Release, WriteSet};
@@ -133,7 +133,7 @@ impl<O: Object> Live<O> {
         &mut self,
         slot: &Slot<O>,
         changes: Changes,
-        answered: Option<Arc<PendingCall<O>>>,
+        (call, release): (u64, Option<Arc<dyn Release>>),
     ) {
         assert!(!changes.is_empty(), "a commit changes something");
         let Changes { encoded, kv } = changes;
@@ -151,8 +151,6 @@ impl<O: Object> Live<O> {
             self.known = if birth.name.is_some() { Known::All } else { Known::Nameless };
         }
         let shard = slot.group().shard(&slot.id());
-        let call = answered.as_ref().map_or(0, |call| call.number());
-        let release = answered.map(|call| call as Arc<dyn Release>);
         let place = shard.submit(WriteSet {
             fence: Arc::clone(&self.fence),
             object_no: self.object_no,

@@ -38,8 +38,8 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a read is answered before the commits that it saw are durable",
         edits: &[Edit {
             file: "durable/src/kernel/gate.rs",
-            find: "if durable >= submitted && !is_broken {",
-            replace: r#"if crate::mutant("read_does_not_wait") || durable >= submitted && !is_broken {"#,
+            find: "    let is_behind = durable < submitted &&",
+            replace: r#"    let is_behind = !crate::mutant("read_does_not_wait") && durable < submitted &&"#,
         }],
         seeds: 200,
         found_by: &["P4"],

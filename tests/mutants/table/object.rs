@@ -7,12 +7,9 @@ pub const MUTANTS: &[Mutant] = &[
         name: "reply_before_sync",
         bug: "a write is answered when its commit is handed over, not when it is stored",
         edits: &[Edit {
-            file: "durable/src/object/live.rs",
-            find: "let release = answered.map(|call| call as Arc<dyn Release>);",
-            replace: r#"if let Some(call) = answered.as_ref().filter(|_| crate::mutant("reply_before_sync")) {
-            call.let_out(None);
-        }
-        let release = answered.map(|call| call as Arc<dyn Release>);"#,
+            file: "durable/src/object/activation.rs",
+            find: "            if running.durability() == Durability::Relaxed {",
+            replace: r#"            if running.durability() == Durability::Relaxed || crate::mutant("reply_before_sync") {"#,
         }],
         seeds: 200,
         found_by: &["P4"],
@@ -81,9 +78,9 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "an activation goes on after a commit of it has failed, and answers with what it has in memory",
         edits: &[Edit {
             file: "durable/src/kernel/gate.rs",
-            find: "pub(crate) fn decide(submitted: u64, durable: u64, is_broken: bool) -> Gate {",
-            replace: r#"pub(crate) fn decide(submitted: u64, durable: u64, is_broken: bool) -> Gate {
-    let is_broken = is_broken && !crate::mutant("failed_commit_is_answered");"#,
+            find: "    if is_behind || is_broken {",
+            replace: r#"    let is_broken = is_broken && !crate::mutant("failed_commit_is_answered");
+    if is_behind || is_broken {"#,
         }],
         seeds: 400,
         found_by: &["P4"],
@@ -134,13 +131,27 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a read is answered although a commit that it saw has failed",
         edits: &[Edit {
             file: "durable/src/object/activation.rs",
-            find: "    match gate::decide(live.fence().submitted().0, durable.0, live.fence().broken().is_some()) {",
+            find: "    match gate::decide(submitted.0, durable.0, live.fence().broken().is_some(), durability) {",
             replace: r#"    let is_broken =
         live.fence().broken().is_some() && !crate::mutant("read_of_a_failed_commit");
-    match gate::decide(live.fence().submitted().0, durable.0, is_broken) {"#,
+    match gate::decide(submitted.0, durable.0, is_broken, durability) {"#,
         }],
         seeds: 600,
         found_by: &["P4", "history"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "relaxed_change_never_stored",
+        bug: "what a relaxed call changed stays in memory only",
+        edits: &[Edit {
+            file: "durable/src/object/activation.rs",
+            find: "                live.submit(slot, changes, (number, None));",
+            replace: r#"                if !crate::mutant("relaxed_change_never_stored") {
+                    live.submit(slot, changes, (number, None));
+                }"#,
+        }],
+        seeds: 100,
+        found_by: &["P1", "P2"],
         test: PLAIN,
     },
     Mutant {

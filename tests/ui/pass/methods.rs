@@ -34,7 +34,7 @@ pub struct Desk {
 }
 
 /// A method's documentation may link to [`Self::add`] and [`Desk::private`].
-#[durable_object(name = "pass.Desk", version = 3, idle = "500ms")]
+#[durable_object(name = "pass.Desk", version = 3, idle = "500ms", durability = "synced")]
 #[allow(clippy::missing_const_for_fn)]
 impl Desk {
     /// Constants stay where they are.
