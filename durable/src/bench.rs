@@ -13,7 +13,9 @@ use crate::host::Host;
 use crate::id::{ClassKey, Placement};
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
-use crate::storage::{Birth, ClassNo, ClassRow, Fence, ObjectNo, Release, Store, WriteSet};
+use crate::storage::{
+    Birth, ClassNo, ClassRow, Declared, Fence, ObjectNo, Release, Store, WriteSet,
+};
 
 const CLASS: &str = "bench.Bare";
 
@@ -37,8 +39,13 @@ impl BareWriter {
     /// As `RuntimeBuilder::start`.
     pub async fn open(dir: &Path, rows: usize) -> Result<Self, Error> {
         let class = ClassRow { name: CLASS, fingerprint: Fingerprint(0), schema: &[] };
-        let store = Store::open(&Host::os(), dir, &Config::default(), &[class])?;
-        let class_no = store.class_no(CLASS).expect("it was just made known");
+        let store = Store::open(
+            &Host::os(),
+            dir,
+            &Config::default(),
+            Declared { rows: &[class], steps: &[] },
+        )?;
+        let class_no = store.class(CLASS).expect("it was just made known").class_no;
         let key = ClassKey::new(store.id_key(), CLASS);
         let mut made = Vec::with_capacity(rows);
         for row in 0..rows {

@@ -103,6 +103,8 @@ codes! {
     ClassUnknown = "class.unknown", FixCall, NotStarted;
     /// Two registered classes have one name.
     ClassDuplicate = "class.duplicate", FixCall, NotStarted;
+    /// A class would be renamed to the name of one that has objects.
+    ClassTaken = "class.taken", FixCall, NotStarted;
     /// A class name is empty, too long, or has a character that is not allowed.
     ClassInvalid = "class.invalid", FixCall, NotStarted;
     /// The text is not an object id.

@@ -89,6 +89,9 @@ pub(crate) const LOG_LENGTHS_MAX: u32 = 16;
 /// Times that one request copies what came meanwhile before it leaves the rest to the next request.
 pub(crate) const CHECKPOINT_PASSES_MAX: u32 = 4;
 
+/// Objects of a deleted class that one commit erases at most: enough to share a sync, few enough that the log stays short.
+pub(crate) const ERASED_AT_ONCE_MAX: u32 = 1_000;
+
 /// Objects that one page of a listing holds at most.
 pub const LIST_PAGE_MAX: usize = 1_000;
 

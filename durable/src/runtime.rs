@@ -18,11 +18,12 @@ use crate::directory::{ClassGroup, Group, GroupSpec, Residents};
 use crate::error::{Code, Error, Outcome};
 use crate::host::Host;
 use crate::id::{IntoKey, ObjectId};
+use crate::kernel::lifecycle::Step;
 use crate::listing::Listing;
 use crate::object::{BoxFuture, Object};
 use crate::registry::{AnyGroup, Registry, Sentinel, Shared};
 use crate::state::{Fingerprint, schema_of};
-use crate::storage::{ClassRow, Store};
+use crate::storage::{ClassRow, Declared, Store};
 use crate::supervise::Supervision;
 
 /// Runs the objects of one data directory. Cheap to clone; when the last clone and the last [`Client`] are dropped,
@@ -62,6 +63,7 @@ impl Runtime {
             dir: dir.into(),
             config: Config::default(),
             classes: Vec::new(),
+            steps: Vec::new(),
             host: None,
         }
     }
@@ -212,6 +214,8 @@ pub struct RuntimeBuilder {
     dir: PathBuf,
     config: Config,
     classes: Vec<ClassEntry>,
+    /// What became of earlier classes, in order.
+    steps: Vec<Step>,
     /// `None`: the operating system.
     host: Option<Host>,
 }
@@ -240,7 +244,7 @@ impl RuntimeBuilder {
             type_id: TypeId::of::<C>(),
             type_name: type_name::<C>(),
             spec: C::CLASS,
-            fingerprint: Fingerprint::of::<C>(C::CLASS.name),
+            fingerprint: Fingerprint::of::<C>(),
             schema: schema_of::<C>(),
             build: |spec| {
                 let group = Group::<C>::new(spec);
@@ -260,6 +264,24 @@ impl RuntimeBuilder {
     /// Default: 100,000.
     pub fn resident_max(mut self, objects: usize) -> Self {
         self.config.resident_objects_max = objects;
+        self
+    }
+
+    /// Says that the class `from` is called `to` from here on. Its objects keep their ids, names and states.
+    ///
+    /// It is carried out by the first start that says it, before any call; later starts find that it was. Keep saying it
+    /// until every data directory was started once. Several steps are carried out in the order in which they are said.
+    pub fn renamed(mut self, from: impl Into<String>, to: impl Into<String>) -> Self {
+        self.steps.push(Step::Renamed { from: from.into(), to: to.into() });
+        self
+    }
+
+    /// Says that the class `name` is no more: the next start deletes all of its objects, with everything that they have
+    /// stored, and no backup of them is kept.
+    ///
+    /// A class that is registered later under the same name begins without objects.
+    pub fn deleted(mut self, name: impl Into<String>) -> Self {
+        self.steps.push(Step::Deleted { name: name.into() });
         self
     }
 
@@ -315,6 +337,7 @@ impl RuntimeBuilder {
         }
         self.config.check()?;
         check_classes(&self.classes)?;
+        check_steps(&self.steps, &self.classes)?;
         if self.dir.as_os_str().is_empty() {
             return Err(Code::ConfigInvalid.error(
                 "the data directory's path is empty; name a directory, `.` for the present one",
@@ -330,21 +353,22 @@ impl RuntimeBuilder {
         // A tokio runtime without timers panics here, in the caller's sight, and not in a task of ours.
         drop(host.clock.sleep_until(host.clock.now()));
         let rows: Vec<_> = self.classes.iter().map(ClassEntry::row).collect();
-        let store = Store::open(&host, &self.dir, &self.config, &rows)?;
+        let declared = Declared { rows: &rows, steps: &self.steps };
+        let store = Store::open(&host, &self.dir, &self.config, declared)?;
         let residents = Residents::new(self.config.resident_objects_max);
         let shared = Shared::new(host, self.config, store, residents);
         let mut started = Vec::with_capacity(self.classes.len());
         for class in self.classes {
             let name = class.spec.name;
-            let class_no = shared.store.class_no(name).expect("the store was told all classes");
+            let named = shared.store.class(name).expect("the store was told all classes").clone();
             let supervision = Supervision::start_all(name, shared.host.parallelism).await?;
-            started.push((class_no, supervision, class));
+            started.push((named, supervision, class));
         }
         let registry = Arc::new_cyclic(|registry: &Weak<Registry>| {
-            let build = |(class_no, supervision, class): (_, _, ClassEntry)| {
+            let build = |(named, supervision, class): (_, _, ClassEntry)| {
                 let (shared, registry) = (Arc::clone(&shared), Weak::clone(registry));
                 let fingerprint = class.fingerprint;
-                let spec = GroupSpec { shared, registry, class_no, fingerprint, supervision };
+                let spec = GroupSpec { shared, registry, named, fingerprint, supervision };
                 (class.type_id, (class.build)(spec))
             };
             let groups = started.into_iter().map(build).collect();
@@ -369,6 +393,26 @@ impl fmt::Debug for RuntimeBuilder {
             .field("classes", &classes)
             .finish_non_exhaustive()
     }
+}
+
+/// Checks that no class is registered that is said to be gone.
+fn check_steps(steps: &[Step], classes: &[ClassEntry]) -> Result<(), Error> {
+    for (place, step) in steps.iter().enumerate() {
+        let (gone, how) = match step {
+            Step::Renamed { from, to } => (from, format!("renamed to `{to}`")),
+            Step::Deleted { name } => (name, "deleted".to_owned()),
+        };
+        let is_back = steps[place + 1..]
+            .iter()
+            .any(|later| matches!(later, Step::Renamed { to, .. } if to == gone));
+        if !is_back && classes.iter().any(|class| class.spec.name == gone) {
+            return Err(Code::ClassInvalid.error(format!(
+                "class {gone} is registered and said to be {how}; \
+                 register it under its new name, or take the step out"
+            )));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that every class can be stored, and that no two have one name.

@@ -25,13 +25,13 @@ use serde::de::DeserializeOwned;
 pub trait DurableState: Serialize + DeserializeOwned + Schema {}
 
 /// Identity of a state type's layout: names and shapes of its fields and variants, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint(pub u64);
 
 impl Fingerprint {
-    /// The fingerprint of `T` as the state of the class called `class`.
-    pub fn of<T: Schema + ?Sized>(class: &str) -> Self {
-        Fingerprint(u64::from_le_bytes(Key::for_path::<T>(class).to_bytes()))
+    /// The fingerprint of `T`, whatever the class is called whose state it is.
+    pub fn of<T: Schema + ?Sized>() -> Self {
+        Fingerprint(u64::from_le_bytes(Key::for_path::<T>("state").to_bytes()))
     }
 }
 

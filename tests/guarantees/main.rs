@@ -9,6 +9,7 @@ mod endings;
 mod face;
 mod ids;
 mod kv;
+mod lifecycle;
 mod listing;
 mod p01_power;
 mod p01_survives;

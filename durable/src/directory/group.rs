@@ -17,7 +17,7 @@ use crate::listing::Listed;
 use crate::object::{BoxFuture, Incarnation, Object, PendingCall, Permit, Refused, Slot};
 use crate::registry::{Registry, Shared};
 use crate::state::Fingerprint;
-use crate::storage::{After, ClassNo, Shard};
+use crate::storage::{After, ClassNo, Named, Shard};
 use crate::stub::{Address, Origin, Sent};
 use crate::supervise::Supervision;
 
@@ -37,22 +37,22 @@ pub(crate) struct Group<O: Object> {
 pub(crate) struct GroupSpec {
     pub(crate) shared: Arc<Shared>,
     pub(crate) registry: Weak<Registry>,
-    pub(crate) class_no: ClassNo,
+    pub(crate) named: Named,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) supervision: Supervision,
 }
 
 impl<O: Object> Group<O> {
     pub(crate) fn new(spec: GroupSpec) -> Arc<Self> {
-        let GroupSpec { shared, registry, class_no, fingerprint, supervision } = spec;
-        let key = ClassKey::new(shared.store.id_key(), O::CLASS.name);
+        let GroupSpec { shared, registry, named, fingerprint, supervision } = spec;
+        let key = ClassKey::new(shared.store.id_key(), &named.origin);
         let residency = shared.residents.add_class(O::CLASS.idle.unwrap_or(shared.config.idle));
         let directory = Directory::new();
         Arc::new(Group {
             shared,
             registry,
             key,
-            class_no,
+            class_no: named.class_no,
             fingerprint,
             directory,
             residency,

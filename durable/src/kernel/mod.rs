@@ -7,6 +7,7 @@ pub(crate) mod activation;
 pub(crate) mod admission;
 pub(crate) mod commit;
 pub(crate) mod gate;
+pub(crate) mod lifecycle;
 pub(crate) mod merge;
 pub(crate) mod overlay;
 pub(crate) mod range;

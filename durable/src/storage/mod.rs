@@ -9,6 +9,7 @@
 
 mod batch;
 mod checkpoint;
+mod classes;
 mod jobs;
 mod lock;
 mod manifest;
@@ -23,6 +24,7 @@ mod stored;
 mod write_set;
 mod writer;
 
+pub(crate) use classes::{Declared, Named};
 pub(crate) use numbers::{ClassNo, CommitSeq, ObjectNo};
 pub(crate) use rows::class::ClassRow;
 pub(crate) use rows::{frame, kv};

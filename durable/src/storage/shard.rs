@@ -1,12 +1,13 @@
 //! One shard: a database with one writer lane, a few reader lanes and a checkpointer lane, and the
 //! queues before them.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::batch::Item;
@@ -14,8 +15,6 @@ use super::checkpoint::Checkpointer;
 use super::jobs::{Job, Page};
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
 use super::reader::{ReadConnection, Reader};
-use super::rows::class::{self, ClassRow, Known};
-use super::rows::schema;
 use super::shared::{DirectoryLock, Shared, closed, readers_of};
 use super::sqlite::{Place, Role};
 use super::stored::{After, KvAsk, KvRows, Listed, Loaded};
@@ -24,15 +23,18 @@ use super::writer::Writer;
 use crate::error::{Code, Error};
 use crate::host::{Host, Lane};
 use crate::id::ObjectId;
+use crate::kernel::lifecycle::Class;
 use crate::kernel::reads::ReadPath;
 use crate::limits::{KV_KEYS_AT_ONCE_MAX, LIST_PAGE_MAX};
+use crate::state::Fingerprint;
 
 /// What a shard's file said when it was opened.
 pub(super) struct Opened {
     pub(super) index: u16,
     pub(super) place: Place,
     pub(super) connection: Connection,
-    pub(super) classes: Vec<Known>,
+    pub(super) classes: Vec<Class>,
+    pub(super) schemas: BTreeSet<(ClassNo, Fingerprint)>,
     /// The highest number in use.
     pub(super) highest: ObjectNo,
     /// Number of this boot.
@@ -48,25 +50,6 @@ pub(crate) struct Shard {
     read_path: Mutex<ReadPath>,
     checkpointer: Arc<dyn Lane>,
     epoch: AtomicU64,
-}
-
-impl Opened {
-    /// Makes a class and its schema known.
-    pub(super) fn add_class(
-        &mut self,
-        class_no: ClassNo,
-        row: &ClassRow<'_>,
-    ) -> rusqlite::Result<()> {
-        let (name, fingerprint) = (row.name.to_owned(), Some(row.fingerprint));
-        // Most starts end here, without a commit.
-        if self.classes.contains(&Known { class_no, name, fingerprint }) {
-            return Ok(());
-        }
-        let all = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        class::add(&all, class_no, row.name)?;
-        schema::add(&all, class_no, row.fingerprint, row.schema)?;
-        all.commit()
-    }
 }
 
 impl Shard {

@@ -10,12 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
+use super::classes::{self, Declared, Named};
 use super::lock;
 use super::manifest::{self, Manifest};
 use super::numbers::{ClassNo, Epoch, ObjectNo};
-use super::rows::class::{ClassRow, Known};
 use super::rows::meta::{self, FORMAT, Meta};
-use super::rows::{class, create_tables, object};
+use super::rows::{class, create_tables, object, schema};
 use super::shard::{Opened, Shard};
 use super::shared::DirectoryLock;
 use super::sqlite::{self, Checkpoint, Place, Role};
@@ -30,7 +30,7 @@ use crate::limits::{LIST_PAGE_MAX, SHARDS, SLOTS};
 pub(crate) struct Store {
     id_key: [u8; 32],
     shards: Vec<Arc<Shard>>,
-    classes: BTreeMap<String, ClassNo>,
+    classes: BTreeMap<String, Named>,
     /// `None`: the store was closed.
     lock: Mutex<Option<Arc<DirectoryLock>>>,
 }
@@ -38,18 +38,17 @@ pub(crate) struct Store {
 impl Store {
     /// Opens a data directory, and creates what is missing of a new one. Blocks on the disk.
     ///
-    /// `config`: says how many shards a new directory gets, and how long logs may be. `classes`: who will have objects,
-    /// with the schemas that their states are written with from here on.
+    /// `config`: says how many shards a new directory gets, and how long logs may be.
     ///
     /// # Errors
     /// `storage.locked`, `storage.newer`, `storage.corrupt`, `storage.full`, `storage.failed`,
-    /// `storage.sync_failed`; `config.invalid` if `shards` is out of range or not what the
+    /// `storage.sync_failed`; `class.taken`; `config.invalid` if `shards` is out of range or not what the
     /// directory was created with.
     pub(crate) fn open(
         host: &Host,
         directory: &Path,
         config: &Config,
-        classes: &[ClassRow<'_>],
+        declared: Declared<'_>,
     ) -> Result<Self, Error> {
         let Config { shards, log_pages, .. } = *config;
         if let Some(shards) = shards.filter(|shards| !(1..=SLOTS).contains(shards)) {
@@ -68,7 +67,7 @@ impl Store {
             Some(manifest) => files.open_all(manifest, shards)?,
             None => files.create_all(shards.unwrap_or(SHARDS))?,
         };
-        let classes = add_classes(&mut opened, classes)?;
+        let classes = classes::settle(&mut opened, declared, host.clock.wall())?;
         let shards = opened
             .into_iter()
             .map(|shard| Shard::start(host, shard, &lock, log_pages).map(Arc::new));
@@ -97,9 +96,9 @@ impl Store {
         &self.shards
     }
 
-    /// The number of a class. `None`: neither the directory nor this start knows it.
-    pub(crate) fn class_no(&self, name: &str) -> Option<ClassNo> {
-        self.classes.get(name).copied()
+    /// A class. `None`: neither the directory nor this start knows it.
+    pub(crate) fn class(&self, name: &str) -> Option<&Named> {
+        self.classes.get(name)
     }
 
     /// One page of the stored objects of a class over all shards: names bytewise, nameless objects
@@ -339,9 +338,11 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
         // off, and the boot's count is the first commit of another, whose sync makes both durable.
         let log = sqlite::checkpoint(&connection, Checkpoint::Truncate)?;
         let boot = meta::next_boot(&connection)?;
-        Ok((boot, log, object::highest(&connection)?, class::all(&connection)?))
+        let classes = (class::all(&connection)?, schema::known(&connection)?);
+        Ok((boot, log, object::highest(&connection)?, classes))
     })();
-    let (boot, log, highest, classes) = opened.map_err(|cause| place.error(&cause, "opening"))?;
+    let (boot, log, highest, (classes, schemas)) =
+        opened.map_err(|cause| place.error(&cause, "opening"))?;
     if boot >= Epoch::BOOTS_MAX {
         return Err(Code::StorageCorrupt.error(format!(
             "{} says that it was opened {boot} times, possible are {}; restore it from a backup",
@@ -355,46 +356,7 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
             place.path.display()
         )));
     }
-    Ok(Opened { index, place, connection, classes, highest, boot })
-}
-
-/// The classes of all shards. A shard may lack some, after a crash while a class was added, but
-/// none may contradict.
-fn merge_classes(opened: &[Opened]) -> Result<BTreeMap<String, ClassNo>, Error> {
-    let mut by_name = BTreeMap::new();
-    let mut by_number = BTreeMap::new();
-    for shard in opened {
-        for Known { class_no, name, .. } in &shard.classes {
-            let (class_no, place) = (*class_no, &shard.place);
-            let named = by_name.insert(name.clone(), class_no).is_none_or(|no| no == class_no);
-            let numbered = by_number.insert(class_no, name.clone()).is_none_or(|old| old == *name);
-            if !(named && numbered) {
-                return Err(Code::StorageCorrupt.error(format!(
-                    "{} says that class {class_no} is `{name}`, another shard contradicts; \
-                     restore all shards from one backup",
-                    place.path.display()
-                )));
-            }
-        }
-    }
-    Ok(by_name)
-}
-
-/// Makes classes known to every shard, and gives the numbers of all.
-fn add_classes(
-    opened: &mut [Opened],
-    rows: &[ClassRow<'_>],
-) -> Result<BTreeMap<String, ClassNo>, Error> {
-    let mut classes = merge_classes(opened)?;
-    for row in rows {
-        let next = classes.values().max().map_or(1, |highest| highest.0 + 1);
-        let class_no = *classes.entry(row.name.to_owned()).or_insert(ClassNo(next));
-        for shard in &mut *opened {
-            let added = shard.add_class(class_no, row);
-            added.map_err(|cause| shard.place.error(&cause, "adding a class to"))?;
-        }
-    }
-    Ok(classes)
+    Ok(Opened { index, place, connection, classes, schemas, highest, boot })
 }
 
 /// What an error of the disk, outside of the databases, means.

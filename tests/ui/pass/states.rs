@@ -128,7 +128,7 @@ mod renamed {
 }
 
 fn fingerprint<T: DurableState>() -> Fingerprint {
-    Fingerprint::of::<T>("pass.State")
+    Fingerprint::of::<T>()
 }
 
 fn main() {

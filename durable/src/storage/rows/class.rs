@@ -1,18 +1,32 @@
 //! Classes by number. Every shard has every class, with the same number, so that a shard can be
 //! moved alone.
 //!
-//! Layout: `class_no` from 1; `name` the class's stored identity.
+//! Layout of `classes`: `class_no` from 1; `name` the class's stored identity, NULL if it was
+//! deleted; `origin` what the ids of its objects are made with; `changes` how often its name was
+//! changed, by which the newest of several shards' rows is known. Of `class_changes`: which change,
+//! the name that the class has had since, and the wall clock.
 //!
-//! Never reuse: a number stays with its name, also when no code knows the class any more.
+//! Never reuse: a number and an origin stay with their class, also when the class is deleted.
 
 use rusqlite::{Connection, params};
 
+use super::{signed, unsigned};
+use crate::kernel::lifecycle::Class;
 use crate::state::Fingerprint;
-use crate::storage::numbers::ClassNo;
+use crate::time::WallMs;
 
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS classes (
     class_no INTEGER PRIMARY KEY,
-    name TEXT NOT NULL UNIQUE
+    name TEXT UNIQUE,
+    origin TEXT NOT NULL UNIQUE,
+    changes INTEGER NOT NULL
+) STRICT;
+CREATE TABLE IF NOT EXISTS class_changes (
+    class_no INTEGER NOT NULL,
+    change INTEGER NOT NULL,
+    name TEXT,
+    at_ms INTEGER NOT NULL,
+    PRIMARY KEY (class_no, change)
 ) STRICT";
 
 /// A class as it is made known to the store.
@@ -26,38 +40,43 @@ pub(crate) struct ClassRow<'a> {
     pub(crate) schema: &'a [u8],
 }
 
-/// Adds a class, unless it is there already. Fails if the number or the name is another class's.
-pub(crate) fn add(connection: &Connection, class_no: ClassNo, name: &str) -> rusqlite::Result<()> {
-    let sql = "SELECT count(*) FROM classes WHERE class_no = ?1 AND name = ?2";
-    let present: i64 = connection.query_row(sql, params![class_no.0, name], |row| row.get(0))?;
-    if present == 0 {
-        let sql = "INSERT INTO classes (class_no, name) VALUES (?1, ?2)";
-        connection.execute(sql, params![class_no.0, name])?;
+/// Stores classes as they are to be, in place of those that differ. The caller has opened a transaction.
+pub(crate) fn write(
+    connection: &Connection,
+    differing: &[&Class],
+    now: WallMs,
+) -> rusqlite::Result<()> {
+    // First of all they let go of their names, of which one may be another's now.
+    for Class { class_no, .. } in differing {
+        connection
+            .execute("UPDATE classes SET name = NULL WHERE class_no = ?1", params![class_no])?;
+    }
+    for Class { class_no, name, origin, changes } in differing {
+        let changes = signed(*changes);
+        connection.execute(
+            "INSERT INTO classes (class_no, name, origin, changes) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (class_no) DO UPDATE SET name = ?2, changes = ?4",
+            params![class_no, name, origin, changes],
+        )?;
+        connection.execute(
+            "INSERT INTO class_changes (class_no, change, name, at_ms) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT DO NOTHING",
+            params![class_no, changes, name, signed(now.0)],
+        )?;
     }
     Ok(())
 }
 
-/// A class that a shard has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Known {
-    pub(crate) class_no: ClassNo,
-    pub(crate) name: String,
-    /// Of a schema that states were written with. `None`: no schema was ever added.
-    pub(crate) fingerprint: Option<Fingerprint>,
-}
-
-/// All classes, by number; one with several schemas comes once for each.
-pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<Known>> {
-    let mut select = connection.prepare(
-        "SELECT class_no, name, fingerprint FROM classes LEFT JOIN schemas USING (class_no)
-         ORDER BY class_no, fingerprint",
-    )?;
+/// All classes, by number.
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<Class>> {
+    let mut select = connection
+        .prepare("SELECT class_no, name, origin, changes FROM classes ORDER BY class_no")?;
     let rows = select.query_map([], |row| {
-        let print: Option<i64> = row.get(2)?;
-        Ok(Known {
-            class_no: ClassNo(row.get(0)?),
+        Ok(Class {
+            class_no: row.get(0)?,
             name: row.get(1)?,
-            fingerprint: print.map(|print| Fingerprint(print.cast_unsigned())),
+            origin: row.get(2)?,
+            changes: unsigned(row, 3)?,
         })
     })?;
     rows.collect()
@@ -70,22 +89,33 @@ mod tests {
     use super::super::in_memory;
     use super::*;
 
+    fn class(class_no: u32, name: Option<String>, origin: &str) -> Class {
+        Class { class_no, name, origin: origin.to_owned(), changes: 0 }
+    }
+
     proptest! {
         #[test]
-        fn a_class_round_trips(class_no in 1_u32.., name: String) {
+        fn a_class_round_trips_and_changes(class_no in 1_u32.., name: String, next: Option<String>) {
             let connection = in_memory();
-            add(&connection, ClassNo(class_no), &name).expect("added");
-            add(&connection, ClassNo(class_no), &name).expect("there already");
-            let known = Known { class_no: ClassNo(class_no), name, fingerprint: None };
-            prop_assert_eq!(all(&connection).expect("read"), vec![known]);
+            let first = class(class_no, Some(name), "origin");
+            write(&connection, &[&first], WallMs(5)).expect("stored");
+            prop_assert_eq!(all(&connection).expect("read"), vec![first.clone()]);
+            let second = Class { name: next, changes: 1, ..first };
+            write(&connection, &[&second], WallMs(6)).expect("stored");
+            prop_assert_eq!(all(&connection).expect("read"), vec![second]);
         }
     }
 
     #[test]
-    fn a_number_and_a_name_stay_together() {
+    fn names_change_hands_and_origins_stay() {
         let connection = in_memory();
-        add(&connection, ClassNo(1), "bank.Account").expect("added");
-        assert!(add(&connection, ClassNo(1), "shop.Cart").is_err());
-        assert!(add(&connection, ClassNo(2), "bank.Account").is_err());
+        let old = class(1, Some("bank.Account".to_owned()), "bank.Account");
+        write(&connection, &[&old], WallMs(5)).expect("stored");
+        let gone = Class { name: None, changes: 1, ..old };
+        let new = class(2, Some("bank.Account".to_owned()), "bank.Account#2");
+        write(&connection, &[&new, &gone], WallMs(6)).expect("stored");
+        assert_eq!(all(&connection).expect("read"), [gone, new]);
+        let stolen = class(3, None, "bank.Account");
+        assert!(write(&connection, &[&stolen], WallMs(7)).is_err(), "an origin is one class's");
     }
 }

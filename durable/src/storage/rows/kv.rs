@@ -235,6 +235,12 @@ pub(crate) fn page(
     Ok((found, is_last))
 }
 
+/// Deletes everything that an object keeps under keys.
+pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM kv WHERE object_no = ?1";
+    connection.prepare_cached(sql)?.execute([object_no.0]).map(drop)
+}
+
 #[cfg(test)]
 #[path = "kv/tests.rs"]
 mod tests;

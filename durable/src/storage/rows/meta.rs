@@ -1,14 +1,17 @@
 //! The one row that says what a shard's database is.
 //!
 //! Layout: `format` the format of the whole file; `shard` its index and `shards` their count;
-//! `store` 16 bytes that tell data directories apart; `boot` how often it was opened.
+//! `store` 16 bytes that tell data directories apart; `boot` how often it was opened; `erased_no`
+//! the highest number of an object that was erased, 0 if none was.
 //!
 //! Never reuse: the table, its row 1 and the column `format` stay in every later format, so that
-//! any code can say which format it meets. `boot` only rises: epochs are made of it.
+//! any code can say which format it meets. `boot` only rises: epochs are made of it. So does
+//! `erased_no`: numbers of objects are counted from it.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::{signed, unsigned};
+use crate::storage::numbers::ObjectNo;
 
 /// The format that this code writes, of the shards and of `durable.toml` alike.
 pub(crate) const FORMAT: u32 = 1;
@@ -19,7 +22,8 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS meta (
     shard INTEGER NOT NULL,
     shards INTEGER NOT NULL,
     store BLOB NOT NULL,
-    boot INTEGER NOT NULL
+    boot INTEGER NOT NULL,
+    erased_no INTEGER NOT NULL
 ) STRICT";
 
 /// What a shard's database is.
@@ -33,7 +37,7 @@ pub(crate) struct Meta {
 }
 
 impl Meta {
-    /// Stores it in place of what was there.
+    /// Stores it in a new database.
     pub(crate) fn write(&self, connection: &Connection) -> rusqlite::Result<()> {
         let row = params![
             signed(self.format),
@@ -42,8 +46,8 @@ impl Meta {
             &self.store[..],
             signed(self.boot)
         ];
-        let sql = "INSERT OR REPLACE INTO meta (one, format, shard, shards, store, boot)
-            VALUES (1, ?1, ?2, ?3, ?4, ?5)";
+        let sql = "INSERT OR REPLACE INTO meta (one, format, shard, shards, store, boot, erased_no)
+            VALUES (1, ?1, ?2, ?3, ?4, ?5, 0)";
         connection.execute(sql, row).map(drop)
     }
 
@@ -74,6 +78,15 @@ pub(crate) fn next_boot(connection: &Connection) -> rusqlite::Result<u64> {
     // Two statements: one with `RETURNING` commits when its row is dropped, and a commit that fails there tells nobody.
     connection.execute("UPDATE meta SET boot = boot + 1 WHERE one = 1", [])?;
     connection.query_row("SELECT boot FROM meta WHERE one = 1", [], |row| unsigned(row, 0))
+}
+
+/// The number of an object that is erased is never given again.
+pub(crate) fn remember_number(
+    connection: &Connection,
+    object_no: ObjectNo,
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE meta SET erased_no = max(erased_no, ?1) WHERE one = 1";
+    connection.prepare_cached(sql)?.execute([object_no.0]).map(drop)
 }
 
 #[cfg(test)]

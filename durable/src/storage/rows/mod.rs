@@ -15,6 +15,8 @@ pub(crate) mod snapshot;
 
 use rusqlite::Connection;
 
+use super::numbers::ObjectNo;
+
 /// Every table of a shard, in the order of creation.
 const TABLES: [&str; 6] =
     [meta::TABLE, class::TABLE, object::TABLE, snapshot::TABLE, schema::TABLE, kv::TABLE];
@@ -22,6 +24,14 @@ const TABLES: [&str; 6] =
 /// Creates the tables that are missing. The caller has opened a transaction.
 pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
     TABLES.iter().try_for_each(|table| connection.execute_batch(table))
+}
+
+/// Deletes everything that hangs on an object's number, and remembers the number. The caller has opened a transaction.
+pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
+    kv::erase(connection, object_no)?;
+    snapshot::erase(connection, object_no)?;
+    object::erase(connection, object_no)?;
+    meta::remember_number(connection, object_no)
 }
 
 /// A column that holds an unsigned number; negative ones are never written, so one means damage.

@@ -5,8 +5,8 @@
 //! none; `born_ms` wall clock of the first commit. An id is found by its hash: an index of integers
 //! is a quarter of one of whole ids.
 //!
-//! Never reuse: an `object_no` stays with its id. New numbers are counted from the highest stored
-//! one, so code that deletes objects has to remember the highest deleted one.
+//! Never reuse: an `object_no` stays with its id. New numbers are counted from the highest one that
+//! is stored or, as `meta` remembers, was.
 
 use std::sync::Arc;
 
@@ -98,6 +98,29 @@ impl<'c> Writes<'c> {
     }
 }
 
+/// Deletes the row that says who an object is.
+pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM objects WHERE object_no = ?1";
+    connection.prepare_cached(sql)?.execute([object_no.0]).map(drop)
+}
+
+/// Whether a class has objects.
+pub(crate) fn any_of(connection: &Connection, class_no: ClassNo) -> rusqlite::Result<bool> {
+    some_of(connection, class_no, 1).map(|some| !some.is_empty())
+}
+
+/// The numbers of some objects of a class, at most `limit`.
+pub(crate) fn some_of(
+    connection: &Connection,
+    class_no: ClassNo,
+    limit: u32,
+) -> rusqlite::Result<Vec<ObjectNo>> {
+    let sql = "SELECT object_no FROM objects WHERE class_no = ?1 LIMIT ?2";
+    let mut select = connection.prepare_cached(sql)?;
+    let rows = select.query_map(params![class_no.0, limit], |row| row.get(0).map(ObjectNo))?;
+    rows.collect()
+}
+
 /// What is stored of an object, its snapshot included: two index look-ups and two row look-ups in
 /// one statement, so that both rows are of one commit.
 pub(crate) fn load(
@@ -177,7 +200,8 @@ pub(crate) fn list(
 pub(crate) fn highest(connection: &Connection) -> rusqlite::Result<ObjectNo> {
     let sql = "SELECT max(coalesce((SELECT max(object_no) FROM objects), 0),
         coalesce((SELECT max(object_no) FROM snapshots), 0),
-        coalesce((SELECT max(object_no) FROM kv), 0))";
+        coalesce((SELECT max(object_no) FROM kv), 0),
+        coalesce((SELECT erased_no FROM meta), 0))";
     connection.query_row(sql, [], |row| row.get(0).map(ObjectNo))
 }
 

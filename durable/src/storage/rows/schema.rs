@@ -6,6 +6,8 @@
 //!
 //! Never reuse: a row is never changed or deleted while a snapshot may carry its fingerprint.
 
+use std::collections::BTreeSet;
+
 use rusqlite::{Connection, params};
 
 use crate::state::Fingerprint;
@@ -28,6 +30,16 @@ pub(crate) fn add(
     let sql = "INSERT INTO schemas (class_no, fingerprint, schema) VALUES (?1, ?2, ?3)
         ON CONFLICT DO NOTHING";
     connection.execute(sql, params![class_no.0, stored(fingerprint), schema]).map(drop)
+}
+
+/// Which schemas are stored of which classes.
+pub(crate) fn known(connection: &Connection) -> rusqlite::Result<BTreeSet<(ClassNo, Fingerprint)>> {
+    let mut select = connection.prepare("SELECT class_no, fingerprint FROM schemas")?;
+    let rows = select.query_map([], |row| {
+        let print: i64 = row.get(1)?;
+        Ok((ClassNo(row.get(0)?), Fingerprint(print.cast_unsigned())))
+    })?;
+    rows.collect()
 }
 
 fn stored(fingerprint: Fingerprint) -> i64 {

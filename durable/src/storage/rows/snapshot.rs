@@ -80,6 +80,12 @@ impl<'c> Writes<'c> {
     }
 }
 
+/// Deletes an object's snapshot.
+pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM snapshots WHERE object_no = ?1";
+    connection.prepare_cached(sql)?.execute([object_no.0]).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

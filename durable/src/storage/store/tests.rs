@@ -11,6 +11,7 @@ use super::*;
 
 use crate::id::{ClassKey, Placement};
 use crate::state::Fingerprint;
+use crate::storage::rows::class::ClassRow;
 use crate::storage::write_set::{Birth, Fence, Release, WriteSet};
 
 const CLASS: &str = "bank.Account";
@@ -24,7 +25,12 @@ fn open_with(
     shards: Option<u16>,
     classes: &[ClassRow<'_>],
 ) -> Result<Store, Error> {
-    Store::open(&Host::os(), directory, &Config { shards, ..Config::default() }, classes)
+    Store::open(
+        &Host::os(),
+        directory,
+        &Config { shards, ..Config::default() },
+        Declared { rows: classes, steps: &[] },
+    )
 }
 
 fn row(name: &str) -> ClassRow<'_> {
@@ -33,7 +39,7 @@ fn row(name: &str) -> ClassRow<'_> {
 
 /// The number of the class of all tests but one.
 fn class_of(store: &Store) -> ClassNo {
-    store.class_no(CLASS).expect("every test opens with it")
+    store.class(CLASS).expect("every test opens with it").class_no
 }
 
 /// Sends the outcome to whoever waits.
@@ -245,19 +251,21 @@ async fn classes_keep_their_numbers_and_schemas_are_stored_once() {
     let directory = tempfile::tempdir().expect("a directory");
     let classes = [row(CLASS), row("shop.Cart")];
     let store = open_with(directory.path(), Some(2), &classes).expect("created");
-    let number = |store: &Store, name| store.class_no(name).expect("known").0;
+    let number = |store: &Store, name| store.class(name).expect("known").class_no.0;
     assert_eq!((number(&store, CLASS), number(&store, "shop.Cart")), (1, 2));
     drop(store);
     // A crash may leave a class in one shard only.
     let shard = Connection::open(directory.path().join("shards/000.db")).expect("opened");
-    shard.execute("INSERT INTO classes VALUES (3, 'late.Class')", []).expect("added");
+    shard
+        .execute("INSERT INTO classes VALUES (3, 'late.Class', 'late.Class', 0)", [])
+        .expect("added");
     drop(shard);
     let newer = ClassRow { name: CLASS, fingerprint: Fingerprint(u64::MAX), schema: b"newer" };
     let classes = [newer, row("new.Class"), row("late.Class")];
     let store = open_with(directory.path(), None, &classes).expect("opened");
     let names = [CLASS, "shop.Cart", "late.Class", "new.Class"];
     assert_eq!(names.map(|name| number(&store, name)), [1, 2, 3, 4]);
-    assert_eq!(store.class_no("no.Class"), None);
+    assert!(store.class("no.Class").is_none());
     drop(store);
     for index in 0..2 {
         let path = directory.path().join(format!("shards/{index:03}.db"));
