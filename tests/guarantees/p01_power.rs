@@ -126,6 +126,41 @@ async fn a_failed_sync_stops_the_shard_and_fails_everybody_who_waits() {
     assert!((1..=2).contains(&count), "{count}");
 }
 
+/// After a sync that failed the system takes for synced what is not, and no later sync makes it so.
+#[tokio::test]
+async fn a_start_after_a_failed_sync_can_be_cut_off_anywhere() {
+    let is_log = |path: &Path| path.ends_with("000.db-wal");
+    let mut op = 0;
+    loop {
+        op += 1;
+        let disk = SimDisk::new(op);
+        let runtime = start(&disk).await.unwrap();
+        counter(&runtime, 0).add(1).await.unwrap();
+        runtime.shutdown().await.unwrap();
+        let runtime = start(&disk).await.unwrap();
+        // Both write the page of the states, and only the second those that say who is there.
+        let acknowledged = [counter(&runtime, 0).add(1).await.unwrap(), 0, 0];
+        disk.arm(Fault::new(FaultKind::SyncError).on(is_log));
+        let error = counter(&runtime, 1).add(1).await.unwrap_err();
+        assert_eq!(error.code(), "storage.sync_failed");
+        disk.crash(Crash::Process, &mut random(op));
+        drop(runtime);
+        let disk = disk.revive();
+        disk.die_at_op(disk.ops() + op);
+        let started = start(&disk).await;
+        let is_whole = disk.is_alive();
+        disk.crash(Crash::PowerDropAll, &mut random(op));
+        drop(started);
+        let what = format!("death at operation {op} of the start after a failed sync");
+        let disk = disk.revive();
+        check(&disk, &acknowledged, &what).await;
+        if is_whole {
+            break;
+        }
+    }
+    assert!(op > 5, "only {op} operations were cut off");
+}
+
 #[tokio::test]
 async fn a_full_disk_fails_the_call_and_the_object_goes_on_when_there_is_room() {
     let disk = SimDisk::new(7);

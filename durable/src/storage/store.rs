@@ -181,6 +181,7 @@ impl Files<'_> {
         }
         let open = |index| {
             let place = self.place(index);
+            renew_log(self.host, &place)?;
             let connection =
                 place.open(Role::Writer).map_err(|cause| self.unopened(&place, &cause))?;
             check_meta(&place, &connection, index, &manifest)?;
@@ -198,6 +199,7 @@ impl Files<'_> {
         self.host.entropy.fill(&mut manifest.id_key);
         let create = |index| {
             let place = self.place(index);
+            renew_log(self.host, &place)?;
             let mut connection =
                 place.open(Role::Creator).map_err(|cause| place.error(&cause, "creating"))?;
             create_shard(&mut connection, index, &manifest)
@@ -328,14 +330,30 @@ fn check_meta(
     Ok(())
 }
 
+/// Makes durable what a log shows that was left behind, by giving it another file.
+///
+/// After a sync that failed, the system takes for synced what is not, and no later sync covers it. Copied from such a log,
+/// the database would be newer than the log that a power cut leaves, and SQLite would put older pages of it back over some
+/// of the newer ones.
+fn renew_log(host: &Host, place: &Place) -> Result<(), Error> {
+    let mut name = place.path.as_os_str().to_owned();
+    name.push("-wal");
+    let path = PathBuf::from(name);
+    match host.disk.read(&path).map_err(|cause| failed(&path, cause))? {
+        Some(log) if !log.is_empty() => {
+            let renewed = host.disk.write_atomically(&path, &log);
+            renewed.map_err(|cause| failed(&path, cause))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Makes durable what the file shows, counts the boot, and finds where counting goes on.
 fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened, Error> {
     let opened = (|| {
-        // A process that was killed between writing and syncing leaves a log whose end may not be
-        // on disk, yet SQLite shows it. Copied into the database and synced there, it is. The log
-        // itself must not come back: after a sync that failed, the system takes for synced what it
-        // is not, so that a power cut could leave a shorter log over a newer database. It is cut
-        // off, and the boot's count is the first commit of another, whose sync makes both durable.
+        // The log is durable, whoever left it; copied into the database and synced there, it is not
+        // needed any more. It is cut off, and the boot's count is the first commit of another, whose
+        // sync makes both durable.
         let log = sqlite::checkpoint(&connection, Checkpoint::Truncate)?;
         let boot = meta::next_boot(&connection)?;
         let classes = (class::all(&connection)?, schema::known(&connection)?);
