@@ -29,6 +29,19 @@ pub(crate) struct Class {
     /// `None`: nothing runs when an object is activated.
     pub(crate) on_activate: Option<Hook>,
     pub(crate) birth: Birth,
+    /// By the versions that they take; each leads to the next, or to the class.
+    pub(crate) migrations: Vec<Migration>,
+}
+
+/// A step from an older version of the state.
+pub(crate) struct Migration {
+    pub(crate) ident: Ident,
+    pub(crate) from: u32,
+    /// The type of the old state.
+    pub(crate) taken: Type,
+    pub(crate) output: Type,
+    /// Whether it gives the class itself, and not the old state of the next step.
+    pub(crate) leads_to_class: bool,
 }
 
 /// A method that can be called from outside.
@@ -100,6 +113,7 @@ impl Class {
             methods: Vec::new(),
             on_activate: None,
             birth: Birth::Default,
+            migrations: Vec::new(),
             ty,
             ident,
         }

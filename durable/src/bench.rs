@@ -38,7 +38,7 @@ impl BareWriter {
     pub async fn open(dir: &Path, rows: usize) -> Result<Self, Error> {
         let store = Store::open(&Host::os(), dir, &Config::default())?;
         let class = ClassRow { name: CLASS, fingerprint: Fingerprint(0), schema: &[] };
-        let class_no = store.add_class(&class)?;
+        let (class_no, _) = store.add_class(&class)?;
         let key = ClassKey::new(store.id_key(), CLASS);
         let mut made = Vec::with_capacity(rows);
         for row in 0..rows {

@@ -21,7 +21,7 @@ use crate::id::{IntoKey, ObjectId};
 use crate::listing::Listing;
 use crate::object::{BoxFuture, Object};
 use crate::registry::{AnyGroup, Registry, Sentinel, Shared};
-use crate::state::{Fingerprint, schema_of};
+use crate::state::{Fingerprint, check_schema, schema_of};
 use crate::storage::{ClassRow, Store};
 use crate::supervise::Supervision;
 
@@ -329,18 +329,19 @@ impl RuntimeBuilder {
         for class in self.classes {
             let ClassEntry { spec, fingerprint, ref schema, .. } = class;
             let row = ClassRow { name: spec.name, fingerprint, schema };
-            let class_no = shared.store.add_class(&row)?;
+            let (class_no, schemas) = shared.store.add_class(&row)?;
             started.push((
-                class_no,
+                (class_no, schemas),
                 Supervision::start_all(spec.name, shared.host.parallelism).await?,
                 class,
             ));
         }
         let registry = Arc::new_cyclic(|registry: &Weak<Registry>| {
-            let build = |(class_no, supervision, class): (_, _, ClassEntry)| {
+            let build = |((class_no, schemas), supervision, class): (_, _, ClassEntry)| {
                 let (shared, registry) = (Arc::clone(&shared), Weak::clone(registry));
                 let fingerprint = class.fingerprint;
-                let spec = GroupSpec { shared, registry, class_no, fingerprint, supervision };
+                let spec =
+                    GroupSpec { shared, registry, class_no, fingerprint, schemas, supervision };
                 (class.type_id, (class.build)(spec))
             };
             let groups = started.into_iter().map(build).collect();
@@ -372,6 +373,13 @@ fn check_classes(classes: &[ClassEntry]) -> Result<(), Error> {
     let mut seen = BTreeMap::new();
     for class in classes {
         class.spec.check()?;
+        check_schema(&class.schema).map_err(|reason| {
+            Code::ClassInvalid.error(format!(
+                "the schema of `{}`, the state of class {}, cannot be kept: {reason}; \
+                 keep large or deep parts of it in other objects",
+                class.type_name, class.spec.name
+            ))
+        })?;
         if let Some(first) = seen.insert(class.spec.name, class.type_name) {
             let second = class.type_name;
             let cure =

@@ -1,10 +1,16 @@
 //! What may be state, and what may cross a call: the traits that the macros check types against.
 
+pub(crate) mod by_name;
+mod bytes;
+mod schemas;
+pub(crate) mod shape;
+
 use postcard_schema::Schema;
-use postcard_schema::key::Key;
-use postcard_schema::schema::owned::OwnedNamedType;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub(crate) use schemas::{SchemaFault, Schemas, check_schema};
+use shape::Shape;
 
 /// A type that can be an object's state, or a part of one. Derive it; it brings serde and the schema along.
 ///
@@ -25,13 +31,21 @@ use serde::de::DeserializeOwned;
 pub trait DurableState: Serialize + DeserializeOwned + Schema {}
 
 /// Identity of a state type's layout: names and shapes of its fields and variants, in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fingerprint(pub u64);
 
 impl Fingerprint {
     /// The fingerprint of `T` as the state of the class called `class`.
     pub fn of<T: Schema + ?Sized>(class: &str) -> Self {
-        Fingerprint(u64::from_le_bytes(Key::for_path::<T>(class).to_bytes()))
+        Fingerprint::of_schema(class, &schema_of::<T>())
+    }
+
+    /// The fingerprint of a stored schema: FNV-1a of the class's name, a zero byte and the schema. A schema is stored
+    /// once for each fingerprint, and looked at only if it has it.
+    pub(crate) fn of_schema(class: &str, schema: &[u8]) -> Self {
+        let bytes = class.bytes().chain([0]).chain(schema.iter().copied());
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        Fingerprint(bytes.fold(0xcbf2_9ce4_8422_2325, mix))
     }
 }
 
@@ -78,6 +92,5 @@ pub const fn transient<T: Transient>() {}
 
 /// The schema of `T` as bytes, to be stored beside the states that it describes.
 pub(crate) fn schema_of<T: Schema + ?Sized>() -> Vec<u8> {
-    let owned = OwnedNamedType::from(T::SCHEMA);
-    postcard::to_stdvec(&owned).expect("a schema is plain data")
+    Shape::of(T::SCHEMA).encode()
 }

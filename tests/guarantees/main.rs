@@ -5,6 +5,7 @@
 
 mod activation;
 mod endings;
+mod evolution;
 mod face;
 mod ids;
 mod kv;

@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
 
 use super::stub::{Shape, shape};
-use super::{at, codec, dispatch, place};
+use super::{at, codec, dispatch, migrate, place};
 use crate::model::{Access, Birth, Class, Method};
 use crate::names;
 
@@ -16,6 +16,7 @@ pub(super) fn object(class: &Class) -> TokenStream {
     let method = method_of(class);
     let create = create(class);
     let on_activate = on_activate(class);
+    let migrate = migrate::migrate(class);
     let dispatchers = dispatch::dispatchers(class);
     let (functions, codec) = (codec::functions(class), codec::codec(class));
     let probes = probes(class);
@@ -42,6 +43,7 @@ pub(super) fn object(class: &Class) -> TokenStream {
 
                 #create
                 #on_activate
+                #migrate
                 #dispatchers
                 #functions
             }

@@ -16,7 +16,7 @@ use crate::kernel::admission::{self, Refusal};
 use crate::listing::Listed;
 use crate::object::{BoxFuture, Incarnation, Object, PendingCall, Permit, Refused, Slot};
 use crate::registry::{Registry, Shared};
-use crate::state::Fingerprint;
+use crate::state::{Fingerprint, Schemas};
 use crate::storage::{After, ClassNo, Shard};
 use crate::stub::{Address, Origin, Sent};
 use crate::supervise::Supervision;
@@ -28,6 +28,8 @@ pub(crate) struct Group<O: Object> {
     key: ClassKey,
     class_no: ClassNo,
     fingerprint: Fingerprint,
+    /// What stored states of the class were written with.
+    schemas: Schemas,
     directory: Directory<O>,
     residency: Arc<Residency>,
     supervision: Supervision,
@@ -39,12 +41,13 @@ pub(crate) struct GroupSpec {
     pub(crate) registry: Weak<Registry>,
     pub(crate) class_no: ClassNo,
     pub(crate) fingerprint: Fingerprint,
+    pub(crate) schemas: Schemas,
     pub(crate) supervision: Supervision,
 }
 
 impl<O: Object> Group<O> {
     pub(crate) fn new(spec: GroupSpec) -> Arc<Self> {
-        let GroupSpec { shared, registry, class_no, fingerprint, supervision } = spec;
+        let GroupSpec { shared, registry, class_no, fingerprint, schemas, supervision } = spec;
         let key = ClassKey::new(shared.store.id_key(), O::CLASS.name);
         let residency = shared.residents.add_class(O::CLASS.idle.unwrap_or(shared.config.idle));
         let directory = Directory::new();
@@ -54,6 +57,7 @@ impl<O: Object> Group<O> {
             key,
             class_no,
             fingerprint,
+            schemas,
             directory,
             residency,
             supervision,
@@ -70,6 +74,10 @@ impl<O: Object> Group<O> {
 
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    pub(crate) fn schemas(&self) -> &Schemas {
+        &self.schemas
     }
 
     pub(crate) fn inbox_calls_max(&self) -> usize {

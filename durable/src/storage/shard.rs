@@ -1,6 +1,7 @@
 //! One shard: a database with one writer lane, a few reader lanes and a checkpointer lane, and the
 //! queues before them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,6 +27,7 @@ use crate::host::{Host, Lane};
 use crate::id::ObjectId;
 use crate::kernel::reads::ReadPath;
 use crate::limits::{KV_KEYS_AT_ONCE_MAX, LIST_PAGE_MAX};
+use crate::state::Fingerprint;
 
 /// What a shard's file said when it was opened.
 pub(super) struct Opened {
@@ -208,18 +210,22 @@ impl Shard {
         self.shared.is_heavy()
     }
 
-    /// Makes a class and its schema known to this shard.
-    pub(super) fn add_class(&self, class_no: ClassNo, row: &ClassRow<'_>) -> Result<(), Error> {
+    /// Makes a class and its schema known to this shard, and gives every schema of it that is stored here.
+    pub(super) fn add_class(
+        &self,
+        class_no: ClassNo,
+        row: &ClassRow<'_>,
+    ) -> Result<BTreeMap<Fingerprint, Vec<u8>>, Error> {
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         let connection = control.as_mut().ok_or_else(closed)?;
         let added = (|| {
-            if class::has(connection, class_no, row)? {
-                return Ok(());
+            if !class::has(connection, class_no, row)? {
+                let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+                class::add(&all, class_no, row.name)?;
+                schema::add(&all, class_no, row.fingerprint, row.schema)?;
+                all.commit()?;
             }
-            let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            class::add(&all, class_no, row.name)?;
-            schema::add(&all, class_no, row.fingerprint, row.schema)?;
-            all.commit()
+            schema::all(connection, class_no)
         })();
         added.map_err(|cause| {
             let error = self.shared.place.error(&cause, "adding a class to");

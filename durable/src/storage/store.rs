@@ -25,6 +25,7 @@ use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::ObjectId;
 use crate::limits::{LIST_PAGE_MAX, SHARDS, SLOTS};
+use crate::state::Schemas;
 
 /// An open data directory. Dropping it closes it.
 pub(crate) struct Store {
@@ -91,17 +92,21 @@ impl Store {
         &self.shards
     }
 
-    /// Makes a class known, with the schema that its states are written with. Blocks on the disk;
-    /// to be called once per class at the start.
-    pub(crate) fn add_class(&self, row: &ClassRow<'_>) -> Result<ClassNo, Error> {
+    /// Makes a class known, with the schema that its states are written with, and gives its number
+    /// and every schema that its states were written with so far. Blocks on the disk; to be called
+    /// once per class at the start.
+    pub(crate) fn add_class(&self, row: &ClassRow<'_>) -> Result<(ClassNo, Schemas), Error> {
         let mut classes = self.classes.lock().unwrap_or_else(PoisonError::into_inner);
         let next = classes.values().max().map_or(1, |highest| highest.0 + 1);
         let class_no = classes.get(row.name).copied().unwrap_or(ClassNo(next));
         // A number is taken even if storing it fails halfway: the shards that have it must not see
         // another name for it.
         classes.insert(row.name.to_owned(), class_no);
-        self.shards.iter().try_for_each(|shard| shard.add_class(class_no, row))?;
-        Ok(class_no)
+        let mut schemas = Schemas::default();
+        for shard in &self.shards {
+            schemas.add(row.name, shard.add_class(class_no, row)?);
+        }
+        Ok((class_no, schemas))
     }
 
     /// One page of the stored objects of a class over all shards: names bytewise, nameless objects

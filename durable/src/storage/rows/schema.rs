@@ -6,6 +6,8 @@
 //!
 //! Never reuse: a row is never changed or deleted while a snapshot may carry its fingerprint.
 
+use std::collections::BTreeMap;
+
 use rusqlite::{Connection, params};
 
 use crate::state::Fingerprint;
@@ -30,6 +32,20 @@ pub(crate) fn add(
     connection.execute(sql, params![class_no.0, stored(fingerprint), schema]).map(drop)
 }
 
+/// Every schema that states of a class were written with.
+pub(crate) fn all(
+    connection: &Connection,
+    class_no: ClassNo,
+) -> rusqlite::Result<BTreeMap<Fingerprint, Vec<u8>>> {
+    let sql = "SELECT fingerprint, schema FROM schemas WHERE class_no = ?1";
+    let mut select = connection.prepare(sql)?;
+    let rows = select.query_map([class_no.0], |row| {
+        let print: i64 = row.get(0)?;
+        Ok((Fingerprint(print.cast_unsigned()), row.get(1)?))
+    })?;
+    rows.collect()
+}
+
 fn stored(fingerprint: Fingerprint) -> i64 {
     fingerprint.0.cast_signed()
 }
@@ -37,31 +53,22 @@ fn stored(fingerprint: Fingerprint) -> i64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rusqlite::OptionalExtension;
 
     use super::super::in_memory;
     use super::*;
-
-    /// The schema of a fingerprint. `None`: no such state was ever written by this class.
-    fn get(
-        connection: &Connection,
-        class_no: ClassNo,
-        fingerprint: Fingerprint,
-    ) -> rusqlite::Result<Option<Vec<u8>>> {
-        let sql = "SELECT schema FROM schemas WHERE class_no = ?1 AND fingerprint = ?2";
-        let key = params![class_no.0, stored(fingerprint)];
-        connection.query_row(sql, key, |row| row.get(0)).optional()
-    }
 
     proptest! {
         #[test]
         fn a_schema_round_trips_and_stays(class_no: u32, print: u64, schema: Vec<u8>) {
             let connection = in_memory();
             let (class_no, print) = (ClassNo(class_no), Fingerprint(print));
-            prop_assert_eq!(get(&connection, class_no, print).expect("read"), None);
+            prop_assert!(all(&connection, class_no).expect("read").is_empty());
             add(&connection, class_no, print, &schema).expect("added");
             add(&connection, class_no, print, b"another").expect("there already");
-            prop_assert_eq!(get(&connection, class_no, print).expect("read"), Some(schema));
+            let other = ClassNo(class_no.0 ^ 1);
+            add(&connection, other, print, b"another class").expect("added");
+            let found = all(&connection, class_no).expect("read");
+            prop_assert_eq!(found, BTreeMap::from([(print, schema)]));
         }
     }
 }

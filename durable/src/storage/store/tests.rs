@@ -21,7 +21,7 @@ fn open(directory: &Path, shards: Option<u16>) -> Result<Store, Error> {
 
 fn add_class(store: &Store, name: &str) -> ClassNo {
     let row = ClassRow { name, fingerprint: Fingerprint(1), schema: b"schema" };
-    store.add_class(&row).expect("added")
+    store.add_class(&row).expect("added").0
 }
 
 /// Sends the outcome to whoever waits.
@@ -245,7 +245,7 @@ async fn classes_keep_their_numbers_and_schemas_are_stored_once() {
     assert_eq!(add_class(&store, "new.Class"), ClassNo(4));
     assert_eq!(add_class(&store, "late.Class"), ClassNo(3));
     let newer = ClassRow { name: CLASS, fingerprint: Fingerprint(u64::MAX), schema: b"newer" };
-    assert_eq!(store.add_class(&newer).expect("added"), account);
+    assert_eq!(store.add_class(&newer).expect("added").0, account);
     drop(store);
     for index in 0..2 {
         let path = directory.path().join(format!("shards/{index:03}.db"));
