@@ -85,8 +85,8 @@ pub fn durable_test(args: TokenStream, item: TokenStream) -> TokenStream {
 /// # Options
 /// - `#[durable(serde = "own")]` on the type: you derive or write serde's traits yourself.
 /// - `#[durable(crate = path)]` on the type: where the `durable` crate is found.
-/// - `#[durable(schema = Type)]` on a field with `#[serde(with = "…")]`: the type whose shape the
-///   stored bytes have.
+/// - `#[durable(schema = Type)]` on a field with `#[serde(with = "…")]`, or of a type of another
+///   crate: the type whose shape the stored bytes have.
 #[proc_macro_derive(DurableState, attributes(serde, durable))]
 pub fn durable_state(item: TokenStream) -> TokenStream {
     expand::durable_state(item.into()).into()

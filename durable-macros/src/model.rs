@@ -297,10 +297,20 @@ pub(crate) struct StateField {
     pub(crate) name: String,
     /// `None`: transient, never stored.
     pub(crate) schema: Option<Type>,
-    /// Whether functions of the user's store it, in place of its type's serde.
-    pub(crate) has_codec: bool,
+    pub(crate) codec: Codec,
     /// Whether reading takes the field from its type's `Default`.
     pub(crate) needs_default: bool,
+}
+
+/// What stores a field, and says what is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Codec {
+    /// Its type does both.
+    Own,
+    /// Its type's serde stores it, as another type's schema says.
+    Declared,
+    /// Functions of the user's store it, as another type's schema says.
+    Functions,
 }
 
 impl State {

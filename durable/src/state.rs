@@ -2,6 +2,7 @@
 
 pub(crate) mod by_name;
 mod bytes;
+mod foreign;
 mod schemas;
 pub(crate) mod shape;
 
@@ -65,12 +66,14 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored in durable state",
     label = "this field cannot be stored",
-    note = "put `#[derive(DurableState)]` on the type, store another type, or leave the field out with `#[serde(skip)]`"
+    note = "put `#[derive(DurableState)]` on the type, store another type, or leave the field out with `#[serde(skip)]`",
+    note = "a `HashMap` or `HashSet`, whatever it is called, has another order in each run: store a `BTreeMap` or `BTreeSet`",
+    note = "a type of another crate is stored with `#[durable(schema = Type)]`, which says what its `Serialize` writes"
 )]
-pub trait Stored: Serialize + DeserializeOwned + Schema {}
+pub trait Stored: DurableState {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + Schema> Stored for T {}
+impl<T: DurableState> Stored for T {}
 
 /// What a field that is left out of a state must be, as the derive asks rustc.
 #[doc(hidden)]
