@@ -93,6 +93,10 @@ impl<O: Object> Live<O> {
         let Read { object, is_evolved } = read;
         // What turns change is seen against what this code would have written.
         let framed = if is_evolved { Self::frame(&object, fingerprint)? } else { framed };
+        if is_evolved {
+            let state = &framed[frame::HEADER_BYTES..];
+            slot.host().report(|| Event::Evolved { object: slot.id_ref(), state });
+        }
         let kv = LiveKv::new(shard, object_no, &fence, true);
         let commit_no = stored.commit_no;
         Ok(Live { object, framed, is_evolved, object_no, fence, commit_no, known, kv })
