@@ -47,6 +47,8 @@ mod kernel;
 mod kv;
 pub mod limits;
 mod listing;
+#[doc(hidden)]
+pub mod lock;
 mod object;
 mod registry;
 mod runtime;
@@ -174,7 +176,7 @@ pub mod guide {
 /// For `durable-testing`: classes run apart from every runtime.
 #[doc(hidden)]
 pub mod alone {
-    pub use crate::object::alone::{Alone, Stepped, birth, decode, step};
+    pub use crate::object::alone::{Alone, Stepped, birth, decode, encode, step};
 
     /// Bytes before the state in a stored row.
     pub const FRAME_HEADER_BYTES: usize = crate::storage::frame::HEADER_BYTES;

@@ -19,6 +19,7 @@ use crate::error::{Code, Error, Outcome};
 use crate::host::Host;
 use crate::id::{IntoKey, ObjectId};
 use crate::listing::Listing;
+use crate::lock::{self, Change, Lock, Locked, Reads};
 use crate::object::{BoxFuture, Object};
 use crate::registry::{AnyGroup, Registry, Sentinel, Shared};
 use crate::state::{Fingerprint, check_schema, schema_of};
@@ -223,6 +224,7 @@ struct ClassEntry {
     spec: ClassSpec,
     fingerprint: Fingerprint,
     schema: Vec<u8>,
+    reads: Reads,
     build: fn(GroupSpec) -> AnyGroup,
 }
 
@@ -235,6 +237,7 @@ impl RuntimeBuilder {
             spec: C::CLASS,
             fingerprint: Fingerprint::of::<C>(C::CLASS.name),
             schema: schema_of::<C>(),
+            reads: lock::reads::<C>,
             build: |spec| {
                 let group = Group::<C>::new(spec);
                 (Arc::clone(&group) as _, group)
@@ -279,6 +282,19 @@ impl RuntimeBuilder {
     pub fn log_pages(mut self, pages: u32) -> Self {
         self.config.log_pages = pages;
         self
+    }
+
+    /// What of the classes outlives a release.
+    #[doc(hidden)]
+    pub fn lock(&self) -> Lock {
+        Lock::new(self.classes.iter().map(|class| Locked::new(&class.spec, &class.schema)))
+    }
+
+    /// What of them is not as it was.
+    #[doc(hidden)]
+    pub fn changes_since(&self, old: &Lock) -> Vec<Change> {
+        let reads = self.classes.iter().map(|class| (class.spec.name, class.reads)).collect();
+        self.lock().since(old, &reads)
     }
 
     /// Runs on another host than the operating system.

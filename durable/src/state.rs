@@ -3,6 +3,7 @@
 pub(crate) mod by_name;
 mod bytes;
 mod foreign;
+pub(crate) mod sample;
 mod schemas;
 pub(crate) mod shape;
 

@@ -10,6 +10,7 @@ mod face;
 mod ids;
 mod kv;
 mod listing;
+mod lock;
 mod p01_power;
 mod p01_survives;
 mod p02_all_or_nothing;

@@ -9,7 +9,7 @@ mod kv;
 mod live;
 mod settled;
 mod slot;
-mod stored;
+pub(crate) mod stored;
 mod witness;
 
 pub(crate) use activation::{Activation, ActivationMessage};

@@ -13,6 +13,9 @@ use crate::state::by_name::{self, Unread, Why};
 use crate::state::{DurableState, Fingerprint, SchemaFault, Schemas};
 use crate::storage::frame::{self, Codec, Header};
 
+/// What to do about a state that a migration refused.
+const REFUSED: &str = "mend the migration or what it refuses";
+
 /// A stored state, before it is known to be one of the class's present type.
 pub struct OldState<'a> {
     /// The object as errors call it.
@@ -104,10 +107,15 @@ impl OldState<'_> {
         migrated.into_result().map_err(|reason| {
             Code::StateUnmigrated.error(format!(
                 "the state of {} is stored with version {}, and `#[migrate(from = {from})]` of class {} refused it: {reason}; \
-                 mend the migration or what it refuses, the bytes were left as they are",
+                 {REFUSED}, the bytes were left as they are",
                 self.label, self.layout.version, self.class
             ))
         })
+    }
+
+    /// Whether a migration refused the state, as opposed to one that is missing.
+    pub(crate) fn is_refusal(error: &Error) -> bool {
+        error.is(Code::StateUnmigrated) && error.message().contains(REFUSED)
     }
 
     fn read_plain<T: DurableState>(&self) -> Result<T, Error> {

@@ -4,6 +4,8 @@
 //! its field, bytes are a sequence of `u8`, a unit struct is `()`. Names of types are left out, so that renaming a type
 //! changes nothing.
 
+mod text;
+
 use postcard_schema::schema::{
     DataModelType, DataModelVariant, NamedType, NamedValue, NamedVariant,
 };

@@ -29,7 +29,20 @@ pub(crate) fn any() -> impl Strategy<Value = Shape> {
 proptest! {
     #[test]
     fn a_shape_round_trips(shape in any()) {
-        prop_assert_eq!(Shape::decode(&shape.encode()), Ok(shape));
+        prop_assert_eq!(Shape::decode(&shape.encode()), Ok(shape.clone()));
+        prop_assert_eq!(Shape::parse(&shape.text(4)), Ok(shape));
+    }
+
+    #[test]
+    fn any_name_is_one_in_a_text(name: String) {
+        let shape = Shape::Struct(vec![Named { name, shape: Shape::Bool }]);
+        prop_assert_eq!(Shape::parse(&shape.text(0)), Ok(shape));
+    }
+
+    #[test]
+    fn no_text_panics(text: String, signs in "[a-c\\[\\](){}<>,:\"\\\\ ]{0,40}") {
+        let _ = Shape::parse(&text);
+        let _ = Shape::parse(&signs);
     }
 
     #[test]
@@ -89,4 +102,21 @@ fn the_stored_form_is_the_documented_one() {
     let plain: Vec<u8> = PLAIN.iter().flat_map(Shape::encode).collect();
     assert_eq!(plain, (1..=16).collect::<Vec<u8>>());
     assert_eq!(of::<Option<Vec<BTreeMap<i8, u128>>>>().encode(), [17, 18, 19, 2, 11]);
+}
+
+#[test]
+fn a_shape_reads_well() {
+    let text = "enum {
+  Plain
+  One(u8)
+  Two(u8, char)
+  Named {
+    on: bool
+  }
+}";
+    assert_eq!(of::<Kind>().text(0), text);
+    assert_eq!(
+        of::<BTreeMap<u8, Option<Vec<(i8, f32)>>>>().text(0),
+        "map<u8, option<[(i8, f32)]>>"
+    );
 }
