@@ -47,7 +47,8 @@ pub(crate) type Reads = fn(&Locked) -> Result<(), Error>;
 
 impl Locked {
     pub(crate) fn new(spec: &ClassSpec, schema: &[u8]) -> Self {
-        let shape = Shape::decode(schema).expect("it was just encoded");
+        let shape = Shape::decode(schema);
+        let shape = shape.expect("a schema of a class that can start is within the limits");
         let method = |method: &crate::class::MethodSpec| {
             (method.name.to_owned(), format!("({}) -> {}", method.args, method.returns))
         };
@@ -76,7 +77,7 @@ impl Locked {
         framed.extend_from_slice(payload);
         let header = Header { codec: Codec::Postcard, state_version: self.version, fingerprint };
         frame::finish(header, &mut framed);
-        let label = format!("{}(a sample)", self.name);
+        let label = || format!("{}(a sample)", self.name);
         let present = Fingerprint::of::<O>(O::CLASS.name);
         stored::read::<O>(&label, &framed, present, &schemas).map(|read| read.object)
     }

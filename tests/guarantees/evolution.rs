@@ -317,9 +317,13 @@ async fn a_schema_that_is_gone_or_damaged_is_said_and_harms_only_its_states() {
         second.shutdown().await.unwrap();
         drop(second);
         assert_eq!(body(dir.path(), "ada"), before);
-        // The code that wrote it needs no schema.
+        // The code that wrote it needs no schema, and stores the one that is missing.
         let first = runtime::<first::Cart>(dir.path()).await;
         assert_eq!(first.get::<first::Cart>("ada").paid().await.unwrap(), 300);
+        first.shutdown().await.unwrap();
+        drop(first);
+        let second = runtime::<second::Cart>(dir.path()).await;
+        assert_eq!(second.get::<second::Cart>("ada").show().await.unwrap(), SECOND);
     }
 }
 

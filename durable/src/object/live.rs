@@ -4,7 +4,7 @@ use std::any::type_name;
 use std::sync::Arc;
 
 use crate::codec::{self, EncodeError};
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Outcome};
 use crate::host::Event;
 use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
@@ -89,7 +89,7 @@ impl<O: Object> Live<O> {
         let (object, epoch, commit) = (slot.id_ref(), fence.epoch.0, stored.commit_no);
         slot.host().report(|| Event::Loaded { object, epoch, commit, state });
         let (fingerprint, schemas) = (group.fingerprint(), group.schemas());
-        let read = stored::read::<O>(&slot.label(), &framed, fingerprint, schemas)?;
+        let read = stored::read::<O>(&|| slot.label(), &framed, fingerprint, schemas)?;
         let Read { object, is_evolved } = read;
         // What turns change is seen against what this code would have written.
         let framed = if is_evolved { Self::frame(&object, fingerprint)? } else { framed };
@@ -104,7 +104,8 @@ impl<O: Object> Live<O> {
 
     fn frame(object: &O, fingerprint: Fingerprint) -> Result<Arc<[u8]>, Error> {
         let framed = codec::encode(object, frame::HEADER_BYTES, SNAPSHOT_BYTES_MAX);
-        framed.map(|framed| seal::<O>(framed, fingerprint)).map_err(|error| unencodable(&error))
+        let framed = framed.map(|framed| seal::<O>(framed, fingerprint));
+        framed.map_err(|error| unencodable(&error).with_outcome(Outcome::NotStarted))
     }
 
     /// Runs `#[on_activate]`, if the class has one. What it changed is then to be submitted.

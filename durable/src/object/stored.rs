@@ -18,8 +18,8 @@ const REFUSED: &str = "mend the migration or what it refuses";
 
 /// A stored state, before it is known to be one of the class's present type.
 pub struct OldState<'a> {
-    /// The object as errors call it.
-    label: &'a str,
+    /// The object as errors call it; most loads need no name.
+    label: &'a dyn Fn() -> String,
     class: &'static str,
     layout: Layout,
     schemas: &'a Schemas,
@@ -35,7 +35,7 @@ pub(crate) struct Read<O> {
 
 /// Reads a stored frame. `fingerprint`: of `O`.
 pub(crate) fn read<O: Object>(
-    label: &str,
+    label: &dyn Fn() -> String,
     framed: &[u8],
     fingerprint: Fingerprint,
     schemas: &Schemas,
@@ -52,13 +52,15 @@ pub(crate) fn read<O: Object>(
         Reading::Migrate => match O::migrate(&old) {
             Some(migrated) => migrated.map(|object| Read { object, is_evolved }),
             None => Err(Code::StateUnmigrated.error(format!(
-                "the state of {label} is stored with version {state_version}, this code has version {version} and no \
-                 migration that begins there; add `#[migrate(from = {state_version})]` to class {class}"
+                "the state of {} is stored with version {state_version}, this code has version {version} and no \
+                 migration that begins there; add `#[migrate(from = {state_version})]` to class {class}",
+                label()
             ))),
         },
         Reading::Refuse => Err(Code::StateNewer.error(format!(
-            "the state of {label} is stored with version {state_version}, this code has version {version}; \
-             run the code that wrote it"
+            "the state of {} is stored with version {state_version}, this code has version {version}; \
+             run the code that wrote it",
+            label()
         ))),
     }
 }
@@ -108,7 +110,7 @@ impl OldState<'_> {
             Code::StateUnmigrated.error(format!(
                 "the state of {} is stored with version {}, and `#[migrate(from = {from})]` of class {} refused it: {reason}; \
                  {REFUSED}, the bytes were left as they are",
-                self.label, self.layout.version, self.class
+                (self.label)(), self.layout.version, self.class
             ))
         })
     }
@@ -123,7 +125,7 @@ impl OldState<'_> {
             Code::StateUndecodable.error(format!(
                 "the state of {} does not decode as `{}`: {reason}; \
                  the bytes were left as they are, restore them or the class's old fields",
-                self.label,
+                (self.label)(),
                 type_name::<T>()
             ))
         })
@@ -136,12 +138,12 @@ impl OldState<'_> {
             SchemaFault::Missing => Code::SchemaMissing.error(format!(
                 "the state of {} was written with schema {print:016x}, which is not stored; \
                  run the code that wrote it, or restore the shard's file from a copy",
-                self.label
+                (self.label)()
             )),
             SchemaFault::Torn(damage) => Code::SchemaTorn.error(format!(
                 "the state of {} was written with schema {print:016x}, which is damaged: {damage}; \
                  run the code that wrote it, or restore the shard's file from a copy",
-                self.label
+                (self.label)()
             )),
         })?;
         by_name::read(shape, self.payload).map_err(|unread| self.changed::<T>(&unread, present))
@@ -167,7 +169,7 @@ impl OldState<'_> {
         code.error(format!(
             "the state of {} is stored with version {stored} and other fields than `{}` has, \
              and does not fit{place}: {unread}; {next}; the bytes were left as they are",
-            self.label,
+            (self.label)(),
             type_name::<T>()
         ))
     }
@@ -223,7 +225,7 @@ impl<T, E: Display> Migrated<true> for Result<T, E> {
 impl std::fmt::Debug for OldState<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("OldState")
-            .field("object", &self.label)
+            .field("object", &(self.label)())
             .field("layout", &self.layout)
             .finish_non_exhaustive()
     }

@@ -4,7 +4,8 @@
 //! Layout: `class_no`, `fingerprint` (the u64's bits as a signed integer), `schema` the writer's
 //! encoded schema.
 //!
-//! Never reuse: a row is never changed or deleted while a snapshot may carry its fingerprint.
+//! Never reuse: a row is never deleted while a snapshot may carry its fingerprint, nor changed, but for one whose bytes do
+//! not have its fingerprint, by code that has the schema.
 
 use std::collections::BTreeMap;
 
@@ -29,6 +30,17 @@ pub(crate) fn add(
 ) -> rusqlite::Result<()> {
     let sql = "INSERT INTO schemas (class_no, fingerprint, schema) VALUES (?1, ?2, ?3)
         ON CONFLICT DO NOTHING";
+    connection.execute(sql, params![class_no.0, stored(fingerprint), schema]).map(drop)
+}
+
+/// Puts a schema where a damaged one stands.
+pub(crate) fn mend(
+    connection: &Connection,
+    class_no: ClassNo,
+    fingerprint: Fingerprint,
+    schema: &[u8],
+) -> rusqlite::Result<()> {
+    let sql = "UPDATE schemas SET schema = ?3 WHERE class_no = ?1 AND fingerprint = ?2";
     connection.execute(sql, params![class_no.0, stored(fingerprint), schema]).map(drop)
 }
 
@@ -69,6 +81,10 @@ mod tests {
             add(&connection, other, print, b"another class").expect("added");
             let found = all(&connection, class_no).expect("read");
             prop_assert_eq!(found, BTreeMap::from([(print, schema)]));
+            mend(&connection, class_no, print, b"mended").expect("there already");
+            let found = all(&connection, class_no).expect("read");
+            prop_assert_eq!(found, BTreeMap::from([(print, b"mended".to_vec())]));
+            prop_assert_eq!(&all(&connection, other).expect("read")[&print], b"another class");
         }
     }
 }
