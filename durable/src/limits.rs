@@ -39,6 +39,9 @@ pub(crate) const SCHEMA_DEPTH_MAX: usize = 64;
 /// can ask for.
 pub(crate) const EMPTY_ELEMENTS_MAX: usize = 65_536;
 
+/// Made-up values of one schema, at most, that a test of a lock reads; there is one for each variant, and rarely more.
+pub(crate) const SAMPLES_MAX: usize = 1_024;
+
 /// Share of [`SNAPSHOT_BYTES_MAX`], in percent, from which a commit is warned about.
 pub const SNAPSHOT_WARNED_PERCENT: usize = 80;
 

@@ -262,7 +262,7 @@ impl<'de> Deserializer<'de> for ByName<'_, 'de> {
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Unread> {
-        if self.shape == &Shape::Seq(Box::new(Shape::U8)) {
+        if matches!(self.shape, Shape::Seq(element) if **element == Shape::U8) {
             let count = self.bytes.count()?;
             return visitor.visit_borrowed_bytes(self.bytes.take(count)?);
         }

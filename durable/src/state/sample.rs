@@ -3,9 +3,7 @@
 
 use super::bytes::write_varint;
 use super::shape::{Named, Shape};
-
-/// Values of one shape at most; what comes behind them is left out.
-const SAMPLES_MAX: usize = 1_024;
+use crate::limits::SAMPLES_MAX;
 
 /// Encoded values of a shape. An enum without variants, and what must hold one, has none.
 pub(crate) fn samples(shape: &Shape) -> Vec<Vec<u8>> {

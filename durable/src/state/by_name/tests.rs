@@ -310,6 +310,62 @@ fn numbers_go_where_they_have_the_same_value() {
 }
 
 #[test]
+fn types_that_write_alike_are_read_as_each_other() {
+    use std::borrow::Cow;
+    use std::collections::BTreeSet;
+    use std::num::NonZeroU32;
+    use std::ops::Range;
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    #[derive(Debug, PartialEq, Serialize, Deserialize, Schema)]
+    struct Wrapped(u64);
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize, Schema)]
+    struct Marker;
+    #[derive(Debug, Default, PartialEq, Serialize, Deserialize, Schema)]
+    #[serde(default)]
+    struct Filled {
+        a: u8,
+    }
+    struct Bytes(Vec<u8>);
+    impl<'de> Deserialize<'de> for Bytes {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            struct Taken;
+            impl Visitor<'_> for Taken {
+                type Value = Bytes;
+                fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                    f.write_str("bytes")
+                }
+                fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Bytes, E> {
+                    Ok(Bytes(bytes.to_vec()))
+                }
+            }
+            deserializer.deserialize_bytes(Taken)
+        }
+    }
+
+    assert_eq!(reread::<_, Wrapped>(&7_u32), Ok(Wrapped(7)));
+    assert_eq!(reread::<_, u64>(&Wrapped(7)), Ok(7));
+    assert_eq!(reread::<_, Option<Wrapped>>(&7_u8), Ok(Some(Wrapped(7))));
+    assert_eq!(reread::<_, Filled>(&Marker), Ok(Filled::default()));
+    assert_eq!(reread::<_, Marker>(&Filled { a: 1 }), Ok(Marker));
+    assert_eq!(reread::<_, Vec<u8>>(&[1_u8, 2]), Ok(vec![1, 2]));
+    assert_eq!(reread::<_, [u16; 2]>(&vec![1_u8, 2]), Ok([1, 2]));
+    assert_eq!(reread::<_, BTreeSet<u8>>(&vec![2_u8, 1]), Ok(BTreeSet::from([1, 2])));
+    assert_eq!(reread::<_, NonZeroU32>(&7_u8).map(NonZeroU32::get), Ok(7));
+    assert_eq!(reread::<_, Range<u64>>(&(1_u8..3)), Ok(1..3));
+    assert_eq!(reread::<_, PathBuf>(&"a/b"), Ok(PathBuf::from("a/b")));
+    assert_eq!(reread::<_, Cow<'static, str>>(&"a"), Ok(Cow::Borrowed("a")));
+    let long = Duration::new(7, 8);
+    assert_eq!(reread::<_, Duration>(&long), Ok(long));
+    assert_eq!(reread::<_, Bytes>(&vec![1_u8, 2]).map(|bytes| bytes.0), Ok(vec![1, 2]));
+    assert_eq!(fails::<_, Vec<u64>>(&vec![-1_i8; 3]).field(), "[0]");
+    fails::<_, NonZeroU32>(&0_u8);
+    fails::<_, [u8; 2]>(&vec![1_u8, 2, 3]);
+    fails::<_, u8>(&());
+}
+
+#[test]
 fn bytes_that_ask_for_much_get_nothing() {
     let many = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f];
     let seq = |element| Shape::Seq(Box::new(element));
