@@ -214,7 +214,7 @@ fn compare_methods(class: &Locked, before: &Locked, add: &mut impl FnMut(String,
             format!("method `{name}` is gone"),
             Some(format!(
                 "calls that older code sends fail with `{}`; keep it, or say \
-                 `#[rpc(name = \"{name}\")]` on the method that has another name now",
+                 `#[rpc(name = \"{name}\")]` on the method that took its place",
                 Code::CallUnknownMethod
             )),
         );

@@ -38,12 +38,12 @@ pub(super) fn migration(
     let from = marks.from.as_ref()?;
     let version: u32 = from.base10_parse().ok()?;
     if version >= class.version {
-        let (now, next) = (class.version, version.saturating_add(1));
+        let (present, next) = (class.version, version.saturating_add(1));
         errors.at(
             from,
             format!(
                 "there is nothing to migrate from version {version} to, the class has version \
-                 {now}; write `version = {next}` in `#[durable_object(…)]`"
+                 {present}; write `version = {next}` in `#[durable_object(…)]`"
             ),
         );
     }
