@@ -28,7 +28,8 @@ use proc_macro::TokenStream;
 /// # Options
 /// - `name = "bank.Account"` (required): identity in storage and on wires; never change it once
 ///   objects are stored.
-/// - `version = 2`: version of the state's layout, 1 unless given.
+/// - `version = 2`: version of the state's layout, 1 unless given. States of older versions go
+///   through `#[migrate]`.
 /// - `key = CartId`: objects are asked for by this type, which has `Display` and `FromStr`, instead
 ///   of by plain text.
 /// - `idle = "10s"`: how long an object without calls stays in memory (`ms`, `s`, `m`, `h`).
@@ -41,6 +42,9 @@ use proc_macro::TokenStream;
 /// - `#[rpc(name = "…")]`: the method's name on wires, when the Rust name has changed.
 /// - `#[on_activate]`: runs when an object comes into memory, before its first turn.
 /// - `#[init]`: makes an object that has no stored state; without it, `Default` does.
+/// - `#[migrate(from = 1)]`: makes the state of the next version, or `Self`, of a state that was
+///   stored with version 1. It takes that state alone and returns the new one, or a `Result` of it.
+///   Versions from the lowest such number up to the class's each need one.
 #[proc_macro_attribute]
 pub fn durable_object(args: TokenStream, item: TokenStream) -> TokenStream {
     expand::durable_object(args.into(), &item.into()).into()
@@ -82,8 +86,8 @@ pub fn durable_test(args: TokenStream, item: TokenStream) -> TokenStream {
 /// # Options
 /// - `#[durable(serde = "own")]` on the type: you derive or write serde's traits yourself.
 /// - `#[durable(crate = path)]` on the type: where the `durable` crate is found.
-/// - `#[durable(schema = Type)]` on a field with `#[serde(with = "…")]`: the type whose shape the
-///   stored bytes have.
+/// - `#[durable(schema = Type)]` on a field with `#[serde(with = "…")]`, or of a type of another
+///   crate: the type whose shape the stored bytes have.
 #[proc_macro_derive(DurableState, attributes(serde, durable))]
 pub fn durable_state(item: TokenStream) -> TokenStream {
     expand::durable_state(item.into()).into()

@@ -31,6 +31,19 @@ pub(crate) struct Class {
     /// `None`: nothing runs when an object is activated.
     pub(crate) on_activate: Option<Hook>,
     pub(crate) birth: Birth,
+    /// By the versions that they take; each leads to the next, or to the class.
+    pub(crate) migrations: Vec<Migration>,
+}
+
+/// A step from an older version of the state.
+pub(crate) struct Migration {
+    pub(crate) ident: Ident,
+    pub(crate) from: u32,
+    /// The type of the old state.
+    pub(crate) taken: Type,
+    pub(crate) output: Type,
+    /// Whether it gives the class itself, and not the old state of the next step.
+    pub(crate) leads_to_class: bool,
 }
 
 /// A method that can be called from outside.
@@ -103,6 +116,7 @@ impl Class {
             methods: Vec::new(),
             on_activate: None,
             birth: Birth::Default,
+            migrations: Vec::new(),
             ty,
             ident,
         }
@@ -286,10 +300,20 @@ pub(crate) struct StateField {
     pub(crate) name: String,
     /// `None`: transient, never stored.
     pub(crate) schema: Option<Type>,
-    /// Whether functions of the user's store it, in place of its type's serde.
-    pub(crate) has_codec: bool,
+    pub(crate) codec: Codec,
     /// Whether reading takes the field from its type's `Default`.
     pub(crate) needs_default: bool,
+}
+
+/// What stores a field, and says what is stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Codec {
+    /// Its type does both.
+    Own,
+    /// Its type's serde stores it, as another type's schema says.
+    Declared,
+    /// Functions of the user's store it, as another type's schema says.
+    Functions,
 }
 
 impl State {

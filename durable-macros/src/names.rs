@@ -7,6 +7,7 @@ use syn::ext::IdentExt;
 pub(crate) const RPC: &str = "rpc";
 pub(crate) const ON_ACTIVATE: &str = "on_activate";
 pub(crate) const INIT: &str = "init";
+pub(crate) const MIGRATE: &str = "migrate";
 
 /// The type of the argument that gives a method its surroundings.
 pub(crate) const CONTEXT: &str = "Context";

@@ -134,7 +134,8 @@ impl Function {
 
 /// Whether the attribute is one of `#[durable_object]`'s, to be taken out of the emitted impl.
 fn is_ours(attr: &Attribute) -> bool {
-    [names::RPC, names::ON_ACTIVATE, names::INIT].iter().any(|name| attr.path().is_ident(name))
+    let ours = [names::RPC, names::ON_ACTIVATE, names::INIT, names::MIGRATE];
+    ours.iter().any(|name| attr.path().is_ident(name))
 }
 
 /// Whether the attribute would rewrite the async methods of the block.

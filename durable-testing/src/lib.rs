@@ -14,6 +14,7 @@ mod failure;
 pub mod history;
 mod intercept;
 mod ledger;
+mod lock;
 pub mod plan;
 mod process;
 mod real;
@@ -32,6 +33,7 @@ pub use crew::Crew;
 /// Makes a test of an async function that takes a [`Sim`].
 pub use durable_macros::durable_test as test;
 pub use history::Recorded;
+pub use lock::{assert_locked, assert_state_golden};
 pub use plan::{Faults, Hazard};
 pub use result::{Holds, IntoResult, TestError, TestResult};
 pub use sim::Sim;

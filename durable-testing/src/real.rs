@@ -25,7 +25,7 @@ pub(crate) struct Real {
     seed: u64,
     clock: Arc<dyn Clock>,
     began: MonoNs,
-    build: fn(RuntimeBuilder) -> RuntimeBuilder,
+    build: Mutex<fn(RuntimeBuilder) -> RuntimeBuilder>,
     dir: tempfile::TempDir,
     /// `None`: the node is down.
     runtime: Mutex<Option<Runtime>>,
@@ -49,7 +49,8 @@ where
         let began = clock.now();
         let dir = tempfile::tempdir()?;
         let (runtime, ledger) = (Mutex::new(None), Arc::default());
-        let real = Arc::new(Real { seed, clock, began, build, dir, runtime, ledger });
+        let real =
+            Arc::new(Real { seed, clock, began, build: Mutex::new(build), dir, runtime, ledger });
         real.start().await?;
         body(Sim::of_machine(&real)).await.into_result()?;
         real.shut_down().await?;
@@ -83,9 +84,15 @@ impl Real {
     async fn start(&self) -> Result<(), Error> {
         let watched = Watched { ledger: Arc::clone(&self.ledger), seed: self.seed };
         let host = Host { director: Some(Arc::new(watched)), ..Host::os() };
-        let builder = (self.build)(Runtime::builder(self.dir.path())).host(host);
+        let build = *self.build.lock();
+        let builder = build(Runtime::builder(self.dir.path())).host(host);
         *self.runtime.lock() = Some(builder.start().await?);
         Ok(())
+    }
+
+    /// From its next start on the node runs another program.
+    pub(crate) fn install(&self, program: fn(RuntimeBuilder) -> RuntimeBuilder) {
+        *self.build.lock() = program;
     }
 
     async fn shut_down(&self) -> Result<(), Error> {

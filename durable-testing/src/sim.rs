@@ -5,7 +5,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use durable::{Client, IntoKey, Listing, Object, ObjectId, Runtime, Stub, WallMs};
+use durable::{Client, IntoKey, Listing, Object, ObjectId, Runtime, RuntimeBuilder, Stub, WallMs};
 
 use crate::check;
 use crate::check::linear::Model;
@@ -172,6 +172,19 @@ impl Sim {
             }
             Stage::Real(real) => real.restart().await,
         }
+    }
+
+    /// Shuts the node down properly and starts it again as another release of the program: classes of the same names, whose
+    /// stored types have changed. Later starts are of that release, too.
+    ///
+    /// Stubs of the older release's types are of no use any more; what [`always`](Self::always) looks at is decoded as the
+    /// newer release would only once the object has been in memory again.
+    pub async fn upgrade(&self, program: fn(RuntimeBuilder) -> RuntimeBuilder) {
+        match &self.stage {
+            Stage::World(world) => world.install(program),
+            Stage::Real(real) => real.install(program),
+        }
+        self.restart().await;
     }
 
     /// Cuts the node's power the next time that it comes to `point`, such as `commit.stored` or `turn.ended`; see

@@ -214,6 +214,9 @@ impl Trace {
                     ..Told::of(self.object(object))
                 };
             }
+            Event::Evolved { object, state } => {
+                told = Told { detail: hash(state), ..Told::of(self.object(object)) };
+            }
             Event::Unstartable { object, error } => {
                 told = Told { text: error.to_string(), ..Told::of(self.object(object)) };
             }

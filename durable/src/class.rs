@@ -91,12 +91,22 @@ pub struct MethodSpec {
     pub access: Access,
     /// Whether it may wait inside its turn.
     pub is_async: bool,
+    /// The types of its arguments, as they are written.
+    pub args: &'static str,
+    /// The type that it returns, as it is written.
+    pub returns: &'static str,
 }
 
 impl MethodSpec {
     #[doc(hidden)]
     pub const fn new(name: &'static str, access: Access, is_async: bool) -> Self {
-        MethodSpec { name, access, is_async }
+        MethodSpec { name, access, is_async, args: "", returns: "()" }
+    }
+
+    #[doc(hidden)]
+    pub const fn typed(mut self, args: &'static str, returns: &'static str) -> Self {
+        (self.args, self.returns) = (args, returns);
+        self
     }
 }
 

@@ -141,8 +141,14 @@ codes! {
     StateTorn = "state.torn", Corrupt, NotStarted;
     /// The stored state was written by newer code.
     StateNewer = "state.newer", Corrupt, NotStarted;
-    /// The stored state was written by code with other fields.
+    /// The stored state was written with other fields, and cannot be read by their names.
     StateChanged = "state.changed", Corrupt, NotStarted;
+    /// The stored state has an older version, and no migration brings it to this code's.
+    StateUnmigrated = "state.unmigrated", Corrupt, NotStarted;
+    /// The schema that the stored state was written with is not stored.
+    SchemaMissing = "schema.missing", Corrupt, NotStarted;
+    /// The schema that the stored state was written with is damaged.
+    SchemaTorn = "schema.torn", Corrupt, NotStarted;
     /// The state is larger than the limit once encoded.
     StateTooLarge = "state.too_large", FixCall, RolledBack;
     /// The state cannot be encoded.

@@ -47,6 +47,8 @@ mod kernel;
 mod kv;
 pub mod limits;
 mod listing;
+#[doc(hidden)]
+pub mod lock;
 mod object;
 mod registry;
 mod runtime;
@@ -58,8 +60,8 @@ mod time;
 
 pub use class::{Access, ClassSpec, Durability, MethodSpec};
 pub use client::Client;
-/// State whose stored fields change is refused with `state.changed`, for now; a skipped field lives as long as the object
-/// is in memory.
+/// What changes in a stored type is read by names, or by a migration: see [Change your state](crate::guide::evolution). A
+/// skipped field lives as long as the object is in memory.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -162,6 +164,10 @@ pub mod guide {
     #[doc = include_str!("../docs/disk_format.md")]
     pub mod disk_format {}
 
+    /// What may change in stored types, and what becomes of the states that are stored.
+    #[doc = include_str!("../docs/evolution.md")]
+    pub mod evolution {}
+
     /// Every error code: what it means, and what to do.
     #[doc = include_str!("../docs/errors.md")]
     pub mod errors {}
@@ -170,7 +176,7 @@ pub mod guide {
 /// For `durable-testing`: classes run apart from every runtime.
 #[doc(hidden)]
 pub mod alone {
-    pub use crate::object::alone::{Alone, Stepped, birth, decode, step};
+    pub use crate::object::alone::{Alone, Stepped, birth, decode, encode, step};
 
     /// Bytes before the state in a stored row.
     pub const FRAME_HEADER_BYTES: usize = crate::storage::frame::HEADER_BYTES;
@@ -180,7 +186,8 @@ pub mod alone {
 pub mod __private {
     pub use crate::codec::{DecodeError, EncodeError, decode_wire, encode_wire};
     pub use crate::object::{
-        Activated, BoxFuture, FromError, Plain, Probe, Ran, Returned, misdirected,
+        Activated, BoxFuture, FromError, Migrated, OldState, Plain, Probe, Ran, Returned,
+        misdirected,
     };
     pub use crate::state::{stored, transient};
     pub use crate::stub::Address;

@@ -29,6 +29,19 @@ pub(crate) const KV_PAGE_BYTES_MAX: usize = 256 * 1024;
 /// Largest encoded arguments or result of one call, in bytes, where they leave the process. They are held in memory whole.
 pub const WIRE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
+/// Largest encoded schema of a state, in bytes. Every schema that a class ever had is kept, and read at each start.
+pub(crate) const SCHEMA_BYTES_MAX: usize = 1024 * 1024;
+
+/// How deep a schema may be nested. What follows it recurses, on a stack that user code shares.
+pub(crate) const SCHEMA_DEPTH_MAX: usize = 64;
+
+/// Elements without bytes, such as `()`, in one state that is read by name. Nothing else bounds how many damaged bytes
+/// can ask for.
+pub(crate) const EMPTY_ELEMENTS_MAX: usize = 65_536;
+
+/// Made-up values of one schema, at most, that a test of a lock reads; there is one for each variant, and rarely more.
+pub(crate) const SAMPLES_MAX: usize = 1_024;
+
 /// Share of [`SNAPSHOT_BYTES_MAX`], in percent, from which a commit is warned about.
 pub const SNAPSHOT_WARNED_PERCENT: usize = 80;
 

@@ -20,9 +20,10 @@ use crate::host::Host;
 use crate::id::{IntoKey, ObjectId};
 use crate::kernel::lifecycle::Step;
 use crate::listing::Listing;
+use crate::lock::{self, Change, Lock, Locked, Reads};
 use crate::object::{BoxFuture, Object};
 use crate::registry::{AnyGroup, Registry, Sentinel, Shared};
-use crate::state::{Fingerprint, schema_of};
+use crate::state::{Fingerprint, check_schema, schema_of};
 use crate::storage::{ClassRow, Declared, Store};
 use crate::supervise::Supervision;
 
@@ -227,6 +228,7 @@ struct ClassEntry {
     spec: ClassSpec,
     fingerprint: Fingerprint,
     schema: Vec<u8>,
+    reads: Reads,
     build: fn(GroupSpec) -> AnyGroup,
 }
 
@@ -246,6 +248,7 @@ impl RuntimeBuilder {
             spec: C::CLASS,
             fingerprint: Fingerprint::of::<C>(),
             schema: schema_of::<C>(),
+            reads: lock::reads::<C>,
             build: |spec| {
                 let group = Group::<C>::new(spec);
                 (Arc::clone(&group) as _, group)
@@ -308,6 +311,19 @@ impl RuntimeBuilder {
     pub fn log_pages(mut self, pages: u32) -> Self {
         self.config.log_pages = pages;
         self
+    }
+
+    /// What of the classes outlives a release.
+    #[doc(hidden)]
+    pub fn lock(&self) -> Lock {
+        Lock::new(self.classes.iter().map(|class| Locked::new(&class.spec, &class.schema)))
+    }
+
+    /// What of them is not as it was.
+    #[doc(hidden)]
+    pub fn changes_since(&self, old: &Lock) -> Vec<Change> {
+        let reads = self.classes.iter().map(|class| (class.spec.name, class.reads)).collect();
+        self.lock().since(old, &reads)
     }
 
     /// Runs on another host than the operating system.
@@ -420,6 +436,13 @@ fn check_classes(classes: &[ClassEntry]) -> Result<(), Error> {
     let mut seen = BTreeMap::new();
     for class in classes {
         class.spec.check()?;
+        check_schema(&class.schema).map_err(|reason| {
+            Code::ClassInvalid.error(format!(
+                "the schema of `{}`, the state of class {}, cannot be kept: {reason}; \
+                 keep large or deep parts of it in other objects",
+                class.type_name, class.spec.name
+            ))
+        })?;
         if let Some(first) = seen.insert(class.spec.name, class.type_name) {
             let second = class.type_name;
             let cure =

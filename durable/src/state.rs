@@ -1,10 +1,18 @@
 //! What may be state, and what may cross a call: the traits that the macros check types against.
 
+pub(crate) mod by_name;
+mod bytes;
+mod foreign;
+pub(crate) mod sample;
+mod schemas;
+pub(crate) mod shape;
+
 use postcard_schema::Schema;
-use postcard_schema::key::Key;
-use postcard_schema::schema::owned::OwnedNamedType;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+pub(crate) use schemas::{SchemaFault, Schemas, check_schema};
+use shape::Shape;
 
 /// A type that can be an object's state, or a part of one. Derive it; it brings serde and the schema along.
 ///
@@ -31,7 +39,14 @@ pub struct Fingerprint(pub u64);
 impl Fingerprint {
     /// The fingerprint of `T`, whatever the class is called whose state it is.
     pub fn of<T: Schema + ?Sized>() -> Self {
-        Fingerprint(u64::from_le_bytes(Key::for_path::<T>("state").to_bytes()))
+        Fingerprint::of_schema(&schema_of::<T>())
+    }
+
+    /// The fingerprint of a stored schema: FNV-1a of its bytes. A schema is stored once for each class and fingerprint,
+    /// and looked at only if it has it.
+    pub(crate) fn of_schema(schema: &[u8]) -> Self {
+        let mix = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        Fingerprint(schema.iter().fold(0xcbf2_9ce4_8422_2325, mix))
     }
 }
 
@@ -51,12 +66,14 @@ impl<T: Serialize + DeserializeOwned + Send + 'static> Wire for T {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored in durable state",
     label = "this field cannot be stored",
-    note = "put `#[derive(DurableState)]` on the type, store another type, or leave the field out with `#[serde(skip)]`"
+    note = "put `#[derive(DurableState)]` on the type, store another type, or leave the field out with `#[serde(skip)]`",
+    note = "a `HashMap` or `HashSet`, whatever it is called, has another order in each run: store a `BTreeMap` or `BTreeSet`",
+    note = "a type of another crate is stored with `#[durable(schema = Type)]`, which says what its `Serialize` writes"
 )]
-pub trait Stored: Serialize + DeserializeOwned + Schema {}
+pub trait Stored: DurableState {}
 
 #[diagnostic::do_not_recommend]
-impl<T: Serialize + DeserializeOwned + Schema> Stored for T {}
+impl<T: DurableState> Stored for T {}
 
 /// What a field that is left out of a state must be, as the derive asks rustc.
 #[doc(hidden)]
@@ -78,6 +95,5 @@ pub const fn transient<T: Transient>() {}
 
 /// The schema of `T` as bytes, to be stored beside the states that it describes.
 pub(crate) fn schema_of<T: Schema + ?Sized>() -> Vec<u8> {
-    let owned = OwnedNamedType::from(T::SCHEMA);
-    postcard::to_stdvec(&owned).expect("a schema is plain data")
+    Shape::of(T::SCHEMA).encode()
 }

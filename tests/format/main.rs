@@ -152,6 +152,10 @@ async fn the_present_code_writes_the_golden_bytes() {
     let values = "SELECT name || ' ' || hex(key), value FROM objects JOIN kv USING (object_no)";
     assert_eq!(stored(dir.path(), values), stored(&golden(1), values));
     assert_eq!(stored(dir.path(), values).len(), 16);
+    let schemas =
+        "SELECT name || ' ' || fingerprint, schema FROM schemas JOIN classes USING (class_no)";
+    assert_eq!(stored(dir.path(), schemas), stored(&golden(1), schemas));
+    assert_eq!(stored(dir.path(), schemas).len(), 1);
 }
 
 /// What is stored by name, over all shards: another directory has another key, and so spreads its names otherwise.

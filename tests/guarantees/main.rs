@@ -6,11 +6,13 @@
 mod activation;
 mod durability;
 mod endings;
+mod evolution;
 mod face;
 mod ids;
 mod kv;
 mod lifecycle;
 mod listing;
+mod lock;
 mod p01_power;
 mod p01_survives;
 mod p02_all_or_nothing;

@@ -104,16 +104,16 @@ mod changed {
 
     #[derive(Default, DurableState)]
     pub struct Counter {
-        count: u32,
+        total: u32,
         label: String,
     }
 
     #[durable_object(name = "test.Counter")]
     impl Counter {
         pub fn add(&mut self, n: u32) -> u32 {
-            self.count += n;
+            self.total += n;
             self.label = n.to_string();
-            self.count
+            self.total
         }
     }
 }
@@ -146,7 +146,7 @@ async fn state_with_other_fields_is_refused() {
     let runtime = counters(dir.path()).await;
     let error = runtime.get::<Counter>("ada").add(1).await.unwrap_err();
     assert_eq!(error.code(), "state.changed");
-    assert!(error.message().contains("fingerprint"), "{error}");
+    assert!(error.message().contains("missing field `count`"), "{error}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use durable::RuntimeBuilder;
 use durable_testing::prelude::*;
 use tests::classes::{Account, bank};
+use tests::releases;
 use tests::workload::{Objects, work, work_a_little};
 
 /// Worlds of a run at home, and of one of the gate, whose seeds come from the commit.
@@ -53,6 +54,12 @@ fn the_workload_keeps_every_promise_in_a_crowd() {
 fn the_workload_keeps_every_promise_over_wires() {
     let simulation = Simulation::new().seeds(50).allow_panics().wire();
     simulation.check(bank, async |sim| work(sim, Faults::all()).await);
+}
+
+#[test]
+fn what_one_release_stored_the_next_one_reads() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(releases::first, async |sim| releases::release(sim, Faults::all()).await);
 }
 
 /// One call of each kind, so that a crash can come in each of their steps.

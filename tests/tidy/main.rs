@@ -75,6 +75,7 @@ const FLOORS: [&[&str]; 6] = [
         "client",
         "runtime",
         "listing",
+        "lock",
         "registry",
         "bench",
     ],

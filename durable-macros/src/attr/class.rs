@@ -15,6 +15,7 @@ const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idl
                              `durability = \"relaxed\"`, `visibility = \"pub(crate)\"`, \
                              `crate = path`";
 const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`";
+const MIGRATE_OPTIONS: &str = "`from = 1`";
 
 /// What stands in `#[durable_object(…)]`.
 #[derive(Default)]
@@ -72,6 +73,9 @@ impl ClassOptions {
 pub(crate) struct Marks {
     pub(crate) on_activate: Option<Ident>,
     pub(crate) init: Option<Ident>,
+    pub(crate) migrate: Option<Ident>,
+    /// The version that a migration takes; `None`: missing, or wrong and reported.
+    pub(crate) from: Option<LitInt>,
     /// The `rpc` of `#[rpc(…)]`.
     pub(crate) rpc: Option<Ident>,
     pub(crate) skip: bool,
@@ -89,6 +93,11 @@ impl Marks {
                 marks.rpc = Some(ident);
                 continue;
             }
+            if ident == names::MIGRATE {
+                marks.read_migrate(&attr.meta, errors);
+                marks.migrate = Some(ident);
+                continue;
+            }
             if !matches!(attr.meta, Meta::Path(_)) {
                 errors.at(&attr.meta, format!("`#[{ident}]` takes no options; write `#[{ident}]`"));
             }
@@ -96,6 +105,20 @@ impl Marks {
             *mark = Some(ident);
         }
         marks
+    }
+
+    fn read_migrate(&mut self, meta: &Meta, errors: &mut Errors) {
+        let before = errors.count();
+        if let Meta::List(list) = meta {
+            let from = &mut self.from;
+            each_option(list.tokens.clone(), MIGRATE_OPTIONS, errors, |key, value, errors| {
+                key == "from" && set(from, number(key, value), errors)
+            });
+        }
+        if self.from.is_none() && errors.count() == before {
+            let text = "a migration says which version it takes; write `#[migrate(from = 1)]`";
+            errors.at(meta, text);
+        }
     }
 
     fn read_rpc(&mut self, meta: &Meta, errors: &mut Errors) {
@@ -115,8 +138,8 @@ impl Marks {
 }
 
 fn number(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
-    let expected = "a number from 1 to 4294967295; write `version = 2`";
-    let number: LitInt = input.parse().map_err(|_| wrong(key, input, expected))?;
+    let expected = format!("a number from 1 to 4294967295; write `{key} = 2`");
+    let number: LitInt = input.parse().map_err(|_| wrong(key, input, &expected))?;
     match number.base10_parse::<u32>() {
         Ok(1..) => Ok(number),
         _ => Err(syn::Error::new(number.span(), format!("`{key}` takes {expected}"))),

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
 use syn::{Item as SynItem, PathArguments, Type};
 
-use super::{hook, method};
+use super::{hook, method, migrate};
 use crate::attr::{self, ClassOptions, Marks};
 use crate::errors::Errors;
 use crate::model::{Birth, Class, Hook, Method, cfgs};
@@ -162,6 +162,7 @@ fn name(options: &ClassOptions, errors: &mut Errors) {
 /// Sorts the functions of the block into methods, hooks and the user's own business.
 fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
     let (mut activations, mut inits) = (Vec::<&Function>::new(), Vec::<&Function>::new());
+    let mut steps_are_whole = true;
     for item in &block.items {
         let Item::Function(function) = item else { continue };
         let before = errors.count();
@@ -182,6 +183,11 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
                 };
                 inits.push(function);
             }
+            method::Role::Migrate => {
+                let migration = migrate::migration(function, &marks, class, errors);
+                steps_are_whole &= migration.is_some();
+                class.migrations.extend(migration);
+            }
             method::Role::Rpc => {
                 method::rpc(function, class, errors);
                 if errors.count() == before {
@@ -193,6 +199,10 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
     }
     at_most_one(&activations, names::ON_ACTIVATE, errors);
     at_most_one(&inits, names::INIT, errors);
+    // What a wrong step would have joined is not to be reported as missing.
+    if !(steps_are_whole && migrate::chain(class, errors)) {
+        class.migrations.clear();
+    }
 }
 
 /// Rule 14: each hook stands once, unless `cfg` chooses between two.

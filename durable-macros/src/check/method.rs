@@ -22,6 +22,7 @@ pub(super) enum Role {
     Rpc,
     OnActivate,
     Init,
+    Migrate,
     /// Nothing; it is not checked further.
     Private,
 }
@@ -37,6 +38,11 @@ pub(super) fn role(function: &Function, marks: &Marks, errors: &mut Errors) -> R
             functions",
         );
     }
+    if let (Some(migrate), true) =
+        (&marks.migrate, marks.init.is_some() || marks.on_activate.is_some())
+    {
+        errors.at(migrate, "a migration is no other hook; write two functions");
+    }
     if let Some(rpc) = &marks.rpc {
         no_idle_rpc_mark(function, marks, rpc, is_public && has_receiver, errors);
     }
@@ -44,6 +50,8 @@ pub(super) fn role(function: &Function, marks: &Marks, errors: &mut Errors) -> R
         Role::OnActivate
     } else if marks.init.is_some() {
         Role::Init
+    } else if marks.migrate.is_some() {
+        Role::Migrate
     } else if is_public && has_receiver && !marks.skip {
         Role::Rpc
     } else {
@@ -60,7 +68,7 @@ fn no_idle_rpc_mark(
     errors: &mut Errors,
 ) {
     let name = &function.sig.ident;
-    if marks.on_activate.is_some() || marks.init.is_some() {
+    if marks.on_activate.is_some() || marks.init.is_some() || marks.migrate.is_some() {
         errors.at(
             rpc,
             format!(

@@ -8,7 +8,7 @@ use syn::{Attribute, Fields, GenericParam, Generics, Item, Type};
 use super::{Tied, idents, tied};
 use crate::attr::{Place, SerdeAttrs, StateOptions};
 use crate::errors::Errors;
-use crate::model::{State, StateBody, StateField, StateFields, StateVariant};
+use crate::model::{Codec, State, StateBody, StateField, StateFields, StateVariant};
 use crate::names;
 
 /// The state that `item` describes; `None` if it is wrong.
@@ -114,7 +114,11 @@ fn field(field: syn::Field, class: &Ident, errors: &mut Errors) -> StateField {
     StateField {
         name: serde.name.or_else(|| field.ident.as_ref().map(names::text)).unwrap_or_default(),
         serde: serde_attrs(field.attrs),
-        has_codec: serde.with.is_some(),
+        codec: match (&serde.with, &schema) {
+            (Some(_), _) => Codec::Functions,
+            (None, Some(_)) => Codec::Declared,
+            (None, None) => Codec::Own,
+        },
         needs_default: serde.is_skipped && !serde.has_own_default,
         schema: (!serde.is_skipped).then(|| schema.unwrap_or_else(|| field.ty.clone())),
         ident: field.ident,

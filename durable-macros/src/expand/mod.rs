@@ -4,6 +4,7 @@ mod codec;
 mod dispatch;
 mod fallback;
 mod message;
+mod migrate;
 mod object;
 mod state;
 mod stub;

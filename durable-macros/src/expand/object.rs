@@ -3,10 +3,11 @@
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote, quote_spanned};
+use syn::Type;
 
 use super::stub::{Shape, shape};
-use super::{at, codec, dispatch, place};
-use crate::model::{Access, Birth, Class, Method};
+use super::{at, codec, dispatch, migrate, place};
+use crate::model::{Access, Birth, Class, Method, compact};
 use crate::names;
 
 pub(super) fn object(class: &Class) -> TokenStream {
@@ -16,6 +17,7 @@ pub(super) fn object(class: &Class) -> TokenStream {
     let method = method_of(class);
     let create = create(class);
     let on_activate = on_activate(class);
+    let migrate = migrate::migrate(class);
     let dispatchers = dispatch::dispatchers(class);
     let (functions, codec) = (codec::functions(class), codec::codec(class));
     let probes = probes(class);
@@ -42,6 +44,7 @@ pub(super) fn object(class: &Class) -> TokenStream {
 
                 #create
                 #on_activate
+                #migrate
                 #dispatchers
                 #functions
             }
@@ -73,7 +76,18 @@ fn method_spec(class: &Class, method: &Method) -> TokenStream {
         Access::Read => quote!(Read),
         Access::Write => quote!(Write),
     };
-    quote!(#private::MethodSpec::new(#wire_name, #private::Access::#access, #is_async))
+    let args: Vec<_> = method.args.iter().map(|arg| written(&arg.ty)).collect();
+    let args = args.join(", ");
+    let returns = method.output.as_ref().map_or_else(|| "()".to_owned(), written);
+    quote! {
+        #private::MethodSpec::new(#wire_name, #private::Access::#access, #is_async)
+            .typed(#args, #returns)
+    }
+}
+
+/// A type as a person would write it.
+fn written(ty: &Type) -> String {
+    compact(ty).replace(',', ", ").replace(';', "; ")
 }
 
 fn method_of(class: &Class) -> TokenStream {

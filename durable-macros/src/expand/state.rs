@@ -5,7 +5,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{GenericParam, Generics, LitStr, TypeParam};
 
-use crate::model::{State, StateBody, StateField, StateFields, StateVariant, compact};
+use crate::model::{Codec, State, StateBody, StateField, StateFields, StateVariant, compact};
 use crate::names;
 
 pub(super) fn state(state: &State) -> TokenStream {
@@ -37,36 +37,31 @@ fn with_bounds(state: &State, clause: Option<&syn::WhereClause>) -> TokenStream 
     quote!(where #(#own,)* #params #fields)
 }
 
-/// What a type must be to be stored.
-fn storable(state: &State) -> TokenStream {
-    let private = &state.private;
-    quote! {
-        #private::serde::Serialize + #private::serde::de::DeserializeOwned
-            + #private::postcard_schema::Schema
-    }
-}
-
 fn param_bounds(state: &State) -> TokenStream {
-    let storable = storable(state);
+    let private = &state.private;
     let params = state.generics.type_params().map(|TypeParam { ident, .. }| ident);
-    quote!(#(#params: #storable,)*)
+    quote!(#(#params: #private::DurableState,)*)
 }
 
 /// That the fields can be stored, as an assumption: a field that cannot is reported once, by its
 /// probe, and not by every line of serde's code. The lifetime, which nothing uses, keeps rustc from
 /// checking the assumption at once.
 fn field_bounds(state: &State) -> TokenStream {
-    let storable = storable(state);
-    let schema = state.private.clone();
+    let private = &state.private;
+    let serde = quote!(#private::serde::Serialize + #private::serde::de::DeserializeOwned);
+    let schema = quote!(#private::postcard_schema::Schema);
     let bounds = state.fields().into_iter().filter_map(|field| {
-        let StateField { ty, schema: stored, has_codec, .. } = field;
+        let StateField { ty, schema: stored, codec, .. } = field;
         match stored {
             None => (field.needs_default && !state.has_default)
                 .then(|| quote!(for<'__any> #ty: ::core::default::Default,)),
-            Some(stored) if *has_codec => {
-                Some(quote!(for<'__any> #stored: #schema::postcard_schema::Schema,))
-            }
-            Some(_) => Some(quote!(for<'__any> #ty: #storable,)),
+            Some(stored) => Some(match codec {
+                Codec::Own => quote!(for<'__any> #ty: #serde + #schema,),
+                Codec::Declared => {
+                    quote!(for<'__any> #ty: #serde, for<'__any> #stored: #schema,)
+                }
+                Codec::Functions => quote!(for<'__any> #stored: #schema,),
+            }),
         }
     });
     bounds.collect()
@@ -79,12 +74,12 @@ fn probes(state: &State) -> TokenStream {
     let own = clause.map(|clause| &clause.predicates).into_iter().flatten();
     let bounds = param_bounds(state);
     let probes = state.fields().into_iter().map(|field| {
-        let StateField { ty, schema, has_codec, .. } = field;
+        let StateField { ty, schema, codec, .. } = field;
         match schema {
             None if field.needs_default && !state.has_default => {
                 quote!(#private::transient::<#ty>();)
             }
-            Some(_) if !has_codec => quote!(#private::stored::<#ty>();),
+            Some(_) if *codec == Codec::Own => quote!(#private::stored::<#ty>();),
             _ => TokenStream::new(),
         }
     });

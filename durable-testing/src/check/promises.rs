@@ -195,6 +195,12 @@ impl Promises {
                 }
                 self.watch(object).loaded(epoch, commit, state)
             }
+            Event::Evolved { object, state } => {
+                // What is stored stays what it was; only what the first turn begins with is another.
+                self.states.load(object, state);
+                self.watch(object).evolved(state);
+                Ok(())
+            }
             Event::Unstartable { object, .. } => {
                 self.watch(object).is_unstartable = true;
                 Ok(())

@@ -45,7 +45,7 @@ const EPOCH_MS: u64 = 1_767_225_600_000;
 #[derive(Clone)]
 pub(crate) struct WorldSpec {
     pub(crate) seed: u64,
-    /// Adds the classes and settings of the program that is tested.
+    /// Adds the classes and settings of the program that is tested, as the node runs it first.
     pub(crate) runtime: fn(RuntimeBuilder) -> RuntimeBuilder,
     /// `None`: faults are drawn from the seed.
     pub(crate) plan: Option<Plan>,
@@ -70,6 +70,8 @@ pub(crate) struct World {
     /// Wakes the driver, which is the root of everything.
     root: Mutex<Option<Waker>>,
     node: Mutex<Node>,
+    /// The program that the next start of the node runs.
+    program: Mutex<fn(RuntimeBuilder) -> RuntimeBuilder>,
     calls: Mutex<Calls>,
     faults: Mutex<FaultState>,
     /// The handle of the present life.
@@ -98,6 +100,7 @@ impl World {
             agenda: Mutex::new(Agenda::new(seed)),
             root: Mutex::new(None),
             node: Mutex::new(Node::default()),
+            program: Mutex::new(spec.runtime),
             calls: Mutex::new(Calls::default()),
             faults: Mutex::new(FaultState::new(seed)),
             disk: Mutex::new(disk.clone()),

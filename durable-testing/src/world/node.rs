@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use durable::{Code, Error, Runtime};
+use durable::{Code, Error, Runtime, RuntimeBuilder};
 
 use super::World;
 use super::host::host;
@@ -95,7 +95,8 @@ impl World {
         if !life.is_alive() {
             return;
         }
-        let builder = (self.spec.runtime)(Runtime::builder(DIR)).host(host(self, &life));
+        let program = *self.program.lock();
+        let builder = program(Runtime::builder(DIR)).host(host(self, &life));
         let world = Arc::clone(self);
         #[expect(clippy::disallowed_methods, reason = "the node's start is a task of the world's")]
         drop(tokio::spawn(async move {
@@ -104,6 +105,12 @@ impl World {
                 Err(error) => world.on_not_started(&life, &error),
             }
         }));
+    }
+
+    /// From its next start on the node runs another program.
+    pub(crate) fn install(&self, program: fn(RuntimeBuilder) -> RuntimeBuilder) {
+        self.note("node.upgraded", "");
+        *self.program.lock() = program;
     }
 
     fn on_started(self: &Arc<Self>, life: &Arc<Life>, runtime: Runtime) {

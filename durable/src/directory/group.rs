@@ -16,7 +16,7 @@ use crate::kernel::admission::{self, Refusal};
 use crate::listing::Listed;
 use crate::object::{BoxFuture, Incarnation, Object, PendingCall, Permit, Refused, Slot};
 use crate::registry::{Registry, Shared};
-use crate::state::Fingerprint;
+use crate::state::{Fingerprint, Schemas};
 use crate::storage::{After, ClassNo, Named, Shard};
 use crate::stub::{Address, Origin, Sent};
 use crate::supervise::Supervision;
@@ -28,6 +28,8 @@ pub(crate) struct Group<O: Object> {
     key: ClassKey,
     class_no: ClassNo,
     fingerprint: Fingerprint,
+    /// What stored states of the class were written with.
+    schemas: Schemas,
     directory: Directory<O>,
     residency: Arc<Residency>,
     supervision: Supervision,
@@ -45,15 +47,17 @@ pub(crate) struct GroupSpec {
 impl<O: Object> Group<O> {
     pub(crate) fn new(spec: GroupSpec) -> Arc<Self> {
         let GroupSpec { shared, registry, named, fingerprint, supervision } = spec;
-        let key = ClassKey::new(shared.store.id_key(), &named.origin);
+        let Named { class_no, origin, schemas } = named;
+        let key = ClassKey::new(shared.store.id_key(), &origin);
         let residency = shared.residents.add_class(O::CLASS.idle.unwrap_or(shared.config.idle));
         let directory = Directory::new();
         Arc::new(Group {
             shared,
             registry,
             key,
-            class_no: named.class_no,
+            class_no,
             fingerprint,
+            schemas,
             directory,
             residency,
             supervision,
@@ -70,6 +74,10 @@ impl<O: Object> Group<O> {
 
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
+    }
+
+    pub(crate) fn schemas(&self) -> &Schemas {
+        &self.schemas
     }
 
     pub(crate) fn inbox_calls_max(&self) -> usize {

@@ -60,6 +60,8 @@ pub enum Event<'a> {
     },
     /// It has what is stored, not decoded yet. `commit` 0: nothing is, and this is what it begins as.
     Loaded { object: &'a ObjectId, epoch: u64, commit: u64, state: &'a [u8] },
+    /// What is stored was written by older code. This is what it is to this code, and what its first turn begins with.
+    Evolved { object: &'a ObjectId, state: &'a [u8] },
     /// It cannot start.
     Unstartable { object: &'a ObjectId, error: &'a Error },
     /// It is gone, with everything that it held.
@@ -154,6 +156,7 @@ impl Event<'_> {
         "call.answered",
         "call.abandoned",
         "kv.read",
+        "activation.evolved",
     ];
 
     /// The name of its place.
@@ -178,6 +181,7 @@ impl Event<'_> {
             Event::Answered { .. } => 16,
             Event::Abandoned { .. } => 17,
             Event::KvRead { .. } => 18,
+            Event::Evolved { .. } => 19,
         };
         Self::POINTS[index]
     }

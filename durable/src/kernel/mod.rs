@@ -6,6 +6,7 @@
 pub(crate) mod activation;
 pub(crate) mod admission;
 pub(crate) mod commit;
+pub(crate) mod evolve;
 pub(crate) mod gate;
 pub(crate) mod lifecycle;
 pub(crate) mod merge;

@@ -188,6 +188,10 @@ fn at_once<T>(method: &str, future: impl Future<Output = T>) -> Result<T, String
     }
 }
 
-fn encode<O: Object>(object: &O) -> Result<Vec<u8>, String> {
+/// An object's struct, encoded.
+///
+/// # Errors
+/// Why it cannot be.
+pub fn encode<O: Object>(object: &O) -> Result<Vec<u8>, String> {
     codec::encode(object, 0, SNAPSHOT_BYTES_MAX).map_err(|error| format!("{error:?}"))
 }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use crate::class::{ClassSpec, MethodSpec};
 use crate::codec::{DecodeError, EncodeError};
 use crate::error::{CallError, Error};
-use crate::object::Context;
+use crate::object::{Context, OldState};
 use crate::state::DurableState;
 use crate::stub::Stub;
 
@@ -48,6 +48,12 @@ pub trait Object: DurableState + Sized + Send + Sync + 'static {
 
     /// The object before its first turn: `#[init]`, or `Default`.
     fn create(cx: &Context<'_, Self>) -> Self;
+
+    /// Brings a state of an older version to this one, by the class's `#[migrate]` functions; `None`: none begins there.
+    fn migrate(old: &OldState<'_>) -> Option<Result<Self, Error>> {
+        let _ = old;
+        None
+    }
 
     /// Runs `#[on_activate]`; `None` if the class has none.
     fn on_activate<'t>(

@@ -3,13 +3,13 @@
 use std::any::type_name;
 use std::sync::Arc;
 
-use crate::class::ClassSpec;
 use crate::codec::{self, EncodeError};
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Outcome};
 use crate::host::Event;
 use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
 use crate::object::kv::{Base, Dealt, LiveKv, Turn};
+use crate::object::stored::{self, Read};
 use crate::object::{Context, Object, Slot};
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
@@ -20,6 +20,8 @@ pub(crate) struct Live<O: Object> {
     object: O,
     /// The framed bytes that were submitted last; for an object that was never stored, those it began with.
     framed: Arc<[u8]>,
+    /// Whether what is stored is still as older code wrote it. The next commit stores it anew, whatever it changes.
+    is_evolved: bool,
     object_no: ObjectNo,
     fence: Arc<Fence>,
     /// Number of the newest submitted commit of this object; 0: none yet.
@@ -65,7 +67,8 @@ impl<O: Object> Live<O> {
             let framed = Self::frame(&object, group.fingerprint())?;
             let known = Known::Nothing;
             let kv = LiveKv::new(shard, object_no, &fence, false);
-            let live = Live { object, framed, object_no, fence, commit_no: 0, known, kv };
+            let (is_evolved, commit_no) = (false, 0);
+            let live = Live { object, framed, is_evolved, object_no, fence, commit_no, known, kv };
             slot.host().report(|| Event::Loaded {
                 object: slot.id_ref(),
                 epoch: live.fence.epoch.0,
@@ -85,14 +88,24 @@ impl<O: Object> Live<O> {
         let state = framed.get(frame::HEADER_BYTES..).unwrap_or_default();
         let (object, epoch, commit) = (slot.id_ref(), fence.epoch.0, stored.commit_no);
         slot.host().report(|| Event::Loaded { object, epoch, commit, state });
-        let object = decode::<O>(&framed, group.fingerprint())?;
+        let (fingerprint, schemas) = (group.fingerprint(), group.schemas());
+        let read = stored::read::<O>(&|| slot.label(), &framed, fingerprint, schemas)?;
+        let Read { object, is_evolved } = read;
+        // What turns change is seen against what this code would have written.
+        let framed = if is_evolved { Self::frame(&object, fingerprint)? } else { framed };
+        if is_evolved {
+            let state = &framed[frame::HEADER_BYTES..];
+            slot.host().report(|| Event::Evolved { object: slot.id_ref(), state });
+        }
         let kv = LiveKv::new(shard, object_no, &fence, true);
-        Ok(Live { object, framed, object_no, fence, commit_no: stored.commit_no, known, kv })
+        let commit_no = stored.commit_no;
+        Ok(Live { object, framed, is_evolved, object_no, fence, commit_no, known, kv })
     }
 
     fn frame(object: &O, fingerprint: Fingerprint) -> Result<Arc<[u8]>, Error> {
         let framed = codec::encode(object, frame::HEADER_BYTES, SNAPSHOT_BYTES_MAX);
-        framed.map(|framed| seal::<O>(framed, fingerprint)).map_err(|error| unencodable(&error))
+        let framed = framed.map(|framed| seal::<O>(framed, fingerprint));
+        framed.map_err(|error| unencodable(&error).with_outcome(Outcome::NotStarted))
     }
 
     /// Runs `#[on_activate]`, if the class has one. What it changed is then to be submitted.
@@ -138,7 +151,8 @@ impl<O: Object> Live<O> {
         assert!(!changes.is_empty(), "a commit changes something");
         let Changes { encoded, kv } = changes;
         // The first commit stores the state whatever it changed: rows are found through it.
-        let has_snapshot = encoded.is_some() || self.commit_no == 0;
+        let is_evolved = std::mem::take(&mut self.is_evolved);
+        let has_snapshot = encoded.is_some() || self.commit_no == 0 || is_evolved;
         if let Some(encoded) = encoded {
             warn_if_large(slot, encoded.len() - frame::HEADER_BYTES);
             self.framed = seal::<O>(encoded, slot.group().fingerprint());
@@ -237,52 +251,6 @@ fn seal<O: Object>(mut framed: Vec<u8>, fingerprint: Fingerprint) -> Arc<[u8]> {
     let header = Header { codec: Codec::Postcard, state_version: O::CLASS.version, fingerprint };
     frame::finish(header, &mut framed);
     framed.into()
-}
-
-/// Decodes a stored frame.
-fn decode<O: Object>(framed: &[u8], fingerprint: Fingerprint) -> Result<O, Error> {
-    let payload = open_frame(&O::CLASS, fingerprint, framed)?;
-    codec::decode(payload).map_err(|reason| {
-        Code::StateUndecodable.error(format!(
-            "the stored state does not decode as `{}`: {reason}; \
-             the bytes were left as they are, restore them or the class's old fields",
-            type_name::<O>()
-        ))
-    })
-}
-
-/// Checks what a stored frame says of itself against the code, and gives its payload.
-fn open_frame<'a>(
-    class: &ClassSpec,
-    fingerprint: Fingerprint,
-    body: &'a [u8],
-) -> Result<&'a [u8], Error> {
-    let (header, payload) = frame::decode(body).map_err(|error| {
-        if error.is_newer() {
-            Code::StateNewer.error(format!(
-                "the stored state was written by newer code: {error}; run the release that wrote it"
-            ))
-        } else {
-            Code::StateTorn.error(format!(
-                "the stored state is damaged: {error}; the bytes were left as they are, restore them from a copy"
-            ))
-        }
-    })?;
-    let Header { codec: Codec::Postcard, .. } = header;
-    if header.state_version > class.version {
-        return Err(Code::StateNewer.error(format!(
-            "the stored state has version {}, this code has version {}; run the code that wrote it",
-            header.state_version, class.version
-        )));
-    }
-    if header.fingerprint != fingerprint {
-        return Err(Code::StateChanged.error(format!(
-            "the stored state has version {} and fingerprint {:016x}, this code has version {} and fingerprint {:016x}; \
-             run the code that wrote it, its fields are not those of this code",
-            header.state_version, header.fingerprint.0, class.version, fingerprint.0
-        )));
-    }
-    Ok(payload)
 }
 
 fn unencodable(error: &EncodeError) -> Error {

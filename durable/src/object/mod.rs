@@ -9,6 +9,7 @@ mod kv;
 mod live;
 mod settled;
 mod slot;
+pub(crate) mod stored;
 mod witness;
 
 pub(crate) use activation::{Activation, ActivationMessage};
@@ -19,3 +20,4 @@ pub use definition::{
 };
 pub use kv::{Kv, KvList};
 pub(crate) use slot::{Incarnation, Refused, Resident, Slot};
+pub use stored::{Migrated, OldState};

@@ -14,6 +14,7 @@ use super::shard::Opened;
 use crate::error::{Code, Error};
 use crate::kernel::lifecycle::{self, Class, Misfit, Step};
 use crate::limits::ERASED_AT_ONCE_MAX;
+use crate::state::{Fingerprint, Schemas};
 use crate::time::WallMs;
 
 /// What a program says of its classes.
@@ -31,6 +32,8 @@ pub(crate) struct Named {
     pub(crate) class_no: ClassNo,
     /// What the ids of its objects are made with.
     pub(crate) origin: String,
+    /// What stored states of it were written with.
+    pub(crate) schemas: Schemas,
 }
 
 /// Stores in every shard what has become of the classes, and gives them by name.
@@ -58,14 +61,18 @@ pub(super) fn settle(
             Stop::Storage(error) => error,
         }
     })?;
-    for shard in opened {
+    for shard in &mut *opened {
         let stored = store(shard, &classes, declared.rows, now);
         let stored = stored.and_then(|()| purge(&mut shard.connection, &classes));
         stored.map_err(|cause| shard.place.error(&cause, "changing the classes of"))?;
     }
     let named = classes.into_values().filter_map(|class| {
         let Class { class_no, name, origin, .. } = class;
-        Some((name?, Named { class_no: ClassNo(class_no), origin }))
+        let (class_no, mut schemas) = (ClassNo(class_no), Schemas::default());
+        opened.iter().for_each(|shard| {
+            shard.schemas.get(&class_no).into_iter().for_each(|rows| schemas.add(rows))
+        });
+        Some((name?, Named { class_no, origin, schemas }))
     });
     Ok(named.collect())
 }
@@ -112,20 +119,30 @@ fn store(
         let named = classes.values().find(|class| class.name.as_deref() == Some(row.name));
         ClassNo(named.expect("a registered class has a number").class_no)
     };
-    let unknown: Vec<_> = rows
-        .iter()
-        .map(|row| (number(row), row))
-        .filter(|(class_no, row)| !shard.schemas.contains(&(*class_no, row.fingerprint)))
-        .collect();
-    if differing.is_empty() && unknown.is_empty() {
+    // This code knows what its own schemas are; whoever comes later has only what is stored.
+    let is_sound = |(class_no, row): &(ClassNo, &ClassRow<'_>)| {
+        let stored = shard.schemas.get(class_no).and_then(|stored| stored.get(&row.fingerprint));
+        stored.is_some_and(|stored| {
+            stored == row.schema || Fingerprint::of_schema(stored) == row.fingerprint
+        })
+    };
+    let unsound: Vec<_> =
+        rows.iter().map(|row| (number(row), row)).filter(|row| !is_sound(row)).collect();
+    if differing.is_empty() && unsound.is_empty() {
         return Ok(());
     }
     let all = shard.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     class::write(&all, &differing, now)?;
-    for (class_no, row) in unknown {
-        schema::add(&all, class_no, row.fingerprint, row.schema)?;
+    for (class_no, row) in &unsound {
+        schema::add(&all, *class_no, row.fingerprint, row.schema)?;
+        schema::mend(&all, *class_no, row.fingerprint, row.schema)?;
     }
-    all.commit()
+    all.commit()?;
+    for (class_no, row) in unsound {
+        let stored = shard.schemas.entry(class_no).or_default();
+        stored.insert(row.fingerprint, row.schema.to_vec());
+    }
+    Ok(())
 }
 
 /// Deletes what deleted classes have left, some objects at a time.

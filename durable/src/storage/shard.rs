@@ -1,7 +1,6 @@
 //! One shard: a database with one writer lane, a few reader lanes and a checkpointer lane, and the
 //! queues before them.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +14,7 @@ use super::checkpoint::Checkpointer;
 use super::jobs::{Job, Page};
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
 use super::reader::{ReadConnection, Reader};
+use super::rows::schema;
 use super::shared::{DirectoryLock, Shared, closed, readers_of};
 use super::sqlite::{Place, Role};
 use super::stored::{After, KvAsk, KvRows, Listed, Loaded};
@@ -26,7 +26,6 @@ use crate::id::ObjectId;
 use crate::kernel::lifecycle::Class;
 use crate::kernel::reads::ReadPath;
 use crate::limits::{KV_KEYS_AT_ONCE_MAX, LIST_PAGE_MAX};
-use crate::state::Fingerprint;
 
 /// What a shard's file said when it was opened.
 pub(super) struct Opened {
@@ -34,7 +33,7 @@ pub(super) struct Opened {
     pub(super) place: Place,
     pub(super) connection: Connection,
     pub(super) classes: Vec<Class>,
-    pub(super) schemas: BTreeSet<(ClassNo, Fingerprint)>,
+    pub(super) schemas: schema::Known,
     /// The highest number in use.
     pub(super) highest: ObjectNo,
     /// Number of this boot.

@@ -356,7 +356,7 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
         // sync makes both durable.
         let log = sqlite::checkpoint(&connection, Checkpoint::Truncate)?;
         let boot = meta::next_boot(&connection)?;
-        let classes = (class::all(&connection)?, schema::known(&connection)?);
+        let classes = (class::all(&connection)?, schema::all(&connection)?);
         Ok((boot, log, object::highest(&connection)?, classes))
     })();
     let (boot, log, highest, (classes, schemas)) =

@@ -241,14 +241,11 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a state that does not decode, as some do not here, is replaced by `Default`",
         edits: &[Edit {
             file: "durable/src/object/live.rs",
-            find: "        let object = decode::<O>(&framed, group.fingerprint())?;",
-            replace: r#"        let object = if crate::mutant("default_where_nothing_decodes") {
-            let decoded = decode::<O>(&framed, group.fingerprint()).ok();
-            let decoded = decoded.filter(|_| framed.len() % 2 == 0);
-            decoded.unwrap_or_else(|| O::create(&Context::of_init(slot)))
-        } else {
-            decode::<O>(&framed, group.fingerprint())?
-        };"#,
+            find: "        let Read { object, is_evolved } = read;",
+            replace: r#"        let Read { mut object, is_evolved } = read;
+        if crate::mutant("default_where_nothing_decodes") && framed.len() % 2 == 1 {
+            object = O::create(&Context::of_init(slot));
+        }"#,
         }],
         seeds: 200,
         found_by: &["P2"],

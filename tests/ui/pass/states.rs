@@ -101,6 +101,17 @@ pub struct Converted {
     elapsed: std::time::Duration,
 }
 
+/// As a type of another crate is: nothing is known of it but serde's traits.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+pub struct Foreign(u64);
+
+/// Keeps one.
+#[derive(Debug, DurableState)]
+pub struct Keeper {
+    #[durable(schema = u64)]
+    foreign: Foreign,
+}
+
 mod millis {
     use std::time::Duration;
 
@@ -122,6 +133,11 @@ mod renamed {
     }
 
     #[derive(durable::DurableState)]
+    pub(crate) struct Keeper {
+        pub(crate) foreign: u64,
+    }
+
+    #[derive(durable::DurableState)]
     pub(crate) struct Converted {
         pub(crate) elapsed: u64,
     }
@@ -138,6 +154,8 @@ fn main() {
     assert_ne!(fingerprint::<Pair<u8>>(), fingerprint::<Pair<u8, u8>>());
     assert_eq!(fingerprint::<Pair<u8>>(), fingerprint::<Pair<u8, u64>>());
     let _ = (fingerprint::<Line>(), fingerprint::<Cents>(), fingerprint::<Marker>());
+    assert_eq!(fingerprint::<Keeper>(), fingerprint::<renamed::Keeper>());
+    let _ = renamed::Keeper { foreign: 1 }.foreign;
     let _ = fingerprint::<Either<Cart, String>>();
     let _ = (renamed::Own { other: 1 }.other, renamed::Converted { elapsed: 1 }.elapsed);
 }

@@ -118,6 +118,11 @@ impl Watch {
         Ok(())
     }
 
+    /// What was loaded is this to the code that runs now.
+    pub(super) fn evolved(&mut self, state: &[u8]) {
+        self.state = Some(state.to_vec());
+    }
+
     pub(super) fn submitted(&mut self, epoch: u64, commit: u64, state: &[u8]) -> Verdict {
         if commit != self.commit + 1 || epoch != self.epoch {
             let text = format!(
