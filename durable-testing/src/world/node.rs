@@ -302,6 +302,7 @@ impl World {
         self.node.lock().phase = Phase::Down;
         self.note("node.down", format!("life {}", life.number));
         self.promises.lock().crashed();
+        self.loosen();
         self.calls.lock().ledger.crashed(self.step());
         true
     }
