@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::{Code, Error};
 use crate::limits::CLASS_NAME_BYTES_MAX;
+use crate::sql::Migration;
 
 /// What a class says of itself: its name on disk and wire, its state's version, its methods, its settings.
 ///
@@ -20,12 +21,14 @@ pub struct ClassSpec {
     pub methods: &'static [MethodSpec],
     /// How long an object without calls stays in memory; `None`: as the runtime says.
     pub idle: Option<Duration>,
+    /// How the tables of its objects came to be, by number. Empty: its methods make them.
+    pub migrations: &'static [Migration],
 }
 
 impl ClassSpec {
     #[doc(hidden)]
     pub const fn new(name: &'static str, methods: &'static [MethodSpec]) -> Self {
-        ClassSpec { name, version: 1, methods, idle: None }
+        ClassSpec { name, version: 1, methods, idle: None, migrations: &[] }
     }
 
     #[doc(hidden)]
@@ -37,6 +40,12 @@ impl ClassSpec {
     #[doc(hidden)]
     pub const fn idle_ms(mut self, idle_ms: u64) -> Self {
         self.idle = Some(Duration::from_millis(idle_ms));
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn migrations(mut self, migrations: &'static [Migration]) -> Self {
+        self.migrations = migrations;
         self
     }
 
@@ -54,6 +63,14 @@ impl ClassSpec {
             return Err(Code::ClassInvalid.error(format!(
                 "class name `{name}` contains {bad:?}; use letters, digits, `.`, `_` and `-`"
             )));
+        }
+        for (number, migration) in (1_u32..).zip(self.migrations) {
+            if migration.number != number {
+                return Err(Code::ClassInvalid.error(format!(
+                    "class {name} has migration {} where number {number} belongs; number them from 1 without a gap",
+                    migration.number
+                )));
+            }
         }
         Ok(())
     }

@@ -6,9 +6,11 @@
 pub(crate) mod activation;
 pub(crate) mod admission;
 pub(crate) mod commit;
+pub(crate) mod delta;
 pub(crate) mod gate;
 pub(crate) mod merge;
 pub(crate) mod overlay;
+pub(crate) mod pages;
 pub(crate) mod range;
 pub(crate) mod reads;
 pub(crate) mod residency;

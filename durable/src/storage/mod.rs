@@ -17,6 +17,7 @@ mod reader;
 pub(crate) mod rows;
 mod shard;
 mod shared;
+mod sql;
 mod sqlite;
 mod store;
 mod stored;
@@ -25,8 +26,10 @@ mod writer;
 
 pub(crate) use numbers::{ClassNo, CommitSeq, ObjectNo};
 pub(crate) use rows::class::ClassRow;
+pub(crate) use rows::sql::SqlWrite;
 pub(crate) use rows::{frame, kv};
 pub(crate) use shard::Shard;
+pub(crate) use sql::{Answer, Around, Ask, Asked, Database, Pages, Savepoint, SqlFailure, migrate};
 pub(crate) use store::Store;
 pub(crate) use stored::{After, KvAsk, KvRows, Loaded};
 pub(crate) use write_set::{Birth, Fence, Release, WriteSet};

@@ -12,12 +12,20 @@ pub(crate) mod meta;
 pub(crate) mod object;
 pub(crate) mod schema;
 pub(crate) mod snapshot;
+pub(crate) mod sql;
 
 use rusqlite::Connection;
 
 /// Every table of a shard, in the order of creation.
-const TABLES: [&str; 6] =
-    [meta::TABLE, class::TABLE, object::TABLE, snapshot::TABLE, schema::TABLE, kv::TABLE];
+const TABLES: [&str; 7] = [
+    meta::TABLE,
+    class::TABLE,
+    object::TABLE,
+    snapshot::TABLE,
+    schema::TABLE,
+    kv::TABLE,
+    sql::TABLE,
+];
 
 /// Creates the tables that are missing. The caller has opened a transaction.
 pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
