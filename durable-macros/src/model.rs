@@ -19,6 +19,8 @@ pub(crate) struct Class {
     pub(crate) key: Option<Type>,
     /// `None`: as the runtime says.
     pub(crate) idle_ms: Option<u64>,
+    /// By number. Empty: the class has none.
+    pub(crate) migrations: Vec<Migration>,
     pub(crate) visibility: Visibility,
     /// The module that generated code takes everything from.
     pub(crate) private: TokenStream,
@@ -29,6 +31,14 @@ pub(crate) struct Class {
     /// `None`: nothing runs when an object is activated.
     pub(crate) on_activate: Option<Hook>,
     pub(crate) birth: Birth,
+}
+
+/// A numbered file of SQL.
+pub(crate) struct Migration {
+    pub(crate) number: u32,
+    pub(crate) name: String,
+    /// From the crate's directory, with a `/` before it.
+    pub(crate) path: LitStr,
 }
 
 /// A method that can be called from outside.
@@ -94,6 +104,7 @@ impl Class {
             version: options.version.and_then(|version| version.base10_parse().ok()).unwrap_or(1),
             key: options.key,
             idle_ms: options.idle_ms,
+            migrations: Vec::new(),
             visibility: options
                 .visibility
                 .unwrap_or_else(|| Visibility::Public(<Token![pub]>::default())),

@@ -21,6 +21,7 @@ mod p11_bounded;
 mod runtime;
 mod sql;
 mod sql_kills;
+mod sql_migrations;
 
 use durable::prelude::*;
 

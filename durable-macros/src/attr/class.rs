@@ -12,7 +12,7 @@ use crate::names;
 use crate::parse::Function;
 
 const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idle = \"10s\"`, \
-                             `visibility = \"pub(crate)\"`, `crate = path`";
+                             `migrations = \"migrations/account\"`, `visibility = \"pub(crate)\"`, `crate = path`";
 const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`";
 
 /// What stands in `#[durable_object(…)]`.
@@ -26,6 +26,8 @@ pub(crate) struct ClassOptions {
     pub(crate) key: Option<Type>,
     /// `None`: as the runtime says.
     pub(crate) idle_ms: Option<u64>,
+    /// The folder of the migrations. `None`: there are none.
+    pub(crate) migrations: Option<LitStr>,
     /// `None`: `pub`.
     pub(crate) visibility: Option<Visibility>,
     /// `None`: `::durable`.
@@ -47,6 +49,9 @@ impl ClassOptions {
                 "version" => set(&mut options.version, number(key, value), errors),
                 "key" => set(&mut options.key, value.parse(), errors),
                 "idle" => set(&mut options.idle_ms, duration(key, value), errors),
+                "migrations" => {
+                    set(&mut options.migrations, literal(key, value, "migrations/account"), errors)
+                }
                 "visibility" => set(&mut options.visibility, visibility(key, value), errors),
                 "crate" => set(&mut options.krate, value.call(Path::parse_mod_style), errors),
                 _ => return false,

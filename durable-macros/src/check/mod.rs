@@ -4,6 +4,7 @@
 mod class;
 mod hook;
 mod method;
+mod migrations;
 mod state;
 
 pub(crate) use class::{class, input};

@@ -6,7 +6,7 @@ use quote::{ToTokens, quote, quote_spanned};
 
 use super::stub::{Shape, shape};
 use super::{at, codec, dispatch, place};
-use crate::model::{Access, Birth, Class, Method};
+use crate::model::{Access, Birth, Class, Method, Migration};
 use crate::names;
 
 pub(super) fn object(class: &Class) -> TokenStream {
@@ -62,7 +62,23 @@ fn spec(class: &Class) -> TokenStream {
     });
     let version = (*version != 1).then(|| quote!(.version(#version)));
     let idle = class.idle_ms.map(|idle_ms| quote!(.idle_ms(#idle_ms)));
-    quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#version #idle)
+    let migrations = migrations(class);
+    quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#version #idle #migrations)
+}
+
+/// The text of each file is included by rustc, which then compiles anew when it changes.
+fn migrations(class: &Class) -> Option<TokenStream> {
+    let Class { private, migrations, .. } = class;
+    let migration = migrations.iter().map(|Migration { number, name, path }| {
+        quote! {
+            #private::Migration {
+                number: #number,
+                name: #name,
+                sql: ::core::include_str!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), #path)),
+            }
+        }
+    });
+    (!migrations.is_empty()).then(|| quote!(.migrations(&[#(#migration),*])))
 }
 
 fn method_spec(class: &Class, method: &Method) -> TokenStream {
