@@ -2,6 +2,7 @@
 
 mod kernel;
 mod object;
+mod sql;
 mod storage;
 mod stored;
 mod world;
@@ -10,7 +11,13 @@ use crate::Mutant;
 
 /// Every mutant of every file.
 pub fn all() -> Vec<&'static Mutant> {
-    let tables =
-        [kernel::MUTANTS, object::MUTANTS, storage::MUTANTS, stored::MUTANTS, world::MUTANTS];
+    let tables = [
+        kernel::MUTANTS,
+        object::MUTANTS,
+        sql::MUTANTS,
+        storage::MUTANTS,
+        stored::MUTANTS,
+        world::MUTANTS,
+    ];
     tables.into_iter().flatten().collect()
 }
