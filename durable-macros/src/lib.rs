@@ -34,6 +34,11 @@ use proc_macro::TokenStream;
 ///   of by plain text.
 /// - `idle = "10s"`: how long an object without calls stays in memory (`ms`, `s`, `m`, `h`).
 /// - `durability = "relaxed"`: calls are answered before their changes are on the disk; `"synced"` unless it is said.
+/// - `migrations = "migrations/account"`: a folder, from the crate's directory, of files called
+///   `0001_orders.sql`, `0002_….sql` and so on, which make the tables of the objects' databases. An
+///   object is given those that it has not had when it comes into memory, in one commit; never
+///   change one that was released. Cargo sees when a file changes; after adding one, save the file
+///   with this attribute, too.
 /// - `visibility = "pub(crate)"`: visibility of the generated types, `pub` unless given.
 /// - `crate = path`: where the `durable` crate is found, `::durable` unless given.
 ///

@@ -21,6 +21,8 @@ pub(crate) struct Class {
     pub(crate) idle_ms: Option<u64>,
     /// Answers do not wait for the disk.
     pub(crate) is_relaxed: bool,
+    /// By number. Empty: the class has none.
+    pub(crate) tables: Vec<TableMigration>,
     pub(crate) visibility: Visibility,
     /// The module that generated code takes everything from.
     pub(crate) private: TokenStream,
@@ -44,6 +46,14 @@ pub(crate) struct Migration {
     pub(crate) output: Type,
     /// Whether it gives the class itself, and not the old state of the next step.
     pub(crate) leads_to_class: bool,
+}
+
+/// A numbered file of SQL, for the tables of an object.
+pub(crate) struct TableMigration {
+    pub(crate) number: u32,
+    pub(crate) name: String,
+    /// From the crate's directory, with a `/` before it.
+    pub(crate) path: LitStr,
 }
 
 /// A method that can be called from outside.
@@ -110,6 +120,7 @@ impl Class {
             key: options.key,
             idle_ms: options.idle_ms,
             is_relaxed: options.is_relaxed.unwrap_or_default(),
+            tables: Vec::new(),
             visibility: options
                 .visibility
                 .unwrap_or_else(|| Visibility::Public(<Token![pub]>::default())),

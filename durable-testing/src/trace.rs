@@ -8,7 +8,7 @@ use durable::ObjectId;
 use durable::host::Event;
 
 use crate::chance::{hash, mix};
-use crate::check::promises::digest;
+use crate::check::promises::Done;
 
 /// Everything that happened in a world.
 ///
@@ -231,8 +231,8 @@ impl Trace {
             Event::TurnReached { call } | Event::TurnDrew { call } | Event::Abandoned { call } => {
                 told.call = call
             }
-            Event::TurnEnded { object, call, method, ended, state, kv } => {
-                let (method, detail) = (method.name, hash(state) ^ digest(kv));
+            Event::TurnEnded { object, call, method, ended, state, kv, sql } => {
+                let (method, detail) = (method.name, hash(state) ^ Done { kv, sql }.digest());
                 let text = format!("{ended:?}").to_lowercase();
                 told = Told { method, call, detail, text, ..Told::of(self.object(object)) };
             }
@@ -240,8 +240,8 @@ impl Trace {
                 let detail = mix(hash(key)) ^ value.map_or(0, hash);
                 told = Told { call, detail, ..Told::of(self.object(object)) };
             }
-            Event::Submitted { object, commit, call, state, kv, .. } => {
-                let detail = mix(commit ^ hash(state) ^ digest(kv));
+            Event::Submitted { object, commit, call, state, kv, sql, .. } => {
+                let detail = mix(commit ^ hash(state) ^ Done { kv, sql }.digest());
                 told = Told { call, detail, ..Told::of(self.object(object)) };
             }
             Event::Stored { shard } | Event::Checkpointing { shard } => {

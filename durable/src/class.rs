@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::{Code, Error};
 use crate::limits::CLASS_NAME_BYTES_MAX;
+use crate::sql::Migration;
 
 /// What a class says of itself: its name on disk and wire, its state's version, its methods, its settings.
 ///
@@ -22,6 +23,8 @@ pub struct ClassSpec {
     pub idle: Option<Duration>,
     /// What answers of calls wait for that do not say it themselves.
     pub durability: Durability,
+    /// How the tables of its objects came to be, by number. Empty: its methods make them.
+    pub migrations: &'static [Migration],
 }
 
 /// What the answer of a call waits for.
@@ -41,7 +44,14 @@ pub enum Durability {
 impl ClassSpec {
     #[doc(hidden)]
     pub const fn new(name: &'static str, methods: &'static [MethodSpec]) -> Self {
-        ClassSpec { name, version: 1, methods, idle: None, durability: Durability::Synced }
+        ClassSpec {
+            name,
+            version: 1,
+            methods,
+            idle: None,
+            durability: Durability::Synced,
+            migrations: &[],
+        }
     }
 
     #[doc(hidden)]
@@ -62,6 +72,12 @@ impl ClassSpec {
         self
     }
 
+    #[doc(hidden)]
+    pub const fn migrations(mut self, migrations: &'static [Migration]) -> Self {
+        self.migrations = migrations;
+        self
+    }
+
     /// Checks what the macro cannot be trusted to have checked, because a class can also be written by hand.
     pub(crate) fn check(&self) -> Result<(), Error> {
         let name = self.name;
@@ -76,6 +92,14 @@ impl ClassSpec {
             return Err(Code::ClassInvalid.error(format!(
                 "class name `{name}` contains {bad:?}; use letters, digits, `.`, `_` and `-`"
             )));
+        }
+        for (number, migration) in (1_u32..).zip(self.migrations) {
+            if migration.number != number {
+                return Err(Code::ClassInvalid.error(format!(
+                    "class {name} has migration {} where number {number} belongs; number them from 1 without a gap",
+                    migration.number
+                )));
+            }
         }
         Ok(())
     }

@@ -171,6 +171,34 @@ codes! {
     KvNewer = "kv.newer", Corrupt, RolledBack;
     /// A list is asked for what cannot be.
     KvListInvalid = "kv.list_invalid", FixCall, RolledBack;
+    /// A turn that may not write has run SQL that writes.
+    SqlReadOnly = "sql.read_only", FixCall, RolledBack;
+    /// The SQL does what an object's SQL may not do.
+    SqlDenied = "sql.denied", FixCall, RolledBack;
+    /// The SQL cannot be compiled or run.
+    SqlInvalid = "sql.invalid", FixCall, RolledBack;
+    /// The parameters are not those of the statement.
+    SqlMisbound = "sql.misbound", FixCall, RolledBack;
+    /// A text, a value, a row or a result is larger than the limit.
+    SqlTooLarge = "sql.too_large", FixCall, RolledBack;
+    /// What the SQL writes breaks a constraint.
+    SqlConstraint = "sql.constraint", FixCall, RolledBack;
+    /// The object's database is as large as it may be.
+    SqlFull = "sql.full", FixCall, RolledBack;
+    /// The database has rolled the turn's transaction back by itself.
+    SqlRolledBack = "sql.rolled_back", Retry, RolledBack;
+    /// A row does not decode as the type that was asked for.
+    SqlUndecodable = "sql.undecodable", FixCall, RolledBack;
+    /// A query that is to find one row has found none, or several.
+    SqlNotOne = "sql.not_one", FixCall, RolledBack;
+    /// A migration cannot be applied.
+    SqlUnmigrated = "sql.unmigrated", Internal, RolledBack;
+    /// A migration that was applied has another text than then.
+    SqlChanged = "sql.changed", Corrupt, RolledBack;
+    /// The object's database was migrated, or written, by newer code.
+    SqlNewer = "sql.newer", Corrupt, RolledBack;
+    /// Savepoints are nested too deeply.
+    SavepointTooDeep = "savepoint.too_deep", FixCall, RolledBack;
     /// Another process holds the data directory.
     StorageLocked = "storage.locked", Retry, NotStarted;
     /// The data directory was written by a newer format of this crate.

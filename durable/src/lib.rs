@@ -52,6 +52,7 @@ pub mod lock;
 mod object;
 mod registry;
 mod runtime;
+mod sql;
 mod state;
 mod storage;
 mod stub;
@@ -137,8 +138,9 @@ pub use error::{CallError, Code, Error, ErrorKind, Outcome};
 pub use id::{IntoKey, Name, ObjectId, Placement};
 pub use kv::KvKey;
 pub use listing::{Listed, Listing};
-pub use object::{Context, Kv, KvList, Object, Rng};
+pub use object::{Context, Kv, KvList, Object, Rng, Sql, SqlExecuted, SqlRow, SqlRows};
 pub use runtime::{Runtime, RuntimeBuilder};
+pub use sql::{Migration, SqlNamed, SqlParams, SqlValue};
 pub use state::{DurableState, Fingerprint, Wire};
 pub use stub::{Call, CallFuture, Stub};
 pub use time::WallMs;
@@ -192,8 +194,8 @@ pub mod __private {
     pub use crate::state::{stored, transient};
     pub use crate::stub::Address;
     pub use crate::{
-        Access, Call, CallError, ClassSpec, Context, DurableState, Error, MethodSpec, Name, Object,
-        Stub, Wire,
+        Access, Call, CallError, ClassSpec, Context, DurableState, Error, MethodSpec, Migration,
+        Name, Object, Stub, Wire,
     };
     pub use postcard_schema;
     pub use serde;

@@ -26,6 +26,53 @@ pub(crate) const KV_PAGE_ROWS_MAX: usize = 128;
 /// Bytes of rows with which a list of an object's KV stops reading in one go: bounds the memory that a list holds.
 pub(crate) const KV_PAGE_BYTES_MAX: usize = 256 * 1024;
 
+/// Bytes of a page of an object's database. Small, so that a turn changes little more than what it means to.
+pub(crate) const SQL_PAGE_BYTES: usize = 1_024;
+
+/// Pages that an object's database may have: 10 GiB.
+pub const SQL_PAGES_MAX: u32 = 10 * 1024 * 1024;
+
+/// Largest text, blob or row of an object's database, in bytes. They are held in memory whole.
+pub const SQL_VALUE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Columns of a table, an index or a result. More are a sign of a table that should be two.
+pub const SQL_COLUMNS_MAX: usize = 100;
+
+/// Parameters that one statement binds.
+pub const SQL_PARAMETERS_MAX: usize = 100;
+
+/// Longest SQL text, in bytes. It is compiled on the thread that runs the turn.
+pub const SQL_TEXT_BYTES_MAX: usize = 100_000;
+
+/// Bytes that the result of one query may take. It is held in memory whole.
+pub const SQL_RESULT_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Longest pattern of LIKE and GLOB, in bytes: the time to match grows with its square.
+pub const SQL_PATTERN_BYTES_MAX: usize = 50;
+
+/// Terms of a compound SELECT, depth of an expression, depth of triggers, arguments of a function, steps of a compiled
+/// statement: what a statement may ask of the stack and of the compiler.
+pub(crate) const SQL_COMPOUND_MAX: usize = 50;
+pub(crate) const SQL_DEPTH_MAX: usize = 100;
+pub(crate) const SQL_TRIGGER_DEPTH_MAX: usize = 10;
+pub(crate) const SQL_ARGUMENTS_MAX: usize = 100;
+pub(crate) const SQL_STEPS_MAX: usize = 25_000;
+
+/// Savepoints inside of each other. Each keeps what it may have to undo.
+pub const SAVEPOINT_DEPTH_MAX: usize = 64;
+
+/// Statements that an open database keeps compiled.
+pub(crate) const SQL_STATEMENTS_KEPT: usize = 32;
+
+/// Memory of an open database for pages that it has read, in KiB. An object's working set is small, and many are open.
+pub(crate) const SQL_CACHE_KIB: u32 = 256;
+
+/// Rows of the log of an object's database before a commit folds them: bounds what opening it reads.
+pub(crate) const SQL_LOG_ROWS_MAX: u32 = 128;
+
+/// Bytes of that log before a commit folds it: bounds the memory for pages that are in the log only.
+pub(crate) const SQL_LOG_BYTES_MAX: usize = 64 * 1024;
+
 /// Largest encoded arguments or result of one call, in bytes, where they leave the process. They are held in memory whole.
 pub const WIRE_BYTES_MAX: usize = 32 * 1024 * 1024;
 
@@ -112,3 +159,5 @@ const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(SHARDS <= SLOTS);
 const _: () = assert!(BATCH_BYTES_MAX <= LANE_BYTES_MAX && SNAPSHOT_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(KV_VALUE_BYTES_MAX <= BATCH_BYTES_MAX && KV_PAGE_ROWS_MAX > 0);
+const _: () = assert!(SQL_PAGES_MAX < 1 << 24 && SQL_PAGE_BYTES <= u16::MAX as usize);
+const _: () = assert!(SQL_LOG_ROWS_MAX < 1 << 24 && SQL_LOG_BYTES_MAX > SQL_PAGE_BYTES);

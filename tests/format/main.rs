@@ -45,6 +45,20 @@ impl Everything {
         cx.kv().put("part", &part)
     }
 
+    /// Keeps rows in tables: of odd objects so many that their pages are folded, and some in the log after that.
+    pub fn tabulate(&mut self, cx: &mut Context<'_, Self>, rows: i64) -> Result<(), Error> {
+        cx.sql()
+            .exec("CREATE TABLE IF NOT EXISTS t (a INTEGER PRIMARY KEY, b TEXT, c BLOB)", ())?;
+        let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+            INSERT INTO t (b, c) SELECT 'row ' || i, zeroblob(90) FROM n";
+        cx.sql().exec(sql, [rows]).map(drop)
+    }
+
+    /// How many rows there are, the sum of their numbers, and how long their texts are.
+    pub fn tabulated(&self, cx: &Context<'_, Self>) -> Result<(i64, i64, i64), Error> {
+        cx.sql().query_one("SELECT count(*), sum(a), sum(length(b)) FROM t", ())
+    }
+
     /// The keys, the bytes and the part.
     pub async fn kept(
         &self,
@@ -75,6 +89,17 @@ fn sample(n: u8) -> Everything {
     }
 }
 
+/// How many rows each turn adds.
+fn tables(n: u8) -> [i64; 3] {
+    [3, if n == 3 { 800 } else { 5 }, 2]
+}
+
+fn tabulated(turns: &[i64]) -> (i64, i64, i64) {
+    let rows: i64 = turns.iter().sum();
+    let lengths = |turn: &i64| (1..=*turn).map(|i| format!("row {i}").len() as i64).sum::<i64>();
+    (rows, rows * (rows + 1) / 2, turns.iter().map(lengths).sum())
+}
+
 fn golden(format: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("format/v{format}"))
 }
@@ -89,6 +114,9 @@ async fn write_golden(dir: &Path) {
         let object = runtime.get::<Everything>(format!("named/{n}"));
         object.set(sample(n)).await.unwrap();
         object.keep(part(n)).await.unwrap();
+        for rows in tables(n) {
+            object.tabulate(rows).await.unwrap();
+        }
     }
     runtime.shutdown().await.unwrap();
     drop(runtime);
@@ -131,16 +159,19 @@ async fn the_golden_directory_of_format_1_reads_and_goes_on() {
         assert_eq!(stub.get().await.unwrap(), sample(n));
         let keys = vec!["bytes".to_owned(), "part".to_owned()];
         assert_eq!(stub.kept().await.unwrap(), (keys, vec![0, 1, 0xff], part(n)));
+        assert_eq!(stub.tabulated().await.unwrap(), tabulated(&tables(n)));
         let named = runtime.get::<Everything>(format!("named/{n}"));
         assert_eq!(named.id().unwrap(), listed.id(), "the names lead to the same ids");
         named.set(sample(n + 100)).await.unwrap();
         named.keep(part(n + 100)).await.unwrap();
+        named.tabulate(100).await.unwrap();
     }
     runtime.shutdown().await.unwrap();
     let runtime = open(dir.path()).await;
     let object = runtime.get::<Everything>("named/3");
     assert_eq!(object.get().await.unwrap(), sample(103));
     assert_eq!(object.kept().await.unwrap().2, part(103));
+    assert_eq!(object.tabulated().await.unwrap(), tabulated(&[3, 800, 2, 100]));
 }
 
 #[tokio::test]
@@ -156,6 +187,15 @@ async fn the_present_code_writes_the_golden_bytes() {
         "SELECT name || ' ' || fingerprint, schema FROM schemas JOIN classes USING (class_no)";
     assert_eq!(stored(dir.path(), schemas), stored(&golden(1), schemas));
     assert_eq!(stored(dir.path(), schemas).len(), 1);
+    // Of the pages only where they are: SQLite writes its own version into the first one.
+    let places = "SELECT name || ' ' || (place & 0xffffff), x'' FROM objects
+        JOIN sql_pages ON place >> 24 = object_no";
+    assert_eq!(stored(dir.path(), places), stored(&golden(1), places));
+    assert!(stored(dir.path(), places).len() > 90, "one of them was folded");
+    let log = "SELECT name || ' ' || (place & 0xffffff) || ' ' || commit_no,
+        CAST(length(deltas) AS BLOB) FROM objects JOIN sql_log ON place >> 24 = object_no";
+    assert_eq!(stored(dir.path(), log), stored(&golden(1), log));
+    assert!(stored(dir.path(), log).len() >= 8, "and all go on in the log");
 }
 
 /// What is stored by name, over all shards: another directory has another key, and so spreads its names otherwise.

@@ -23,6 +23,9 @@ mod p08_a_crash_costs_one_call;
 mod p10_bad_state_is_never_overwritten;
 mod p11_bounded;
 mod runtime;
+mod sql;
+mod sql_kills;
+mod sql_migrations;
 
 use durable::prelude::*;
 

@@ -76,6 +76,12 @@ async fn no_promise_breaks_wherever_the_node_crashes(sim: Sim) -> TestResult {
     let _ = shelf.dust().await;
     sim.evict(shelf).await.ok();
     let _ = shelf.take("001".to_owned()).await;
+    let register = &objects.registers[0];
+    for from in 0..3 {
+        let _ = register.enter_many(from, 2).await;
+    }
+    sim.evict(register).await.ok();
+    let _ = register.leave("001".to_owned()).await;
     let _ = ada.balance().await;
     sim.evict(ada).await.ok();
     let _ = ada.deposit(1).await;
@@ -83,6 +89,9 @@ async fn no_promise_breaks_wherever_the_node_crashes(sim: Sim) -> TestResult {
     sim.check_history(&objects.accounts)?;
     sim.check_history(&objects.logs)?;
     sim.check_history(&objects.shelves)?;
+    sim.check_history(&objects.registers)?;
+    let checked = register.check().await.map_err(|error| TestError::new(error.to_string()))?;
+    assert!(checked.0 <= 5 && checked.1.is_empty(), "{checked:?}");
     let (books, differs) =
         shelf.check().await.map_err(|error| TestError::new(error.to_string()))?;
     assert!(books <= 3 && differs.is_empty(), "{books} books, {differs}");

@@ -279,7 +279,137 @@ impl Shelf {
     }
 }
 
+/// Keeps the same in its struct and in tables.
+#[derive(Default, DurableState)]
+pub struct Register {
+    pub people: BTreeMap<String, i64>,
+    /// Only in the struct, so that some turns change only one of the two.
+    pub turns: u64,
+}
+
+#[durable_object(name = "sim.Register", migrations = "migrations/register")]
+impl Register {
+    pub fn enter(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        name: String,
+        age: i64,
+    ) -> Result<(), Error> {
+        let sql = "INSERT INTO people VALUES (?, ?) ON CONFLICT DO UPDATE SET age = excluded.age";
+        cx.sql().exec(sql, (name.as_str(), age))?;
+        self.people.insert(name, age);
+        Ok(())
+    }
+
+    /// Several people at once, and a note that needs many pages.
+    pub fn enter_many(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        from: i64,
+        count: i64,
+    ) -> Result<u64, Error> {
+        // A setting is the turn's own: the database is opened anew for the next one, and has nothing in memory.
+        cx.sql().exec("PRAGMA recursive_triggers = ON", ())?;
+        for age in from..from + count {
+            self.enter(cx, format!("{age:03}"), age)?;
+        }
+        cx.sql().exec("CREATE TABLE IF NOT EXISTS notes (text TEXT)", ())?;
+        cx.sql().exec("DELETE FROM notes WHERE length(text) > 1000", ())?;
+        cx.sql().exec("INSERT INTO notes VALUES (printf('%.*c', 24000, ?))", [from.to_string()])?;
+        cx.sql().database_size()
+    }
+
+    /// Whether somebody was known: in the table, and in the struct.
+    pub fn leave(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        name: String,
+    ) -> Result<(bool, bool), Error> {
+        let done = cx.sql().exec("DELETE FROM people WHERE name = ?", [name.as_str()])?;
+        Ok((done.rows_written == 1, self.people.remove(&name).is_some()))
+    }
+
+    /// Everybody is a year older, in one statement. Only the table and the struct's numbers change.
+    pub fn age(&mut self, cx: &mut Context<'_, Self>) -> Result<u64, Error> {
+        self.people.values_mut().for_each(|age| *age += 1);
+        Ok(cx.sql().exec("UPDATE people SET age = age + 1", ())?.rows_written)
+    }
+
+    /// Only pages are stored: the struct knows nothing of it.
+    pub fn scribble(&mut self, cx: &mut Context<'_, Self>) -> Result<i64, Error> {
+        cx.sql().exec("CREATE TABLE IF NOT EXISTS notes (text TEXT)", ())?;
+        let text = "INSERT INTO notes VALUES (hex(randomblob(8)) || datetime('now'))";
+        Ok(cx.sql().exec(text, ())?.last_insert_rowid)
+    }
+
+    pub fn count_turn(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
+    }
+
+    pub fn enter_and_refuse(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        name: String,
+    ) -> Result<(), String> {
+        cx.sql().exec("DELETE FROM people", ()).map_err(|error| error.to_string())?;
+        let entered = cx.sql().exec("INSERT INTO people VALUES (?, 0)", [name]);
+        entered.map_err(|error| error.to_string())?;
+        Err("refused".to_owned())
+    }
+
+    pub fn enter_and_panic(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        name: String,
+    ) -> Result<(), Error> {
+        cx.sql().exec("INSERT OR REPLACE INTO people VALUES (?, 0)", [name])?;
+        panic!("on purpose");
+    }
+
+    /// Two people, of whom a savepoint takes the second back.
+    pub fn enter_one_of_two(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        name: String,
+    ) -> Result<(), Error> {
+        self.enter(cx, name, 1)?;
+        let second: Result<(), Error> = cx.savepoint(|cx| {
+            cx.sql().exec("INSERT OR REPLACE INTO people VALUES ('second', 2)", ())?;
+            cx.sql().exec("INSERT INTO people VALUES ('second', 'no number')", ()).map(drop)
+        });
+        assert_eq!(second.expect_err("ages are numbers").code(), "sql.constraint");
+        Ok(())
+    }
+
+    /// A visit by nobody who is known, which the end of the turn refuses.
+    pub fn visit_of_a_stranger(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Error> {
+        self.turns += 1;
+        cx.sql().exec("INSERT INTO visits (name) VALUES ('nobody')", ()).map(drop)
+    }
+
+    /// How many people there are, and how struct and table differ; empty: they do not.
+    pub fn check(&self, cx: &Context<'_, Self>) -> Result<(usize, String), Error> {
+        let wanted: Vec<(String, i64)> = self.people.clone().into_iter().collect();
+        let by_name = cx.sql().query("SELECT name, age FROM people ORDER BY name", ())?.all()?;
+        let mut by_age: Vec<(String, i64)> = cx
+            .sql()
+            .query("SELECT name, age FROM people INDEXED BY ages WHERE age >= 0", ())?
+            .all()?;
+        by_age.sort();
+        let views: [(&str, Vec<(String, i64)>); 2] = [("table", by_name), ("index", by_age)];
+        if let Some((view, rows)) = views.iter().find(|(_, rows)| *rows != wanted) {
+            return Ok((wanted.len(), format!("the {view} has {rows:?}, not {wanted:?}")));
+        }
+        let visits: i64 = cx.sql().query_one("SELECT count(*) FROM visits", ())?;
+        let whole: String = cx.sql().query_one("PRAGMA quick_check(1)", ())?;
+        let is_whole = whole == "ok" && visits == 0;
+        let text = if is_whole { String::new() } else { format!("{whole}, {visits} visits") };
+        Ok((wanted.len(), text))
+    }
+}
+
 pub fn bank(builder: RuntimeBuilder) -> RuntimeBuilder {
     let builder = builder.register::<Account>().register::<Slow>().register::<Teller>();
-    builder.register::<Log>().register::<Shelf>()
+    builder.register::<Log>().register::<Shelf>().register::<Register>()
 }

@@ -8,7 +8,8 @@ use durable_testing::prelude::*;
 use futures_util::future::{join_all, select};
 
 use crate::classes::{
-    Account, AccountStub, Log, LogStub, Shelf, ShelfStub, Slow, SlowStub, Teller, TellerStub,
+    Account, AccountStub, Log, LogStub, Register, RegisterStub, Shelf, ShelfStub, Slow, SlowStub,
+    Teller, TellerStub,
 };
 
 /// What the workload is done to.
@@ -24,6 +25,8 @@ pub struct Objects {
     pub slow: Vec<SlowStub>,
     /// Keep the same in two places.
     pub shelves: Vec<ShelfStub>,
+    /// Keep the same in their structs and in tables.
+    pub registers: Vec<RegisterStub>,
 }
 
 impl Objects {
@@ -35,6 +38,7 @@ impl Objects {
             logs: ["a", "b"].map(|name| sim.get::<Log>(name)).into(),
             slow: ["x", "y"].map(|name| sim.get::<Slow>(name)).into(),
             shelves: ["s", "t"].map(|name| sim.get::<Shelf>(name)).into(),
+            registers: ["p", "q"].map(|name| sim.get::<Register>(name)).into(),
         }
     }
 }
@@ -43,7 +47,7 @@ impl Objects {
 async fn call_something(client: &Crew, objects: &Objects) {
     let account = client.pick(&objects.accounts);
     let cents = client.int(0..20);
-    match client.int(0..30) {
+    match client.int(0..36) {
         0..=2 => drop(account.deposit(cents).await),
         3 => drop(account.withdraw(cents).await),
         4 => drop(account.balance().await),
@@ -82,7 +86,42 @@ async fn call_something(client: &Crew, objects: &Objects) {
             let relaxed = account.withdraw(cents).relaxed().into_future();
             drop(futures_util::future::join(relaxed, account.balance().into_future()).await);
         }
+        24..=29 => use_register(client, client.pick(&objects.registers)).await,
         _ => use_shelf(client, client.pick(&objects.shelves)).await,
+    }
+}
+
+/// One call of anything that has to do with tables.
+async fn use_register(client: &Crew, register: &RegisterStub) {
+    let number = i64::try_from(client.int(0..12)).expect("small");
+    let name = format!("{number:03}");
+    match client.int(0..17) {
+        0 | 1 => drop(register.enter(name, number).await),
+        2 => drop(register.enter_many(number, 4).await),
+        3 => was_one(register.leave(name).await),
+        4 => drop(register.age().await),
+        5 => drop(register.scribble().await),
+        6 => drop(register.count_turn().await),
+        7 => drop(register.enter_and_refuse(name).await),
+        8 => drop(register.enter_and_panic(name).await),
+        9 => drop(register.enter_one_of_two(name).await),
+        10 => drop(register.visit_of_a_stranger().await),
+        11 => {
+            // Beside each other, so that the check goes over what is not durable yet.
+            let enter = register.enter(name.clone(), 7).into_future();
+            let leave = register.leave(name).into_future();
+            let check = register.check().into_future();
+            let (_, left, checked) = futures_util::future::join3(enter, leave, check).await;
+            was_one(left);
+            agrees(checked);
+        }
+        12 | 13 => {
+            let (enter, check) = (register.enter_many(number, 3), register.check());
+            let both = futures_util::future::join(enter.into_future(), check.into_future());
+            agrees(both.await.1);
+        }
+        14 => drop(client.sim().evict(register).await),
+        _ => agrees(register.check().await),
     }
 }
 
@@ -115,13 +154,13 @@ type Of<T> = Result<T, durable::CallError<durable::Error>>;
 
 fn was_one(taken: Of<(bool, bool)>) {
     if let Ok((was_kept, was_known)) = taken {
-        assert_eq!(was_kept, was_known, "struct and keys are of one commit");
+        assert_eq!(was_kept, was_known, "struct and keys or rows are of one commit");
     }
 }
 
 fn agrees(checked: Of<(usize, String)>) {
     if let Ok((_, differs)) = checked {
-        assert_eq!(differs, "", "struct and keys are of one commit");
+        assert_eq!(differs, "", "struct and keys or rows are of one commit");
     }
 }
 
@@ -219,6 +258,9 @@ pub async fn work(sim: Sim, faults: Faults) -> TestResult {
     for shelf in &objects.shelves {
         agrees(shelf.check().await);
     }
+    for register in &objects.registers {
+        agrees(register.check().await);
+    }
     sim.sometimes("keys were read", |trace| trace.count("kv.read") > 0);
     sim.sometimes("an object left memory", |trace| trace.count("activation.gone") > 0);
     sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);
@@ -243,5 +285,6 @@ fn check_histories(sim: &Sim, objects: &Objects) -> TestResult {
     sim.check_history(&objects.accounts)?;
     sim.check_history(&objects.logs)?;
     sim.check_history(&objects.shelves)?;
+    sim.check_history(&objects.registers)?;
     sim.check_history_against(&objects.slow, &SlowModel)
 }

@@ -62,7 +62,7 @@ fn report(broken: &[String]) {
 
 /// The floors of `durable`, lowest first. A file may name what is on its own floor or below.
 const FLOORS: [&[&str]; 6] = [
-    &["error", "limits", "time", "id", "class", "codec", "config", "state", "kv"],
+    &["error", "limits", "time", "id", "class", "codec", "config", "state", "kv", "sql"],
     &["kernel"],
     &["host"],
     &["storage"],

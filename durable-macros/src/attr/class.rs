@@ -12,8 +12,8 @@ use crate::names;
 use crate::parse::Function;
 
 const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idle = \"10s\"`, \
-                             `durability = \"relaxed\"`, `visibility = \"pub(crate)\"`, \
-                             `crate = path`";
+                             `durability = \"relaxed\"`, `migrations = \"migrations/account\"`, \
+                             `visibility = \"pub(crate)\"`, `crate = path`";
 const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`";
 const MIGRATE_OPTIONS: &str = "`from = 1`";
 
@@ -30,6 +30,8 @@ pub(crate) struct ClassOptions {
     pub(crate) idle_ms: Option<u64>,
     /// `None`: synced.
     pub(crate) is_relaxed: Option<bool>,
+    /// The folder of the migrations. `None`: there are none.
+    pub(crate) migrations: Option<LitStr>,
     /// `None`: `pub`.
     pub(crate) visibility: Option<Visibility>,
     /// `None`: `::durable`.
@@ -52,6 +54,9 @@ impl ClassOptions {
                 "key" => set(&mut options.key, value.parse(), errors),
                 "idle" => set(&mut options.idle_ms, duration(key, value), errors),
                 "durability" => set(&mut options.is_relaxed, durability(key, value), errors),
+                "migrations" => {
+                    set(&mut options.migrations, literal(key, value, "migrations/account"), errors)
+                }
                 "visibility" => set(&mut options.visibility, visibility(key, value), errors),
                 "crate" => set(&mut options.krate, value.call(Path::parse_mod_style), errors),
                 _ => return false,

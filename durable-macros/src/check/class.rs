@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
 use syn::{Item as SynItem, PathArguments, Type};
 
-use super::{hook, method, migrate};
+use super::{hook, method, migrate, tables};
 use crate::attr::{self, ClassOptions, Marks};
 use crate::errors::Errors;
 use crate::model::{Birth, Class, Hook, Method, cfgs};
@@ -30,7 +30,9 @@ pub(crate) fn class(
     no_async_trait(block, errors);
     name(&options, errors);
 
+    let tables = tables::migrations(options.migrations.as_ref(), errors);
     let mut class = Class::new(block.self_ty.clone(), ident?, options);
+    class.tables = tables;
     functions(block, &mut class, errors);
     is_usable.then_some(class)
 }

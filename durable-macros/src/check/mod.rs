@@ -6,6 +6,7 @@ mod hook;
 mod method;
 mod migrate;
 mod state;
+mod tables;
 
 pub(crate) use class::{class, input};
 pub(crate) use state::state;

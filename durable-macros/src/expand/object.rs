@@ -7,7 +7,7 @@ use syn::Type;
 
 use super::stub::{Shape, shape};
 use super::{at, codec, dispatch, migrate, place};
-use crate::model::{Access, Birth, Class, Method, compact};
+use crate::model::{Access, Birth, Class, Method, TableMigration, compact};
 use crate::names;
 
 pub(super) fn object(class: &Class) -> TokenStream {
@@ -66,7 +66,24 @@ fn spec(class: &Class) -> TokenStream {
     let version = (*version != 1).then(|| quote!(.version(#version)));
     let idle = class.idle_ms.map(|idle_ms| quote!(.idle_ms(#idle_ms)));
     let relaxed = class.is_relaxed.then(|| quote!(.relaxed()));
-    quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#version #idle #relaxed)
+    let tables = tables(class);
+    let settings = quote!(#version #idle #relaxed #tables);
+    quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#settings)
+}
+
+/// The text of each file is included by rustc, which then compiles anew when it changes.
+fn tables(class: &Class) -> Option<TokenStream> {
+    let Class { private, tables, .. } = class;
+    let migration = tables.iter().map(|TableMigration { number, name, path }| {
+        quote! {
+            #private::Migration {
+                number: #number,
+                name: #name,
+                sql: ::core::include_str!(::core::concat!(::core::env!("CARGO_MANIFEST_DIR"), #path)),
+            }
+        }
+    });
+    (!tables.is_empty()).then(|| quote!(.migrations(&[#(#migration),*])))
 }
 
 fn method_spec(class: &Class, method: &Method) -> TokenStream {

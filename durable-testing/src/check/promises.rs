@@ -4,16 +4,17 @@
 //! reported earlier. P6 and P7 are about alarms and sends, which objects do not have yet; of P9, an object that cannot
 //! start, it checks that only those hear of it who call it.
 
+mod pages;
 mod rows;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use durable::host::{Event, KvChange, TurnEnd};
+use durable::host::{Event, TurnEnd};
 use durable::{Code, Durability, Error, ObjectId, Outcome};
 
-pub(crate) use self::rows::digest;
+pub(crate) use self::pages::Done;
 use self::watch::Watch;
 use crate::chance::hash;
 use crate::failure::Failure;
@@ -82,7 +83,7 @@ struct Ended {
     epoch: u64,
     /// Hash of the state that it left.
     state: u64,
-    /// Digest of what it did under keys.
+    /// Digest of what it did under keys and in its database.
     rows: u64,
     has_changed: bool,
     /// The newest commit that it may have seen.
@@ -96,6 +97,8 @@ pub(crate) struct Stored {
     pub(crate) state: Vec<u8>,
     /// What is stored under its keys.
     pub(crate) rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// The pages of its database. `Err`: why they cannot be put together.
+    pub(crate) pages: Result<BTreeMap<u32, Vec<u8>>, String>,
 }
 
 impl Call {
@@ -213,8 +216,8 @@ impl Promises {
                 let watch = self.watch(object);
                 watch.rows.read(&watch.label, call, key, value)
             }
-            Event::TurnEnded { object, call, ended, state, kv, .. } => {
-                self.turn_ended(object, call, ended, (state, kv))
+            Event::TurnEnded { object, call, ended, state, kv, sql, .. } => {
+                self.turn_ended(object, call, ended, (state, Done { kv, sql }))
             }
             Event::Submitted { .. } => self.submitted(event),
             Event::Settled { shard, place, is_durable } => self.settled(shard, place, is_durable),
@@ -308,16 +311,16 @@ impl Promises {
         object: &ObjectId,
         call: u64,
         how: TurnEnd,
-        (state, kv): (&[u8], &[KvChange]),
+        (state, done): (&[u8], Done<'_>),
     ) -> Verdict {
         let watch = self.objects.entry(*object).or_default();
-        let is_changed = !watch.is_state(state) || !kv.is_empty();
+        let is_changed = !watch.is_state(state) || !done.is_nothing();
         let has_changed = how != TurnEnd::Panicked && is_changed;
         if watch.turn_ended(call) && has_changed {
             return broken("P2", format!("read #{call} of {} changed the state", watch.label));
         }
         let (epoch, seen) = (watch.epoch(), watch.commit());
-        let (state, rows) = (hash(state), digest(kv));
+        let (state, rows) = (hash(state), done.digest());
         let ended = Ended { how, epoch, state, rows, has_changed, seen };
         if let Some(call) = self.calls.get_mut(&call) {
             call.ended = Some(ended);
@@ -326,10 +329,11 @@ impl Promises {
     }
 
     fn submitted(&mut self, event: &Event<'_>) -> Verdict {
-        let Event::Submitted { object, epoch, commit, call, shard, place, state, kv } = *event
+        let Event::Submitted { object, epoch, commit, call, shard, place, state, kv, sql } = *event
         else {
             return Ok(());
         };
+        let rows = Done { kv, sql }.digest();
         let syncs = self.syncs.get(&shard).copied().unwrap_or_default();
         let submitted = Submitted { object: *object, commit, epoch, call, syncs };
         self.submitted.insert((shard, place), submitted);
@@ -337,7 +341,7 @@ impl Promises {
         let watch = self.objects.entry(*object).or_default();
         if let Some(call) = self.calls.get_mut(&call) {
             let kept = call.ended.filter(|ended| ended.how == TurnEnd::Kept);
-            if kept.is_none_or(|kept| kept.state != hash(state) || kept.rows != digest(kv)) {
+            if kept.is_none_or(|kept| kept.state != hash(state) || kept.rows != rows) {
                 let text = format!(
                     "{} stores what its call `{}` did not leave behind and keep",
                     watch.label, call.method
@@ -348,6 +352,7 @@ impl Promises {
         }
         self.states.prepare(object, commit, epoch, state);
         watch.rows.submitted(commit, kv);
+        watch.pages.submitted(commit, sql);
         watch.submitted(epoch, commit, state)
     }
 
@@ -426,6 +431,7 @@ impl Promises {
                 Some(row) => {
                     watch.holds(row.commit, &row.state, "on the disk")?;
                     watch.rows.compare(&watch.label, row)?;
+                    watch.pages.compare(&watch.label, row)?;
                 }
                 None => watch.holds_nothing()?,
             }

@@ -55,6 +55,7 @@ impl World {
                  FROM objects o JOIN snapshots s USING (object_no)",
             )?;
             let mut kept = kept(&connection)?;
+            let mut databases = databases(&connection)?;
             let found = statement.query_map([], |row| {
                 let id: [u8; ObjectId::BYTES] = row.get(0)?;
                 let commit: i64 = row.get(1)?;
@@ -64,6 +65,7 @@ impl World {
                     commit: u64::try_from(commit).unwrap_or_default(),
                     state: body.get(HEADER_BYTES..).unwrap_or_default().to_vec(),
                     rows: kept.remove(&row.get(3)?).unwrap_or_default(),
+                    pages: databases.remove(&row.get(3)?).unwrap_or_default().into_pages(),
                 })
             })?;
             for row in found {
@@ -72,6 +74,10 @@ impl World {
             drop(statement);
             if let Some(object_no) = kept.keys().next() {
                 let text = format!("object {object_no} of shard {shard} has keys and no state");
+                self.fail(Failure::promise("P2", text));
+            }
+            if let Some(object_no) = databases.keys().next() {
+                let text = format!("object {object_no} of shard {shard} has pages and no state");
                 self.fail(Failure::promise("P2", text));
             }
         }
@@ -89,6 +95,93 @@ impl World {
             self.fail(Failure::new(name, why));
         }
     }
+}
+
+/// What is stored of an object's database.
+#[derive(Default)]
+struct Database {
+    pages: BTreeMap<u32, Vec<u8>>,
+    /// Pages that it has, by the newest of its rows that says so.
+    count: u32,
+    /// Why it cannot be put together. `None`: it can.
+    fault: Option<String>,
+}
+
+/// Bytes of a page.
+const PAGE_BYTES: usize = 1_024;
+
+impl Database {
+    fn into_pages(self) -> Result<BTreeMap<u32, Vec<u8>>, String> {
+        let Database { pages, count, fault } = self;
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        match (1..=count).find(|number| !pages.contains_key(number)) {
+            Some(number) => Err(format!("page {number} of {count} is missing")),
+            None => Ok(pages),
+        }
+    }
+
+    /// A row of `sql_pages`, as the disk format says.
+    fn add_page(&mut self, number: u32, row: &[u8]) {
+        match (number, row.get(4..).unwrap_or_default()) {
+            (0, head) => self.count = number_at(head, 1).unwrap_or_default(),
+            (number, page) => drop(self.pages.insert(number, page.to_vec())),
+        }
+    }
+
+    /// The next row of `sql_log`, as the disk format says.
+    fn follow(&mut self, row: &[u8]) -> Option<()> {
+        self.count = number_at(row, 5)?;
+        let mut rest = row.get(9..)?;
+        while !rest.is_empty() {
+            let (number, ranges) = (number_at(rest, 0)?, short_at(rest, 4)?);
+            rest = &rest[6..];
+            if ranges == 0 {
+                self.pages.insert(number, rest.get(..PAGE_BYTES)?.to_vec());
+                rest = &rest[PAGE_BYTES..];
+            }
+            for _ in 0..ranges {
+                let (start, bytes) = (short_at(rest, 0)?, short_at(rest, 2)?);
+                let new = rest.get(4..4 + bytes)?;
+                self.pages.get_mut(&number)?.get_mut(start..start + bytes)?.copy_from_slice(new);
+                rest = &rest[4 + bytes..];
+            }
+        }
+        let count = self.count;
+        self.pages.retain(|number, _| *number <= count);
+        Some(())
+    }
+}
+
+fn number_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4).map(|four| u32::from_le_bytes(four.try_into().expect("four bytes")))
+}
+
+fn short_at(bytes: &[u8], at: usize) -> Option<usize> {
+    bytes.get(at..at + 2).map(|two| u16::from_le_bytes([two[0], two[1]]).into())
+}
+
+/// The databases that are stored, by object.
+fn databases(connection: &Connection) -> rusqlite::Result<BTreeMap<i64, Database>> {
+    let mut databases = BTreeMap::<i64, Database>::new();
+    let place = |place: i64| (place >> 24, u32::try_from(place & 0xff_ffff).expect("24 bits"));
+    let mut statement = connection.prepare("SELECT place, page FROM sql_pages ORDER BY place")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (object_no, number) = place(row.get(0)?);
+        databases.entry(object_no).or_default().add_page(number, row.get_ref(1)?.as_blob()?);
+    }
+    let mut statement = connection.prepare("SELECT place, deltas FROM sql_log ORDER BY place")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let (object_no, number) = place(row.get(0)?);
+        let database = databases.entry(object_no).or_default();
+        if database.follow(row.get_ref(1)?.as_blob()?).is_none() {
+            database.fault = Some(format!("row {number} of its log cannot be followed"));
+        }
+    }
+    Ok(databases)
 }
 
 /// Values by key.

@@ -15,6 +15,7 @@ pub(crate) struct Pattern {
 }
 
 /// The patterns of every bench of calls.
+#[allow(dead_code, reason = "not every bench uses them")]
 pub(crate) const PATTERNS: [Pattern; 3] = [
     Pattern { name: "1x1", callers: 1, objects: 1 },
     Pattern { name: "64x1", callers: 64, objects: 1 },
@@ -43,6 +44,12 @@ impl Samples {
         assert!(!nanos.is_empty(), "a round makes at least one call");
         nanos.sort_unstable();
         Samples { nanos, elapsed }
+    }
+
+    /// Calls that were answered.
+    #[allow(dead_code, reason = "not every bench counts them")]
+    pub(crate) fn count(&self) -> f64 {
+        self.nanos.len() as f64
     }
 
     /// Calls that were answered in each second.

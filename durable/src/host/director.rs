@@ -10,6 +10,7 @@ use crate::class::{Durability, MethodSpec};
 use crate::error::Error;
 use crate::id::ObjectId;
 use crate::kv::{KvChange, KvKey};
+use crate::sql::SqlChange;
 use crate::time::WallMs;
 
 /// Watches and steers. Called on whatever thread does the work.
@@ -92,6 +93,8 @@ pub enum Event<'a> {
         ended: TurnEnd,
         state: &'a [u8],
         kv: &'a [KvChange],
+        /// What its commit is to do to the object's database, if it is kept. `None`: nothing.
+        sql: Option<&'a SqlChange>,
     },
     /// A commit was handed to the shard. `place`: in the shard's order; `state`: also if it is as it was; `kv`: what it does
     /// to the object's KV, in the order of keys.
@@ -104,6 +107,8 @@ pub enum Event<'a> {
         place: u64,
         state: &'a [u8],
         kv: &'a [KvChange],
+        /// What it does to the object's database. `None`: nothing.
+        sql: Option<&'a SqlChange>,
     },
     /// The shard has stored a batch, and nobody was told.
     Stored { shard: u16 },

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use crate::kv::KvChange;
+pub use crate::sql::SqlChange;
 pub use crate::time::{MonoNs, WallMs};
 
 pub use self::director::{Director, Event, TurnEnd};

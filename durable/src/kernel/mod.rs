@@ -6,11 +6,13 @@
 pub(crate) mod activation;
 pub(crate) mod admission;
 pub(crate) mod commit;
+pub(crate) mod delta;
 pub(crate) mod evolve;
 pub(crate) mod gate;
 pub(crate) mod lifecycle;
 pub(crate) mod merge;
 pub(crate) mod overlay;
+pub(crate) mod pages;
 pub(crate) mod range;
 pub(crate) mod reads;
 pub(crate) mod residency;

@@ -23,12 +23,12 @@ use crate::kernel::gate::{self, Gate};
 use crate::kv::KvChange;
 use crate::limits::TURNS_PER_SLICE;
 use crate::object::call::{Begin, Running};
-use crate::object::kv::Dealt;
 use crate::object::live::{Changes, Live};
 use crate::object::settled::settled;
 use crate::object::slot::Work;
-use crate::object::witness::{self, Presence};
-use crate::object::{BoxFuture, Object, PendingCall, Ran, Slot};
+use crate::object::sql::{Fate, SqlDealt};
+use crate::object::witness::{self, Presence, Told};
+use crate::object::{BoxFuture, Dealt, Object, PendingCall, Ran, Slot};
 use crate::storage::Release;
 
 /// The changes of a hook: of no call, and nobody waits for them.
@@ -130,7 +130,9 @@ async fn run<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> End {
 async fn start<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Error> {
     let starting = async {
         let mut live = Live::load(slot).await?;
-        let changes = live.wake(slot).await?;
+        let is_migrated = live.migrate(slot)?;
+        let mut changes = live.wake(slot).await?;
+        changes.has_sql |= is_migrated;
         if !changes.is_empty() {
             live.submit(slot, changes, HOOK);
         }
@@ -268,7 +270,8 @@ fn settle_read<O: Object>(
     method: &'static MethodSpec,
     (ran, fault): (Caught<O::Reply>, Option<Error>),
 ) -> Result<(), String> {
-    witness::turn_ended(slot, live, running.number(), method, (ended_as(&ran), &[]));
+    let told = Told { ended: ended_as(&ran), kv: &[], has_changes: false };
+    witness::turn_ended(slot, live, running.number(), method, told);
     match ran {
         Ok(ran) => {
             let failure = fault.map(|error| error.with_object(slot.label()));
@@ -298,8 +301,7 @@ async fn run_write<O: Object>(
     } else {
         catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message)))
     };
-    let Dealt { changes: kv, fault } = cx.into_dealt();
-    witness::turn_ended(slot, live, running.number(), method, (ended_as(&ran), &kv));
+    let Dealt { kv, sql, fault } = cx.into_dealt();
     let (ended, encoded) = match (&ran, fault) {
         (Err(_), _) => (Ended::Panicked, Ok(None)),
         (Ok(_), Some(error)) => (Ended::Failed, Err(error)),
@@ -308,7 +310,31 @@ async fn run_write<O: Object>(
             (ended, catch_encode(live))
         }
     };
-    settle_write(slot, live, Write { running, method: method.name, ran, ended, encoded, kv }).await
+    let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
+    let has_changes = !kv.is_empty() || has_sql || matches!(encoded, Ok(Some(_)));
+    let told = Told { ended: ended_as(&ran), kv: &kv, has_changes };
+    witness::turn_ended(slot, live, running.number(), method, told);
+    let write = Write { running, method: method.name, ran, ended, encoded, kv, has_sql };
+    settle_write(slot, live, write).await
+}
+
+/// Ends the transaction of a turn that has used SQL: what it did there is kept if the turn is. Gives what then becomes of
+/// the turn, and whether it changed anything there.
+fn end_sql<O: Object>(
+    live: &Live<O>,
+    sql: &SqlDealt,
+    (ended, encoded): (Ended, Result<Option<Vec<u8>>, Error>),
+) -> (Ended, Result<Option<Vec<u8>>, Error>, bool) {
+    if !sql.is_used || ended == Ended::Panicked {
+        return (ended, encoded, false);
+    }
+    let end = if ended == Ended::Kept && encoded.is_ok() { Fate::Keep } else { Fate::Undo };
+    match live.end_sql(end) {
+        Ok(has_changed) if end == Fate::Keep => (ended, encoded, has_changed),
+        // It is undone already; fields that are not stored may say what it was.
+        Ok(_) => (ended, encoded, sql.has_written),
+        Err(error) => (Ended::Failed, Err(error), false),
+    }
 }
 
 /// Encodes the object. A `Serialize` of the user's that panics is one that refuses.
@@ -329,6 +355,7 @@ struct Write<'a, O: Object> {
     ended: Ended,
     encoded: Result<Option<Vec<u8>>, Error>,
     kv: Vec<KvChange>,
+    has_sql: bool,
 }
 
 async fn settle_write<O: Object>(
@@ -336,16 +363,16 @@ async fn settle_write<O: Object>(
     live: &mut Live<O>,
     write: Write<'_, O>,
 ) -> Result<(), String> {
-    let Write { running, method, ran, ended, encoded, kv } = write;
+    let Write { running, method, ran, ended, encoded, kv, has_sql } = write;
     let comparison = match &encoded {
         Ok(None) => Encoded::Same,
         Ok(Some(_)) => Encoded::Different,
         Err(_) => Encoded::Impossible,
     };
-    let rows = if kv.is_empty() { Rows::Same } else { Rows::Changed };
+    let rows = if kv.is_empty() && !has_sql { Rows::Same } else { Rows::Changed };
     let answer = match (commit::judge(ended, comparison, rows), ran, encoded) {
         (Verdict::Commit, Ok(ran), Ok(encoded)) => {
-            let (number, changes) = (running.number(), Changes { encoded, kv });
+            let (number, changes) = (running.number(), Changes { encoded, kv, has_sql });
             if running.durability() == Durability::Relaxed {
                 live.submit(slot, changes, (number, None));
                 running.answer(Ok(ran.reply));

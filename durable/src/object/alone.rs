@@ -18,7 +18,9 @@ use crate::id::ObjectId;
 use crate::kv::{Framed, KvChange, KvKey};
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::object::kv::{Base, Turn};
-use crate::object::{Context, Object, Ran};
+use crate::object::sql::{Below, Fate, LiveSql, Seat};
+use crate::object::{Context, Dealt, Object, Ran, Stores};
+use crate::sql::Page;
 use crate::time::WallMs;
 
 /// What a turn sees of its object and its world when there is no runtime.
@@ -88,14 +90,23 @@ pub fn decode<O: Object>(state: &[u8]) -> Result<O, String> {
 /// An object's KV.
 type Rows = BTreeMap<KvKey, Framed>;
 
-/// An object that was never stored: its struct and its KV, encoded together.
+/// What an object keeps beside its struct.
+#[derive(Default)]
+struct Kept {
+    rows: Rows,
+    /// Of its database.
+    pages: BTreeMap<u32, Page>,
+}
+
+/// An object that was never stored: its struct, its KV and the pages of its database, encoded together.
 ///
 /// # Errors
 /// Why the class cannot be run by itself.
 pub fn birth<O: Object>(alone: &Alone) -> Result<Vec<u8>, String> {
-    let object = O::create(&Context::alone(alone, Base::Nothing, Turn::Init));
+    let stores = Stores { kv: Base::Nothing, sql: None, turn: Turn::Init };
+    let object = O::create(&Context::alone(alone, stores));
     alone.check("init")?;
-    whole(&encode(&object)?, &Rows::new())
+    whole(&encode(&object)?, &Kept::default())
 }
 
 /// Runs one call on what [`birth`] or an earlier step gave. A method that panics leaves it as it was and has no reply, as in
@@ -109,69 +120,101 @@ pub fn step<O: Object>(
     method: &str,
     args: &[u8],
 ) -> Result<Stepped, String> {
-    let (encoded, mut rows) = parts(state)?;
+    let (encoded, mut kept) = parts(state)?;
     let mut object: O = decode(&encoded)?;
-    activate(alone, &mut object, (&encoded, &rows))?;
+    activate(alone, &mut object, (&encoded, &kept))?;
     let call = O::decode_call(method, args).map_err(|error| format!("{error:?}"))?;
     let spec = O::method(&call);
-    let ran = catch_unwind(AssertUnwindSafe(|| run(alone, &mut object, &rows, method, call)));
+    let live = OnceLock::new();
+    let ran = AssertUnwindSafe(|| run(alone, &mut object, (&kept, &live), method, call));
+    let ran = catch_unwind(ran);
     alone.check(method)?;
     let Ok(ran) = ran else { return Ok(Stepped { state: state.to_vec(), reply: Vec::new() }) };
-    let (Ran { reply, is_rejected }, changes) = ran?;
+    let (Ran { reply, is_rejected }, Dealt { kv, sql, .. }) = ran?;
     let reply = O::encode_reply(&reply).map_err(|error| format!("{error:?}"))?;
     if is_rejected || spec.access == Access::Read {
         return Ok(Stepped { state: state.to_vec(), reply });
     }
-    for KvChange { key, value } in changes {
+    for KvChange { key, value } in kv {
         match value {
-            Some(value) => rows.insert(key, value),
-            None => rows.remove(&key),
+            Some(value) => kept.rows.insert(key, value),
+            None => kept.rows.remove(&key),
         };
     }
-    Ok(Stepped { state: whole(&encode(&object)?, &rows)?, reply })
+    let sql_live = live.get().filter(|_| sql.is_used);
+    if let Some(live) = sql_live {
+        // A constraint that only the end of the turn looks at: the call fails, and leaves everything as it was.
+        if live.end(Fate::Keep).is_err() {
+            return Ok(Stepped { state: state.to_vec(), reply: Vec::new() });
+        }
+        kept.pages = live.image();
+    }
+    Ok(Stepped { state: whole(&encode(&object)?, &kept)?, reply })
 }
 
-fn whole(encoded: &[u8], rows: &Rows) -> Result<Vec<u8>, String> {
-    let rows: Vec<(&[u8], &[u8])> = rows.iter().map(|(key, value)| (&**key, &**value)).collect();
-    codec::encode(&(encoded, rows), 0, usize::MAX).map_err(|error| format!("{error:?}"))
+type Pairs<K, V> = Vec<(K, V)>;
+
+/// Struct, KV and pages.
+type Encoded = (Vec<u8>, Pairs<Vec<u8>, Vec<u8>>, Pairs<u32, Vec<u8>>);
+
+fn whole(encoded: &[u8], kept: &Kept) -> Result<Vec<u8>, String> {
+    let rows: Pairs<&[u8], &[u8]> =
+        kept.rows.iter().map(|(key, value)| (&**key, &**value)).collect();
+    let pages: Pairs<u32, &[u8]> =
+        kept.pages.iter().map(|(number, page)| (*number, &**page)).collect();
+    codec::encode(&(encoded, rows, pages), 0, usize::MAX).map_err(|error| format!("{error:?}"))
 }
 
-fn parts(whole: &[u8]) -> Result<(Vec<u8>, Rows), String> {
-    let (encoded, rows): (_, Vec<(Vec<u8>, Vec<u8>)>) = codec::decode(whole)?;
+fn parts(whole: &[u8]) -> Result<(Vec<u8>, Kept), String> {
+    let (encoded, rows, pages): Encoded = codec::decode(whole)?;
     let row = |(key, value): (Vec<u8>, Vec<u8>)| (KvKey::stored(&key), Framed::from(value));
-    Ok((encoded, rows.into_iter().map(row).collect()))
+    let page = |(number, page): (u32, Vec<u8>)| (number, Page::from(page));
+    let rows = rows.into_iter().map(row).collect();
+    Ok((encoded, Kept { rows, pages: pages.into_iter().map(page).collect() }))
+}
+
+/// What a turn works on. `live`: empty until it uses SQL.
+fn stores<'a, O: Object>(
+    (kept, live): (&'a Kept, &'a OnceLock<Box<LiveSql>>),
+    turn: Turn,
+) -> Stores<'a> {
+    let below = Below::Image(&kept.pages);
+    let sql = Some(Seat { live, below, migrations: O::CLASS.migrations });
+    Stores { kv: Base::Rows(&kept.rows), sql, turn }
 }
 
 fn run<O: Object>(
     alone: &Alone,
     object: &mut O,
-    rows: &Rows,
+    kept: (&Kept, &OnceLock<Box<LiveSql>>),
     method: &str,
     call: O::Call,
-) -> Result<(Ran<O::Reply>, Vec<KvChange>), String> {
+) -> Result<(Ran<O::Reply>, Dealt), String> {
     let spec = O::method(&call);
     let turn = if spec.access == Access::Read { Turn::Read } else { Turn::Write };
-    let mut cx = Context::alone(alone, Base::Rows(rows), turn);
+    let mut cx = Context::alone(alone, stores::<O>(kept, turn));
     let ran = match (spec.access, spec.is_async) {
         (Access::Read, false) => object.read(&cx, call),
         (Access::Write, false) => object.write(&mut cx, call),
         (Access::Read, true) => at_once(method, object.read_async(&cx, call))?,
         (Access::Write, true) => at_once(method, object.write_async(&mut cx, call))?,
     };
-    Ok((ran, cx.into_dealt().changes))
+    Ok((ran, cx.into_dealt()))
 }
 
 /// Runs `#[on_activate]`, which may fill what is not stored, and nothing else.
 fn activate<O: Object>(
     alone: &Alone,
     object: &mut O,
-    (encoded, rows): (&[u8], &Rows),
+    (encoded, kept): (&[u8], &Kept),
 ) -> Result<(), String> {
-    let mut cx = Context::alone(alone, Base::Rows(rows), Turn::Write);
+    let live = OnceLock::new();
+    let mut cx = Context::alone(alone, stores::<O>((kept, &live), Turn::Write));
     let Some(hook) = object.on_activate(&mut cx) else { return Ok(()) };
     at_once("on_activate", hook)??;
     alone.check("on_activate")?;
-    if encode(object)? == encoded && cx.into_dealt().changes.is_empty() {
+    let Dealt { kv, sql, .. } = cx.into_dealt();
+    if encode(object)? == encoded && kv.is_empty() && !sql.has_written {
         Ok(())
     } else {
         Err("`#[on_activate]` changes what is stored, so no call can be run by itself".to_owned())

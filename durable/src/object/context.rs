@@ -8,10 +8,12 @@ use crate::client::Client;
 use crate::error::{Code, Error};
 use crate::host::{Entropy, Event};
 use crate::id::{IntoKey, ObjectId};
+use crate::kv::KvChange;
 use crate::object::alone::Alone;
-use crate::object::kv::{Base, Dealt, Desk, Kv, Owner, Turn, Witness};
+use crate::object::kv::{Base, Desk, Kv, KvDealt, Owner, Turn, Witness};
+use crate::object::sql::{Fate, Seat, Sql, SqlDealt, SqlDesk};
 use crate::object::{Object, Slot};
-use crate::storage::Fence;
+use crate::storage::{Around, Asked, Fence};
 use crate::stub::{Address, Origin, Stub};
 use crate::time::WallMs;
 
@@ -36,10 +38,30 @@ use crate::time::WallMs;
 pub struct Context<'a, O: Object> {
     scene: Scene<'a, O>,
     desk: Desk<'a>,
+    sql: SqlDesk<'a>,
     /// For the host's director; 0 in a hook.
     call: u64,
     /// Empty until the turn asks for the time; then fixed for the turn.
     now: OnceLock<WallMs>,
+}
+
+/// What a turn works on beside the struct.
+#[derive(Clone, Copy)]
+pub(crate) struct Stores<'a> {
+    pub(crate) kv: Base<'a>,
+    /// `None`: there is no database yet.
+    pub(crate) sql: Option<Seat<'a>>,
+    pub(crate) turn: Turn,
+}
+
+/// What a turn leaves of its dealings with its object's stores.
+#[derive(Debug)]
+pub(crate) struct Dealt {
+    /// What it has done to the KV, in the order of keys.
+    pub(crate) kv: Vec<KvChange>,
+    pub(crate) sql: SqlDealt,
+    /// Why it cannot be kept, even if the method did without. `None`: it can.
+    pub(crate) fault: Option<Error>,
 }
 
 /// Where a turn runs.
@@ -53,28 +75,39 @@ enum Scene<'a, O: Object> {
 impl<'a, O: Object> Context<'a, O> {
     /// For `#[init]`.
     pub(crate) fn of_init(slot: &'a Arc<Slot<O>>) -> Self {
-        Self::new(slot, None, (Base::Nothing, Turn::Init), 0)
+        Self::new(slot, None, Stores { kv: Base::Nothing, sql: None, turn: Turn::Init }, 0)
     }
 
     pub(crate) fn new(
         slot: &'a Arc<Slot<O>>,
         fence: Option<&'a Arc<Fence>>,
-        (base, turn): (Base<'a>, Turn),
+        stores: Stores<'a>,
         call: u64,
     ) -> Self {
+        let Stores { kv, sql, turn } = stores;
         let witness = Witness { host: slot.host(), object: slot.id_ref(), call };
-        let desk = Desk::new(base, turn, Some(witness));
-        Context { scene: Scene::Slot { slot, fence }, desk, call, now: OnceLock::new() }
+        let desk = Desk::new(kv, turn, Some(witness));
+        let sql = SqlDesk::new(sql, turn);
+        Context { scene: Scene::Slot { slot, fence }, desk, sql, call, now: OnceLock::new() }
     }
 
-    pub(crate) fn alone(alone: &'a Alone, base: Base<'a>, turn: Turn) -> Self {
-        let desk = Desk::new(base, turn, None);
-        Context { scene: Scene::Alone(alone), desk, call: 0, now: OnceLock::new() }
+    pub(crate) fn alone(alone: &'a Alone, stores: Stores<'a>) -> Self {
+        let Stores { kv, sql, turn } = stores;
+        let (desk, sql) = (Desk::new(kv, turn, None), SqlDesk::new(sql, turn));
+        Context { scene: Scene::Alone(alone), desk, sql, call: 0, now: OnceLock::new() }
     }
 
-    /// What the turn has done to the object's KV.
+    /// What the turn has done to the object's stores.
     pub(crate) fn into_dealt(self) -> Dealt {
-        self.desk.into_dealt()
+        let KvDealt { changes: kv, fault } = self.desk.into_dealt();
+        let mut sql = self.sql.into_dealt();
+        let fault = fault.or(sql.fault.take());
+        Dealt { kv, sql, fault }
+    }
+
+    /// Opens the object's database, so that its tables are up to date.
+    pub(crate) fn open_sql(&self) -> Result<(), Error> {
+        self.sql.open(self)
     }
 
     /// The object's id.
@@ -112,6 +145,66 @@ impl<'a, O: Object> Context<'a, O> {
         Kv::new(&self.desk, self)
     }
 
+    /// What the object keeps in tables. It is read and written as part of this turn.
+    pub fn sql(&self) -> Sql<'_> {
+        Sql::new(&self.sql, self)
+    }
+
+    /// Runs `inside`, and takes back what it did to the KV and in SQL if it returns `Err` or panics; what the turn did
+    /// before stays. Savepoints nest, 64 deep.
+    ///
+    /// The object's struct is not looked at: change it when `inside` has returned `Ok`. In a turn that takes `&self`
+    /// there is nothing to take back.
+    ///
+    /// ```
+    /// use durable::prelude::*;
+    ///
+    /// #[derive(Default, DurableState)]
+    /// struct Import { skipped: u64 }
+    ///
+    /// #[durable_object(name = "doc.Import")]
+    /// impl Import {
+    ///     pub fn load(&mut self, cx: &mut Context<'_, Self>, orders: Vec<Vec<i64>>) -> Result<u64, Error> {
+    ///         cx.sql().exec("CREATE TABLE IF NOT EXISTS lines (id INTEGER PRIMARY KEY)", ())?;
+    ///         for order in orders {
+    ///             // All lines of an order, or none.
+    ///             let loaded = cx.savepoint(|cx| {
+    ///                 order.iter().try_for_each(|id| cx.sql().exec("INSERT INTO lines VALUES (?)", [*id]).map(drop))
+    ///             });
+    ///             self.skipped += u64::from(loaded.is_err());
+    ///         }
+    ///         cx.sql().query_one("SELECT count(*) FROM lines", ())
+    ///     }
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let runtime = Runtime::builder(dir.path()).register::<Import>().start().await?;
+    /// let import = runtime.get::<Import>("orders");
+    /// assert_eq!(import.load(vec![vec![1, 2], vec![3, 2], vec![4]]).await.unwrap(), 3);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// What `inside` returns; `savepoint.too_deep`; `storage.*` and `sql.*` if the database fails, and then the turn does, too.
+    ///
+    /// # Source
+    /// Cloudflare Durable Objects, `transactionSync`.
+    pub fn savepoint<T, E: From<Error>>(
+        &self,
+        inside: impl FnOnce(&Self) -> Result<T, E>,
+    ) -> Result<T, E> {
+        if !self.sql.may_write() {
+            return inside(self);
+        }
+        self.sql.begin_savepoint()?;
+        let mut open = OpenSavepoint { cx: self, kv: Some(self.desk.changes()) };
+        let done = inside(self);
+        open.end(if done.is_ok() { Fate::Keep } else { Fate::Undo })?;
+        done
+    }
+
     /// The wall clock, in milliseconds since the Unix epoch. The same for the whole turn.
     pub fn now(&self) -> WallMs {
         *self.now.get_or_init(|| match self.scene {
@@ -129,17 +222,14 @@ impl<'a, O: Object> Context<'a, O> {
 
     /// Random bytes from the host: the operating system's, or the simulation's.
     pub fn rng(&self) -> Rng {
-        let entropy = match self.scene {
-            Scene::Slot { slot, .. } => match &slot.host().director {
-                Some(director) => {
-                    director.saw(&Event::TurnDrew { call: self.call });
-                    director.entropy(self.call)
-                }
-                None => Arc::clone(&slot.host().entropy),
-            },
-            Scene::Alone(alone) => Arc::clone(&alone.entropy),
-        };
-        Rng { entropy }
+        self.drew();
+        Rng { entropy: self.entropy() }
+    }
+
+    fn drew(&self) {
+        if let Scene::Slot { slot, .. } = self.scene {
+            slot.host().report(|| Event::TurnDrew { call: self.call });
+        }
     }
 
     /// A stub of the object of class `C` called `key`. Making it touches nothing.
@@ -202,6 +292,71 @@ impl<O: Object> Owner for Context<'_, O> {
             Scene::Slot { slot, .. } => slot.label(),
             Scene::Alone(alone) => format!("{}({})", O::CLASS.name, alone.id),
         }
+    }
+
+    fn peek_now(&self) -> Option<WallMs> {
+        match (self.now.get(), &self.scene) {
+            (Some(now), _) => Some(*now),
+            (None, Scene::Slot { slot, .. }) => Some(slot.host().clock.wall()),
+            (None, Scene::Alone(alone)) => alone.now,
+        }
+    }
+
+    fn entropy(&self) -> Arc<dyn Entropy> {
+        match self.scene {
+            Scene::Slot { slot, .. } => match &slot.host().director {
+                Some(director) => director.entropy(self.call),
+                None => Arc::clone(&slot.host().entropy),
+            },
+            Scene::Alone(alone) => Arc::clone(&alone.entropy),
+        }
+    }
+
+    fn was_asked(&self, around: &Around, asked: Asked) {
+        if asked.for_randomness {
+            self.drew();
+        }
+        if !asked.for_time {
+            return;
+        }
+        let Some(now) = around.now else {
+            // It says so, and gives a time that nobody will see.
+            self.now();
+            return;
+        };
+        self.now.get_or_init(|| {
+            if let Scene::Slot { slot, .. } = self.scene {
+                slot.host().report(|| Event::TurnTold { call: self.call, now });
+            }
+            now
+        });
+    }
+}
+
+/// A savepoint that has not ended. Dropped by a panic, it is undone.
+struct OpenSavepoint<'c, 'a, O: Object> {
+    cx: &'c Context<'a, O>,
+    /// What the turn had done to the KV. `None`: the savepoint has ended.
+    kv: Option<KvWrites>,
+}
+
+/// What a turn has done to the KV.
+type KvWrites = std::collections::BTreeMap<crate::kv::KvKey, Option<crate::kv::Framed>>;
+
+impl<O: Object> OpenSavepoint<'_, '_, O> {
+    fn end(&mut self, end: Fate) -> Result<(), Error> {
+        let Some(kv) = self.kv.take() else { return Ok(()) };
+        if end == Fate::Undo {
+            self.cx.desk.reset(kv);
+        }
+        self.cx.sql.end_savepoint(self.cx, end)
+    }
+}
+
+impl<O: Object> Drop for OpenSavepoint<'_, '_, O> {
+    fn drop(&mut self) {
+        // The turn fails with what this fails with, if the panic does not end it first.
+        let _ = self.end(Fate::Undo);
     }
 }
 

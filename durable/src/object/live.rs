@@ -1,19 +1,21 @@
 //! The object itself: the user's struct beside the bytes of it that were submitted last.
 
 use std::any::type_name;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::codec::{self, EncodeError};
 use crate::error::{Code, Error, Outcome};
 use crate::host::Event;
 use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
-use crate::object::kv::{Base, Dealt, LiveKv, Turn};
+use crate::object::kv::{Base, LiveKv, Turn};
+use crate::object::sql::{Below, Fate, LiveSql, Seat};
 use crate::object::stored::{self, Read};
-use crate::object::{Context, Object, Slot};
+use crate::object::{Context, Dealt, Object, Slot, Stores};
+use crate::sql::SqlChange;
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
-use crate::storage::{Birth, Fence, Loaded, ObjectNo, Release, WriteSet};
+use crate::storage::{Birth, Fence, Loaded, ObjectNo, Release, SqlWrite, WriteSet};
 
 /// An object in memory.
 pub(crate) struct Live<O: Object> {
@@ -28,6 +30,8 @@ pub(crate) struct Live<O: Object> {
     commit_no: u64,
     known: Known,
     kv: LiveKv,
+    /// Empty: no turn of this activation has used SQL.
+    sql: OnceLock<Box<LiveSql>>,
 }
 
 /// What a turn leaves to be stored.
@@ -37,11 +41,13 @@ pub(crate) struct Changes {
     pub(crate) encoded: Option<Vec<u8>>,
     /// What was done to the object's KV. Empty: nothing.
     pub(crate) kv: Vec<KvChange>,
+    /// Whether something in the object's database was changed and kept.
+    pub(crate) has_sql: bool,
 }
 
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.encoded.is_none() && self.kv.is_empty()
+        self.encoded.is_none() && self.kv.is_empty() && !self.has_sql
     }
 }
 
@@ -67,8 +73,9 @@ impl<O: Object> Live<O> {
             let framed = Self::frame(&object, group.fingerprint())?;
             let known = Known::Nothing;
             let kv = LiveKv::new(shard, object_no, &fence, false);
-            let (is_evolved, commit_no) = (false, 0);
-            let live = Live { object, framed, is_evolved, object_no, fence, commit_no, known, kv };
+            let (is_evolved, commit_no, sql) = (false, 0, OnceLock::new());
+            let live =
+                Live { object, framed, is_evolved, object_no, fence, commit_no, known, kv, sql };
             slot.host().report(|| Event::Loaded {
                 object: slot.id_ref(),
                 epoch: live.fence.epoch.0,
@@ -98,8 +105,8 @@ impl<O: Object> Live<O> {
             slot.host().report(|| Event::Evolved { object: slot.id_ref(), state });
         }
         let kv = LiveKv::new(shard, object_no, &fence, true);
-        let commit_no = stored.commit_no;
-        Ok(Live { object, framed, is_evolved, object_no, fence, commit_no, known, kv })
+        let (commit_no, sql) = (stored.commit_no, OnceLock::new());
+        Ok(Live { object, framed, is_evolved, object_no, fence, commit_no, known, kv, sql })
     }
 
     fn frame(object: &O, fingerprint: Fingerprint) -> Result<Arc<[u8]>, Error> {
@@ -127,11 +134,38 @@ impl<O: Object> Live<O> {
                 ))
             })?;
         }
-        let Dealt { changes: kv, fault } = cx.into_dealt();
-        match fault {
-            Some(error) => Err(error),
-            None => Ok(Changes { encoded: self.encode()?, kv }),
+        let Dealt { kv, sql, fault } = cx.into_dealt();
+        if let Some(error) = fault {
+            return Err(error);
         }
+        let encoded = self.encode()?;
+        let has_sql = sql.is_used && self.end_sql(Fate::Keep)?;
+        Ok(Changes { encoded, kv, has_sql })
+    }
+
+    /// Brings the tables of a stored object up to date, if its class says how they are to be. Gives whether that is then to
+    /// be submitted. An object that was never stored has its tables made when they are first used, and stored with
+    /// its first commit.
+    pub(crate) fn migrate(&mut self, slot: &Arc<Slot<O>>) -> Result<bool, Error> {
+        if O::CLASS.migrations.is_empty() || self.commit_no == 0 {
+            return Ok(false);
+        }
+        let (_, cx) = self.turn(slot, 0);
+        cx.open_sql().map_err(|error| error.with_outcome(Outcome::NotStarted))?;
+        drop(cx);
+        self.end_sql(Fate::Keep)?;
+        Ok(self.sql.get().is_some_and(|sql| sql.has_changes()))
+    }
+
+    /// Ends the transaction of a turn that has used SQL. Gives whether it changed anything that is kept.
+    pub(crate) fn end_sql(&self, end: Fate) -> Result<bool, Error> {
+        self.sql.get().map_or(Ok(false), |sql| sql.end(end))
+    }
+
+    /// What was changed in the object's database and is not handed over, for the host's director.
+    pub(crate) fn sql_change(&self) -> Option<SqlChange> {
+        let sql = self.sql.get().filter(|sql| sql.has_changes());
+        sql.map(|sql| sql.change())
     }
 
     /// Encodes the object; `None` if its bytes are those that were submitted last.
@@ -149,7 +183,7 @@ impl<O: Object> Live<O> {
         (call, release): (u64, Option<Arc<dyn Release>>),
     ) {
         assert!(!changes.is_empty(), "a commit changes something");
-        let Changes { encoded, kv } = changes;
+        let Changes { encoded, kv, has_sql: _ } = changes;
         // The first commit stores the state whatever it changed: rows are found through it.
         let is_evolved = std::mem::take(&mut self.is_evolved);
         let has_snapshot = encoded.is_some() || self.commit_no == 0 || is_evolved;
@@ -164,6 +198,9 @@ impl<O: Object> Live<O> {
         if let Some(birth) = &birth {
             self.known = if birth.name.is_some() { Known::All } else { Known::Nameless };
         }
+        let change = slot.host().director.is_some().then(|| self.sql_change()).flatten();
+        let sql = self.sql.get().and_then(|sql| sql.take(self.commit_no));
+        let is_fold = sql.as_deref().map(|sql| matches!(sql, SqlWrite::Fold { .. }));
         let shard = slot.group().shard(&slot.id());
         let place = shard.submit(WriteSet {
             fence: Arc::clone(&self.fence),
@@ -172,6 +209,7 @@ impl<O: Object> Live<O> {
             birth,
             snapshot: has_snapshot.then(|| Arc::clone(&self.framed)),
             kv: kv.clone(),
+            sql,
             release,
         });
         slot.host().report(|| Event::Submitted {
@@ -183,8 +221,12 @@ impl<O: Object> Live<O> {
             place: place.0,
             state: &self.framed[frame::HEADER_BYTES..],
             kv: &kv,
+            sql: change.as_ref(),
         });
         self.kv.on_submit(place, kv);
+        if let (Some(live), Some(is_fold)) = (self.sql.get(), is_fold) {
+            live.on_submit(place, is_fold);
+        }
     }
 
     /// Builds the object anew from the bytes that were submitted last.
@@ -211,20 +253,30 @@ impl<O: Object> Live<O> {
         call: u64,
     ) -> (&'a mut O, Context<'a, O>) {
         self.kv.settle();
-        let kv = (Base::Live(&self.kv), Turn::Write);
-        (&mut self.object, Context::new(slot, Some(&self.fence), kv, call))
+        let stores = stores::<O>((&self.kv, &self.sql), Turn::Write);
+        (&mut self.object, Context::new(slot, Some(&self.fence), stores, call))
     }
 
     /// The object and the context for a read.
     pub(crate) fn read<'a>(&'a self, slot: &'a Arc<Slot<O>>, call: u64) -> (&'a O, Context<'a, O>) {
-        let kv = (Base::Live(&self.kv), Turn::Read);
-        (&self.object, Context::new(slot, Some(&self.fence), kv, call))
+        let stores = stores::<O>((&self.kv, &self.sql), Turn::Read);
+        (&self.object, Context::new(slot, Some(&self.fence), stores, call))
     }
 
     /// The object, for somebody who looks at it between two turns.
     pub(crate) fn object(&self) -> &O {
         &self.object
     }
+}
+
+fn stores<'a, O: Object>(
+    (kv, live): (&'a LiveKv, &'a OnceLock<Box<LiveSql>>),
+    turn: Turn,
+) -> Stores<'a> {
+    let (shard, object_no, fence, is_born) = kv.place();
+    let below = Below::Shard { shard, object_no, fence, is_born };
+    let sql = Some(Seat { live, below, migrations: O::CLASS.migrations });
+    Stores { kv: Base::Live(kv), sql, turn }
 }
 
 fn warn_if_large<O: Object>(slot: &Slot<O>, size: usize) {

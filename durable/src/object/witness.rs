@@ -47,16 +47,28 @@ pub(crate) fn turn_began<O: Object>(
     director.saw(&Event::TurnBegan { object, epoch, call, method, state: &state });
 }
 
-/// A turn ended; nothing of it is undone yet. `kv`: what it did to its object's KV.
+/// What is told of the end of a turn.
+pub(crate) struct Told<'a> {
+    pub(crate) ended: TurnEnd,
+    /// What it did to its object's KV.
+    pub(crate) kv: &'a [KvChange],
+    /// Whether there is anything to be submitted, if it is kept.
+    pub(crate) has_changes: bool,
+}
+
+/// A turn ended. What it did in memory is not undone yet.
 pub(crate) fn turn_ended<O: Object>(
     slot: &Slot<O>,
     live: &Live<O>,
     call: u64,
     method: &'static MethodSpec,
-    (ended, kv): (TurnEnd, &[KvChange]),
+    Told { ended, kv, has_changes }: Told<'_>,
 ) {
     let Some(director) = &slot.host().director else { return };
     let state = if ended == TurnEnd::Panicked { Vec::new() } else { live.payload() };
     let object = slot.id_ref();
-    director.saw(&Event::TurnEnded { object, call, method, ended, state: &state, kv });
+    // What was made of an object's tables before its first commit goes with that commit, whichever it is.
+    let sql = if ended == TurnEnd::Kept && has_changes { live.sql_change() } else { None };
+    let (state, sql) = (&state[..], sql.as_ref());
+    director.saw(&Event::TurnEnded { object, call, method, ended, state, kv, sql });
 }

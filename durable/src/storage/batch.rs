@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::numbers::{CommitSeq, ObjectNo};
+use super::rows::sql::SqlWrite;
 use super::write_set::{Birth, Fence, Release, WriteSet};
 use crate::error::Error;
 use crate::kv::KvChange;
@@ -31,14 +32,15 @@ pub(super) struct Change {
     /// `None`: the state stays as it is.
     pub(super) snapshot: Option<Arc<[u8]>>,
     kv: Vec<KvChange>,
+    sql: Option<Box<SqlWrite>>,
     bytes: usize,
 }
 
 impl Item {
     pub(super) fn write(write: WriteSet, seq: CommitSeq) -> Self {
         let bytes = write.bytes();
-        let WriteSet { fence, object_no, commit_no, birth, snapshot, kv, release } = write;
-        let change = Some(Change { seq, object_no, commit_no, birth, snapshot, kv, bytes });
+        let WriteSet { fence, object_no, commit_no, birth, snapshot, kv, sql, release } = write;
+        let change = Some(Change { seq, object_no, commit_no, birth, snapshot, kv, sql, bytes });
         Item { fence, release, change, failed: false }
     }
 
@@ -82,10 +84,19 @@ pub(super) struct Run<'a> {
     pub(super) snapshot: Option<&'a [u8]>,
     /// What was done to each key last, in the order of keys. Empty: nothing.
     pub(super) kv: Vec<&'a KvChange>,
+    /// What was done to the object's database, each with its commit, in the order of commits. Empty: nothing.
+    pub(super) sql: Vec<(u64, &'a SqlWrite)>,
     /// The newest birth among them. `None`: the object's row stays as it is.
     pub(super) birth: Option<&'a Birth>,
     /// Whether each commit is the successor of the one before, as it must be.
     pub(super) consecutive: bool,
+}
+
+impl Run<'_> {
+    /// Whether it stores more than a state.
+    pub(super) fn has_rows(&self) -> bool {
+        !self.kv.is_empty() || !self.sql.is_empty()
+    }
 }
 
 impl Batch {
@@ -149,6 +160,7 @@ impl Batch {
             last,
             snapshot: snapshots().next_back(),
             kv: newest(changes().flat_map(|change| &change.kv)),
+            sql: since_fold(changes()),
             birth: named.or_else(|| births().next_back()),
             consecutive: first_no > 0
                 && changes().zip(first_no..).all(|(change, number)| change.commit_no == number),
@@ -206,6 +218,20 @@ impl Batch {
         let change = self.items[index as usize].change.as_ref();
         change.expect("only changes are in the order")
     }
+}
+
+/// What is to be stored of what was done to a database: a fold stands for everything before it. Allocates nothing if
+/// nothing was done.
+fn since_fold<'a>(changes: impl Iterator<Item = &'a Change>) -> Vec<(u64, &'a SqlWrite)> {
+    let mut writes = Vec::new();
+    for change in changes {
+        let Some(write) = change.sql.as_deref() else { continue };
+        if matches!(write, SqlWrite::Fold { .. }) {
+            writes.clear();
+        }
+        writes.push((change.commit_no, write));
+    }
+    writes
 }
 
 /// The last of the changes of each key, in the order of keys. Allocates nothing if there are none.

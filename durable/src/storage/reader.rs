@@ -6,7 +6,8 @@ use rusqlite::Connection;
 
 use super::jobs::{Job, Page};
 use super::numbers::{ClassNo, ObjectNo};
-use super::rows::{kv, object};
+use super::rows::sql::{PageError, StoredSql};
+use super::rows::{kv, object, sql};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::Fault;
 use super::stored::{KvAsk, KvRows, Listed, Loaded};
@@ -15,6 +16,7 @@ use crate::host::{LaneWork, Step};
 use crate::id::ObjectId;
 use crate::kernel::merge::Part;
 use crate::limits::KV_PAGE_BYTES_MAX;
+use crate::sql::Page as SqlPage;
 
 /// A connection that reads, used by its lane and by callers that find it free.
 pub(super) struct ReadConnection {
@@ -45,6 +47,43 @@ impl ReadConnection {
     /// Reads at once, unless somebody else is using the connection.
     pub(super) fn try_kv(&self, object_no: ObjectNo, ask: &KvAsk) -> Option<Result<KvRows, Error>> {
         self.try_with(|connection| self.kv(connection, object_no, ask))
+    }
+
+    /// Reads what is stored of an object's database, without its pages. `None`: somebody else is using the connection, and
+    /// it is not to be waited for.
+    pub(super) fn sql(
+        &self,
+        object_no: ObjectNo,
+        patience: Patience,
+    ) -> Option<Result<Result<StoredSql, PageError>, Error>> {
+        self.with_patience(patience, |connection| {
+            self.check_stopped()?;
+            sql::load(connection, object_no).map_err(|cause| self.failed(&cause))
+        })
+    }
+
+    /// Reads a page of an object's database, as [`sql`](Self::sql) does.
+    pub(super) fn sql_page(
+        &self,
+        object_no: ObjectNo,
+        number: u32,
+        patience: Patience,
+    ) -> Option<Result<Result<SqlPage, PageError>, Error>> {
+        self.with_patience(patience, |connection| {
+            self.check_stopped()?;
+            sql::page(connection, object_no, number).map_err(|cause| self.failed(&cause))
+        })
+    }
+
+    fn with_patience<T>(
+        &self,
+        patience: Patience,
+        read: impl FnOnce(&Connection) -> Result<T, Error>,
+    ) -> Option<Result<T, Error>> {
+        match patience {
+            Patience::None => self.try_with(read),
+            Patience::Wait => Some(self.with(read)),
+        }
     }
 
     fn try_with<T>(&self, read: impl FnOnce(&Connection) -> T) -> Option<T> {
@@ -133,6 +172,15 @@ impl ReadConnection {
             _ => place.error(cause, "reading from").with_outcome(Outcome::NotStarted),
         }
     }
+}
+
+/// What to do about a connection that somebody else is using.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Leave it.
+    None,
+    /// Wait for it: what runs in it is one read.
+    Wait,
 }
 
 /// The work of a reader lane.

@@ -13,8 +13,9 @@ use super::batch::Item;
 use super::checkpoint::Checkpointer;
 use super::jobs::{Job, Page};
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
-use super::reader::{ReadConnection, Reader};
+use super::reader::{Patience, ReadConnection, Reader};
 use super::rows::schema;
+use super::rows::sql::{PageError, StoredSql};
 use super::shared::{DirectoryLock, Shared, closed, readers_of};
 use super::sqlite::{Place, Role};
 use super::stored::{After, KvAsk, KvRows, Listed, Loaded};
@@ -26,6 +27,7 @@ use crate::id::ObjectId;
 use crate::kernel::lifecycle::Class;
 use crate::kernel::reads::ReadPath;
 use crate::limits::{KV_KEYS_AT_ONCE_MAX, LIST_PAGE_MAX};
+use crate::sql::Page as SqlPage;
 
 /// What a shard's file said when it was opened.
 pub(super) struct Opened {
@@ -124,6 +126,34 @@ impl Shard {
             self.read_at_once(|connection| connection.try_kv(object_no, &ask))
         };
         self.or_ask(read, |answer| Job::Kv { object_no, ask, answer }).end()
+    }
+
+    /// Reads what is stored of an object's database, without its pages, on the caller's thread. It sees every commit whose
+    /// place the watermark has passed.
+    pub(crate) fn read_sql(
+        &self,
+        object_no: ObjectNo,
+    ) -> Result<Result<StoredSql, PageError>, Error> {
+        self.read_here(|connection, patience| connection.sql(object_no, patience))
+    }
+
+    /// Reads a stored page of an object's database, as [`read_sql`](Self::read_sql) does.
+    pub(crate) fn read_sql_page(
+        &self,
+        object_no: ObjectNo,
+        number: u32,
+    ) -> Result<Result<SqlPage, PageError>, Error> {
+        self.read_here(|connection, patience| connection.sql_page(object_no, number, patience))
+    }
+
+    /// Reads on the caller's thread: through a connection that is free, or through the first one when it is.
+    fn read_here<T>(
+        &self,
+        read: impl Fn(&ReadConnection, Patience) -> Option<Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let free = self.read_connections.iter().find_map(|free| read(free, Patience::None));
+        let first = || read(&self.read_connections[0], Patience::Wait);
+        free.or_else(first).unwrap_or_else(|| Err(closed()))
     }
 
     /// What was read at once, or what a lane is asked for.

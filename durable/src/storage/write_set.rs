@@ -7,6 +7,7 @@ use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
 use crate::error::Error;
 use crate::id::{ObjectId, Placement};
 use crate::kv::KvChange;
+use crate::storage::rows::sql::SqlWrite;
 
 /// What one turn changed; stored as a whole or not at all.
 pub(crate) struct WriteSet {
@@ -25,6 +26,8 @@ pub(crate) struct WriteSet {
     pub(crate) snapshot: Option<Arc<[u8]>>,
     /// What was done to the object's KV, each key once. Empty: nothing.
     pub(crate) kv: Vec<KvChange>,
+    /// What was done to the object's database. `None`: nothing.
+    pub(crate) sql: Option<Box<SqlWrite>>,
     /// Runs when the outcome is known. `None`: nobody waits.
     pub(crate) release: Option<Arc<dyn Release>>,
 }
@@ -33,7 +36,8 @@ impl WriteSet {
     /// How much of what waits it is.
     pub(super) fn bytes(&self) -> usize {
         let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.len());
-        snapshot + self.kv.iter().map(KvChange::bytes).sum::<usize>()
+        let sql = self.sql.as_ref().map_or(0, |sql| sql.bytes());
+        snapshot + sql + self.kv.iter().map(KvChange::bytes).sum::<usize>()
     }
 }
 

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use super::batch::{Batch, Item, Run};
 use super::checkpoint;
 use super::numbers::CommitSeq;
-use super::rows::{kv, object, snapshot};
+use super::rows::{kv, object, snapshot, sql};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::{self, Checkpoint, Fault};
 use crate::error::{Code, Error, Outcome};
@@ -221,19 +221,21 @@ struct Tables<'c> {
     snapshots: snapshot::Writes<'c>,
     /// `None`: no run so far had rows.
     kv: Option<kv::Writes<'c>>,
+    /// `None`: no run so far changed a database.
+    sql: Option<sql::Writes<'c>>,
 }
 
 impl<'c> Tables<'c> {
     fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         let objects = object::Writes::prepare(connection)?;
         let snapshots = snapshot::Writes::prepare(connection)?;
-        Ok(Tables { connection, objects, snapshots, kv: None })
+        Ok(Tables { connection, objects, snapshots, kv: None, sql: None })
     }
 
     /// Stores the last state of a run, and its rows. `false`: another activation was there first, and
     /// nothing was changed.
     fn apply(&mut self, run: &Run<'_>, now: WallMs) -> rusqlite::Result<bool> {
-        if run.kv.is_empty() {
+        if !run.has_rows() {
             return self.apply_state(run, now);
         }
         // Several statements, of which a later one may fail alone: then none of them has been.
@@ -241,6 +243,7 @@ impl<'c> Tables<'c> {
         let is_stored = self.apply_state(run, now)?;
         if is_stored {
             self.apply_kv(run)?;
+            self.apply_sql(run)?;
         }
         self.connection.prepare_cached("RELEASE run")?.execute([])?;
         Ok(is_stored)
@@ -248,7 +251,7 @@ impl<'c> Tables<'c> {
 
     /// Leaves nothing of a run that has failed alone.
     fn take_back(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
-        if !run.kv.is_empty() {
+        if run.has_rows() {
             self.connection.prepare_cached("ROLLBACK TO run")?.execute([])?;
             self.connection.prepare_cached("RELEASE run")?.execute([])?;
         } else if run.after == 0 {
@@ -258,12 +261,29 @@ impl<'c> Tables<'c> {
     }
 
     fn apply_kv(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+        if run.kv.is_empty() {
+            return Ok(());
+        }
         let writes = match &mut self.kv {
             Some(writes) => writes,
             none => none.insert(kv::Writes::prepare(self.connection)?),
         };
         for change in &run.kv {
             writes.write(run.last.object_no, &change.key, change.value.as_deref())?;
+        }
+        Ok(())
+    }
+
+    fn apply_sql(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+        if run.sql.is_empty() {
+            return Ok(());
+        }
+        let writes = match &mut self.sql {
+            Some(writes) => writes,
+            none => none.insert(sql::Writes::prepare(self.connection)?),
+        };
+        for (commit_no, write) in &run.sql {
+            writes.write(run.last.object_no, *commit_no, write)?;
         }
         Ok(())
     }

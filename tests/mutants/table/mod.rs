@@ -3,6 +3,7 @@
 mod evolved;
 mod kernel;
 mod object;
+mod sql;
 mod storage;
 mod stored;
 mod world;
@@ -15,6 +16,7 @@ pub fn all() -> Vec<&'static Mutant> {
         evolved::MUTANTS,
         kernel::MUTANTS,
         object::MUTANTS,
+        sql::MUTANTS,
         storage::MUTANTS,
         stored::MUTANTS,
         world::MUTANTS,

@@ -9,7 +9,8 @@ pub struct Cart;
     timeout = "5s",
     idle = "soon",
     version = 0,
-    visibility = "open"
+    visibility = "open",
+    migrations = "no/such/folder"
 )]
 impl Cart {
     #[rpc(rename = "old")]

@@ -94,7 +94,7 @@ fn apply(rows: &mut BTreeMap<KvKey, Arc<[u8]>>, changes: &[KvChange]) {
 }
 
 /// Tells changes apart; 0 if there are none.
-pub(crate) fn digest(changes: &[KvChange]) -> u64 {
+pub(super) fn digest(changes: &[KvChange]) -> u64 {
     changes.iter().fold(0, |digest, KvChange { key, value }| {
         let value = value.as_ref().map_or(0, |value| mix(hash(value)));
         mix(digest ^ mix(hash(key)) ^ value.rotate_left(1))

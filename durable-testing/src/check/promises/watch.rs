@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use durable::Access;
 
+use super::pages::Pages;
 use super::rows::Rows;
 use super::{Verdict, broken};
 use crate::chance::hash;
@@ -30,6 +31,8 @@ pub(super) struct Watch {
     commits: BTreeMap<u64, Vec<Commit>>,
     /// What it keeps under keys.
     pub(super) rows: Rows,
+    /// What it keeps in its database.
+    pub(super) pages: Pages,
     /// The call whose turn has the object to itself.
     writing: Option<u64>,
     reading: BTreeSet<u64>,
@@ -111,6 +114,7 @@ impl Watch {
             later.iter_mut().for_each(|commit| commit.has_failed = true);
         }
         self.rows.loaded(commit);
+        self.pages.loaded(commit);
         self.commit = commit;
         self.durable = self.durable.max(commit);
         self.durable_in.insert(epoch, commit);

@@ -67,6 +67,11 @@ impl LiveKv {
         overlay
     }
 
+    /// Where the object is stored. The last: whether anything of it may be.
+    pub(crate) fn place(&self) -> (&Arc<Shard>, ObjectNo, &Arc<Fence>, bool) {
+        (&self.shard, self.object_no, &self.fence, self.is_born)
+    }
+
     async fn read(&self, ask: KvAsk) -> Result<KvRows, Error> {
         let read = self.shard.read_kv(self.object_no, ask).await;
         read.map_err(|error| error.with_outcome(Outcome::RolledBack))
@@ -157,7 +162,7 @@ pub(crate) struct Desk<'a> {
 
 /// What a turn leaves of its dealings with the KV.
 #[derive(Debug)]
-pub(crate) struct Dealt {
+pub(crate) struct KvDealt {
     /// What it has changed, in the order of keys.
     pub(crate) changes: Vec<KvChange>,
     /// Why a read failed: the turn cannot be kept then, even if the method did without. `None`: none has.
@@ -169,10 +174,20 @@ impl<'a> Desk<'a> {
         Desk { base, turn, changes: Mutex::default(), witness, fault: OnceLock::new() }
     }
 
-    pub(crate) fn into_dealt(self) -> Dealt {
+    pub(crate) fn into_dealt(self) -> KvDealt {
         let changes = self.changes.into_inner().into_iter();
         let changes = changes.map(|(key, value)| KvChange { key, value }).collect();
-        Dealt { changes, fault: self.fault.into_inner() }
+        KvDealt { changes, fault: self.fault.into_inner() }
+    }
+
+    /// What the turn has done so far, for a savepoint to go back to.
+    pub(crate) fn changes(&self) -> BTreeMap<KvKey, Option<Framed>> {
+        self.changes.lock().clone()
+    }
+
+    /// Takes back what the turn has done since it had done this.
+    pub(crate) fn reset(&self, changes: BTreeMap<KvKey, Option<Framed>>) {
+        *self.changes.lock() = changes;
     }
 
     fn noted<T>(&self, read: Result<T, Error>) -> Result<T, Error> {

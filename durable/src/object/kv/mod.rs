@@ -5,17 +5,21 @@ mod list;
 
 use std::any::type_name;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::codec::{self, EncodeError};
 use crate::error::{Code, Error};
+use crate::host::Entropy;
 use crate::kv::{Framed, KvKey};
 use crate::limits::KV_VALUE_BYTES_MAX;
 use crate::storage::kv::{self, Codec};
+use crate::storage::{Around, Asked};
+use crate::time::WallMs;
 
-pub(crate) use desk::{Base, Dealt, Desk, LiveKv, Turn, Witness};
+pub(crate) use desk::{Base, Desk, KvDealt, LiveKv, Turn, Witness};
 pub use list::KvList;
 
 /// Values under keys, kept beside the object's struct: for what is too large, or too many, to be encoded whole after each
@@ -77,10 +81,16 @@ pub struct Kv<'c> {
     owner: &'c dyn Owner,
 }
 
-/// Whose KV it is.
+/// Whose KV and SQL it is: the turn.
 pub(crate) trait Owner: Sync {
     /// The object as errors call it.
     fn label(&self) -> String;
+    /// The time, before anybody knows whether the turn asks for it. `None`: it must not.
+    fn peek_now(&self) -> Option<WallMs>;
+    /// What the turn draws from, before anybody knows whether it does.
+    fn entropy(&self) -> Arc<dyn Entropy>;
+    /// SQL has asked for what was around it.
+    fn was_asked(&self, around: &Around, asked: Asked);
 }
 
 impl<'c> Kv<'c> {

@@ -12,14 +12,22 @@ pub(crate) mod meta;
 pub(crate) mod object;
 pub(crate) mod schema;
 pub(crate) mod snapshot;
+pub(crate) mod sql;
 
 use rusqlite::Connection;
 
 use super::numbers::ObjectNo;
 
 /// Every table of a shard, in the order of creation.
-const TABLES: [&str; 6] =
-    [meta::TABLE, class::TABLE, object::TABLE, snapshot::TABLE, schema::TABLE, kv::TABLE];
+const TABLES: [&str; 7] = [
+    meta::TABLE,
+    class::TABLE,
+    object::TABLE,
+    snapshot::TABLE,
+    schema::TABLE,
+    kv::TABLE,
+    sql::TABLE,
+];
 
 /// Creates the tables that are missing. The caller has opened a transaction.
 pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
@@ -29,6 +37,7 @@ pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
 /// Deletes everything that hangs on an object's number, and remembers the number. The caller has opened a transaction.
 pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
     kv::erase(connection, object_no)?;
+    sql::erase(connection, object_no)?;
     snapshot::erase(connection, object_no)?;
     object::erase(connection, object_no)?;
     meta::remember_number(connection, object_no)

@@ -201,6 +201,8 @@ pub(crate) fn highest(connection: &Connection) -> rusqlite::Result<ObjectNo> {
     let sql = "SELECT max(coalesce((SELECT max(object_no) FROM objects), 0),
         coalesce((SELECT max(object_no) FROM snapshots), 0),
         coalesce((SELECT max(object_no) FROM kv), 0),
+        coalesce((SELECT max(place) >> 24 FROM sql_pages), 0),
+        coalesce((SELECT max(place) >> 24 FROM sql_log), 0),
         coalesce((SELECT erased_no FROM meta), 0))";
     connection.query_row(sql, [], |row| row.get(0).map(ObjectNo))
 }

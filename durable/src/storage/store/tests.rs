@@ -72,6 +72,7 @@ async fn put(store: &Store, class_no: ClassNo, name: &str, body: &[u8]) -> Resul
         birth: loaded.stored.is_none().then(|| Box::new(birth)),
         snapshot: Some(body.into()),
         kv: Vec::new(),
+        sql: None,
         release: Some(release),
     });
     outcome.await.expect("every write is released")?;
@@ -129,6 +130,7 @@ async fn a_write_after_the_end_is_released_with_an_error() {
         birth: None,
         snapshot: Some(Arc::new([])),
         kv: Vec::new(),
+        sql: None,
         release: Some(release),
     });
     let error = outcome.await.expect("released").expect_err("closed");

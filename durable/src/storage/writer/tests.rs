@@ -108,6 +108,7 @@ impl Bench {
             birth: (commit_no == 1).then(|| Box::new(birth)),
             snapshot: body.map(Arc::from),
             kv: rows.iter().map(change).collect(),
+            sql: None,
             release: Some(Arc::new(Logged(waiter, self.log.clone()))),
         };
         self.writer.waiting.push_back(Item::write(write, CommitSeq(self.seq)));

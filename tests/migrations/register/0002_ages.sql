@@ -1,0 +1,1 @@
+CREATE INDEX ages ON people (age);
