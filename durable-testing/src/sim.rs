@@ -140,6 +140,15 @@ impl Sim {
         Ok(evicted?)
     }
 
+    /// Erases an object, when no turn of it runs. Gives whether anything of it was stored.
+    ///
+    /// # Errors
+    /// The node is down, or goes down meanwhile; the object cannot be erased.
+    pub async fn delete<O: Object<Stub = S>, S: Stub<O>>(&self, stub: &S) -> TestResult<bool> {
+        let erased = self.runtime()?.delete(stub.id()?).await;
+        Ok(erased?)
+    }
+
     /// Ends the node's process at once. It is up again when this returns.
     pub async fn crash(&self) {
         self.fall(Crash::Process).await;

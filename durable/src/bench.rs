@@ -76,6 +76,7 @@ impl BareWriter {
                 birth: is_first.then(|| Box::new(row.birth.clone())),
                 snapshot: Some(framed.into()),
                 kv: Vec::new(),
+                erases: false,
                 sql: None,
                 release: Some(Arc::new(Answer(Mutex::new(Some(sender))))),
             });

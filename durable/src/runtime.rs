@@ -108,10 +108,24 @@ impl Runtime {
     pub async fn evict(&self, id: ObjectId) -> Result<bool, Error> {
         match self.registry.groups().iter().find(|group| group.owns(&id)) {
             Some(group) => Ok(group.evict(id).await),
-            None => Err(Code::IdForeign.error(format!(
-                "{id} is not the id of an object of a registered class; \
-                 register its class, or use it with the data directory that it came from"
-            ))),
+            None => Err(foreign(id)),
+        }
+    }
+
+    /// Erases an object, with everything that it has stored, in one commit; also one that cannot start. The object is not
+    /// listed any more, and the next call starts it anew. Gives whether there was anything to erase.
+    ///
+    /// It happens when no turn of the object runs. Calls that wait are served by the object as it begins anew.
+    ///
+    /// # Errors
+    /// `id.foreign` if the id is one of no registered class; `runtime.closed`; `storage.*` if it cannot be stored.
+    ///
+    /// # Cancel safety
+    /// The erasure goes on if the future is dropped after it was polled.
+    pub async fn delete(&self, id: ObjectId) -> Result<bool, Error> {
+        match self.registry.groups().iter().find(|group| group.owns(&id)) {
+            Some(group) => Arc::clone(group).erase(id).await,
+            None => Err(foreign(id)),
         }
     }
 
@@ -409,6 +423,14 @@ impl fmt::Debug for RuntimeBuilder {
             .field("classes", &classes)
             .finish_non_exhaustive()
     }
+}
+
+/// The error of an id that no class has.
+fn foreign(id: ObjectId) -> Error {
+    Code::IdForeign.error(format!(
+        "{id} is not the id of an object of a registered class; \
+         register its class, or use it with the data directory that it came from"
+    ))
 }
 
 /// Checks that no class is registered that is said to be gone.

@@ -82,6 +82,9 @@ async fn no_promise_breaks_wherever_the_node_crashes(sim: Sim) -> TestResult {
     }
     sim.evict(register).await.ok();
     let _ = register.leave("001".to_owned()).await;
+    let _ = shelf.burn("002".to_owned()).await;
+    let _ = shelf.put("003".to_owned(), 3).await;
+    let _ = sim.delete(log).await;
     let _ = ada.balance().await;
     sim.evict(ada).await.ok();
     let _ = ada.deposit(1).await;

@@ -203,6 +203,19 @@ impl Shelf {
         cx.kv().put(title, &pages)
     }
 
+    /// Nothing is left of it; the title is one more that goes.
+    pub fn burn(&mut self, cx: &mut Context<'_, Self>, title: String) -> Result<usize, Error> {
+        cx.delete_all();
+        self.put(cx, title, 1)?;
+        Ok(self.books.len())
+    }
+
+    /// Wants nothing to be left, and then refuses.
+    pub fn burn_and_refuse(&mut self, cx: &mut Context<'_, Self>) -> Result<(), String> {
+        cx.delete_all();
+        Err("a shelf does not burn".to_owned())
+    }
+
     /// Several titles at once.
     pub fn fill(
         &mut self,

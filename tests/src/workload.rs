@@ -129,8 +129,10 @@ async fn use_register(client: &Crew, register: &RegisterStub) {
 async fn use_shelf(client: &Crew, shelf: &ShelfStub) {
     let number = client.int(0..12);
     let title = format!("{number:03}");
-    match client.int(0..11) {
+    match client.int(0..13) {
         0 | 1 => drop(shelf.put(title, number).await),
+        11 => drop(shelf.burn(title).await),
+        12 => drop(shelf.burn_and_refuse().await),
         2 => drop(shelf.fill(number, 4).await),
         3 => was_one(shelf.take(title).await),
         4 => drop(shelf.dust().await),
@@ -187,6 +189,11 @@ async fn nameless(client: &Crew, cents: u64) {
         let Ok(found) = client.sim().get_by_id::<Account>(id) else { return };
         if let Ok(balance) = found.balance().await {
             assert_eq!(balance, cents, "nobody else knows the object");
+        }
+        let deleted = client.sim().delete(&found).await;
+        if let (Ok(was_there), Ok(balance)) = (deleted, found.balance().await) {
+            assert!(was_there, "it was stored");
+            assert_eq!(balance, 0, "it begins anew");
         }
     }
 }

@@ -329,7 +329,8 @@ impl Promises {
     }
 
     fn submitted(&mut self, event: &Event<'_>) -> Verdict {
-        let Event::Submitted { object, epoch, commit, call, shard, place, state, kv, sql } = *event
+        let Event::Submitted { object, epoch, commit, call, shard, place, state, kv, sql, erases } =
+            *event
         else {
             return Ok(());
         };
@@ -340,8 +341,10 @@ impl Promises {
         self.epochs.insert((shard, epoch), *object);
         let watch = self.objects.entry(*object).or_default();
         if let Some(call) = self.calls.get_mut(&call) {
-            let kept = call.ended.filter(|ended| ended.how == TurnEnd::Kept);
-            if kept.is_none_or(|kept| kept.state != hash(state) || kept.rows != rows) {
+            let how = if erases { TurnEnd::Erased } else { TurnEnd::Kept };
+            let kept = call.ended.filter(|ended| ended.how == how);
+            let is_other = |kept: Ended| kept.state != hash(state) || kept.rows != rows;
+            if kept.is_none_or(|kept| !erases && is_other(kept)) {
                 let text = format!(
                     "{} stores what its call `{}` did not leave behind and keep",
                     watch.label, call.method
@@ -351,9 +354,12 @@ impl Promises {
             call.commit = commit;
         }
         self.states.prepare(object, commit, epoch, state);
+        if erases {
+            return watch.submitted(epoch, commit, None);
+        }
         watch.rows.submitted(commit, kv);
         watch.pages.submitted(commit, sql);
-        watch.submitted(epoch, commit, state)
+        watch.submitted(epoch, commit, Some(state))
     }
 
     fn settled(&mut self, shard: u16, place: u64, is_durable: bool) -> Verdict {

@@ -231,6 +231,8 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn owns(&self, id: &ObjectId) -> bool;
     /// Ends the activation of one object; whether there was one.
     fn evict(&self, id: ObjectId) -> BoxFuture<'_, bool>;
+    /// Erases one object; whether there was anything to erase.
+    fn erase(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>>;
     /// Lets all activations serve the calls that wait and then end, and waits until they are gone.
     fn drain(&self) -> BoxFuture<'_, ()>;
     /// Takes no more activations, and ends those that run, without waiting for their turns.
@@ -292,6 +294,11 @@ impl<O: Object> ClassGroup for Group<O> {
                 None => false,
             }
         })
+    }
+
+    fn erase(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>> {
+        let slot = self.place(id, None, None);
+        Box::pin(async move { slot.erase().await })
     }
 
     fn drain(&self) -> BoxFuture<'_, ()> {

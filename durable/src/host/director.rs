@@ -109,6 +109,8 @@ pub enum Event<'a> {
         kv: &'a [KvChange],
         /// What it does to the object's database. `None`: nothing.
         sql: Option<&'a SqlChange>,
+        /// Nothing of the object is left; `state` is empty.
+        erases: bool,
     },
     /// The shard has stored a batch, and nobody was told.
     Stored { shard: u16 },
@@ -135,6 +137,8 @@ pub enum TurnEnd {
     Kept,
     /// The method refused.
     Rejected,
+    /// The method returned, and wants nothing of the object to be left.
+    Erased,
     /// The method panicked.
     Panicked,
 }

@@ -23,6 +23,7 @@ use crate::kernel::gate::{self, Gate};
 use crate::kv::KvChange;
 use crate::limits::TURNS_PER_SLICE;
 use crate::object::call::{Begin, Running};
+use crate::object::erased::erase_stored;
 use crate::object::live::{Changes, Live};
 use crate::object::settled::settled;
 use crate::object::slot::Work;
@@ -48,6 +49,14 @@ impl<O> Activation<O> {
     pub(crate) fn new() -> Self {
         Activation(PhantomData)
     }
+}
+
+/// What follows on a turn.
+enum Flow {
+    /// The next one.
+    On,
+    /// The end: nothing of the object is left.
+    Erased,
 }
 
 /// Why the actor stopped taking calls.
@@ -79,6 +88,19 @@ impl<O: Object> Actor for Activation<O> {
         slot: &mut Arc<Slot<O>>,
     ) -> Result<(), ActorProcessingErr> {
         let _presence = slot.host().director.is_some().then(|| Presence::new(slot));
+        let erasures = slot.take_erasures();
+        if !erasures.is_empty() {
+            let erased = Box::pin(erase_stored(slot)).await;
+            for erasure in erasures {
+                // Whoever no longer waits does not need to be told.
+                let _ = erasure.send(erased.clone());
+            }
+            if !slot.is_wanted() {
+                slot.end();
+                myself.stop(None);
+                return Ok(());
+            }
+        }
         let mut live = match Box::pin(start(slot)).await {
             Ok(live) => live,
             Err(error) => {
@@ -116,9 +138,16 @@ async fn run<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> End {
             Reads::End(end) => return end,
         };
         turns += 1;
-        if let Err(reason) = run_write(slot, live, write).await {
-            slot.end();
-            return End::Crash(reason);
+        match run_write(slot, live, write).await {
+            Ok(Flow::On) => {}
+            Ok(Flow::Erased) => {
+                slot.end();
+                return End::Asked;
+            }
+            Err(reason) => {
+                slot.end();
+                return End::Crash(reason);
+            }
         }
         if shard.is_heavy() {
             Box::pin(settled(slot, live)).await;
@@ -290,8 +319,8 @@ async fn run_write<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
     call: Arc<PendingCall<O>>,
-) -> Result<(), String> {
-    let Begin::Run(message) = call.begin(|| slot.host().clock.now()) else { return Ok(()) };
+) -> Result<Flow, String> {
+    let Begin::Run(message) = call.begin(|| slot.host().clock.now()) else { return Ok(Flow::On) };
     let running = Running::new(call);
     let method = O::method(&message);
     witness::turn_began(slot, live, running.number(), method);
@@ -301,7 +330,7 @@ async fn run_write<O: Object>(
     } else {
         catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message)))
     };
-    let Dealt { kv, sql, fault } = cx.into_dealt();
+    let Dealt { kv, sql, erases, fault } = cx.into_dealt();
     let (ended, encoded) = match (&ran, fault) {
         (Err(_), _) => (Ended::Panicked, Ok(None)),
         (Ok(_), Some(error)) => (Ended::Failed, Err(error)),
@@ -312,10 +341,32 @@ async fn run_write<O: Object>(
     };
     let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
     let has_changes = !kv.is_empty() || has_sql || matches!(encoded, Ok(Some(_)));
-    let told = Told { ended: ended_as(&ran), kv: &kv, has_changes };
+    let erases = erases && ended == Ended::Kept;
+    let told_as = if erases { TurnEnd::Erased } else { ended_as(&ran) };
+    let told = Told { ended: told_as, kv: &kv, has_changes };
     witness::turn_ended(slot, live, running.number(), method, told);
+    let ran = match ran {
+        Ok(ran) if erases => {
+            erase(slot, live, running, ran.reply);
+            return Ok(Flow::Erased);
+        }
+        ran => ran,
+    };
     let write = Write { running, method: method.name, ran, ended, encoded, kv, has_sql };
-    settle_write(slot, live, write).await
+    settle_write(slot, live, write).await.map(|()| Flow::On)
+}
+
+/// Answers a turn that wants nothing of its object to be left.
+fn erase<O: Object>(slot: &Slot<O>, live: &mut Live<O>, running: Running<O>, reply: O::Reply) {
+    if !live.is_stored() {
+        let_out(slot, live, running, Ok(reply));
+    } else if running.durability() == Durability::Relaxed {
+        live.erase(slot, running.number(), None);
+        running.answer(Ok(reply));
+    } else {
+        let number = running.number();
+        live.erase(slot, number, Some(running.hold(Ok(reply))));
+    }
 }
 
 /// Ends the transaction of a turn that has used SQL: what it did there is kept if the turn is. Gives what then becomes of

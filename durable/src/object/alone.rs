@@ -130,10 +130,13 @@ pub fn step<O: Object>(
     let ran = catch_unwind(ran);
     alone.check(method)?;
     let Ok(ran) = ran else { return Ok(Stepped { state: state.to_vec(), reply: Vec::new() }) };
-    let (Ran { reply, is_rejected }, Dealt { kv, sql, .. }) = ran?;
+    let (Ran { reply, is_rejected }, Dealt { kv, sql, erases, .. }) = ran?;
     let reply = O::encode_reply(&reply).map_err(|error| format!("{error:?}"))?;
     if is_rejected || spec.access == Access::Read {
         return Ok(Stepped { state: state.to_vec(), reply });
+    }
+    if erases {
+        return Ok(Stepped { state: birth::<O>(alone)?, reply });
     }
     for KvChange { key, value } in kv {
         match value {

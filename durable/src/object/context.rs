@@ -41,6 +41,8 @@ pub struct Context<'a, O: Object> {
     sql: SqlDesk<'a>,
     /// For the host's director; 0 in a hook.
     call: u64,
+    /// The turn wants nothing of the object to be left.
+    erases: bool,
     /// Empty until the turn asks for the time; then fixed for the turn.
     now: OnceLock<WallMs>,
 }
@@ -60,6 +62,8 @@ pub(crate) struct Dealt {
     /// What it has done to the KV, in the order of keys.
     pub(crate) kv: Vec<KvChange>,
     pub(crate) sql: SqlDealt,
+    /// Nothing of the object is to be left.
+    pub(crate) erases: bool,
     /// Why it cannot be kept, even if the method did without. `None`: it can.
     pub(crate) fault: Option<Error>,
 }
@@ -88,21 +92,36 @@ impl<'a, O: Object> Context<'a, O> {
         let witness = Witness { host: slot.host(), object: slot.id_ref(), call };
         let desk = Desk::new(kv, turn, Some(witness));
         let sql = SqlDesk::new(sql, turn);
-        Context { scene: Scene::Slot { slot, fence }, desk, sql, call, now: OnceLock::new() }
+        Context {
+            scene: Scene::Slot { slot, fence },
+            desk,
+            sql,
+            call,
+            erases: false,
+            now: OnceLock::new(),
+        }
     }
 
     pub(crate) fn alone(alone: &'a Alone, stores: Stores<'a>) -> Self {
         let Stores { kv, sql, turn } = stores;
         let (desk, sql) = (Desk::new(kv, turn, None), SqlDesk::new(sql, turn));
-        Context { scene: Scene::Alone(alone), desk, sql, call: 0, now: OnceLock::new() }
+        Context {
+            scene: Scene::Alone(alone),
+            desk,
+            sql,
+            call: 0,
+            erases: false,
+            now: OnceLock::new(),
+        }
     }
 
     /// What the turn has done to the object's stores.
     pub(crate) fn into_dealt(self) -> Dealt {
+        let erases = self.erases;
         let KvDealt { changes: kv, fault } = self.desk.into_dealt();
         let mut sql = self.sql.into_dealt();
         let fault = fault.or(sql.fault.take());
-        Dealt { kv, sql, fault }
+        Dealt { kv, sql, erases, fault }
     }
 
     /// Opens the object's database, so that its tables are up to date.
@@ -203,6 +222,42 @@ impl<'a, O: Object> Context<'a, O> {
         let done = inside(self);
         open.end(if done.is_ok() { Fate::Keep } else { Fate::Undo })?;
         done
+    }
+
+    /// Erases the object: struct, KV and SQL, in the commit of this turn, whatever the turn does before or after. The
+    /// object is not listed any more, none of its bytes are left, and the next call starts it anew, as if it had
+    /// never been. If the turn fails nothing is erased.
+    ///
+    /// Calls that wait are served by the object as it begins anew. In `#[on_activate]` it fails the start.
+    ///
+    /// ```
+    /// use durable::prelude::*;
+    ///
+    /// #[derive(Default, DurableState)]
+    /// struct Session { visits: u64 }
+    ///
+    /// #[durable_object(name = "doc.Session")]
+    /// impl Session {
+    ///     pub fn visit(&mut self) -> u64 { self.visits += 1; self.visits }
+    ///     pub fn log_out(&mut self, cx: &mut Context<'_, Self>) { cx.delete_all(); }
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let runtime = Runtime::builder(dir.path()).register::<Session>().start().await?;
+    /// let session = runtime.get::<Session>("ada");
+    /// session.visit().await?;
+    /// session.log_out().await?;
+    /// assert!(runtime.list::<Session>().page().await?.is_empty());
+    /// assert_eq!(session.visit().await?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Source
+    /// Cloudflare Durable Objects, `deleteAll`. Ours takes everything, and what the same turn writes later, too.
+    pub fn delete_all(&mut self) {
+        self.erases = true;
     }
 
     /// The wall clock, in milliseconds since the Unix epoch. The same for the whole turn.

@@ -8,6 +8,7 @@ use crate::error::{Code, Error, Outcome};
 use crate::host::Event;
 use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
+use crate::object::erased;
 use crate::object::kv::{Base, LiveKv, Turn};
 use crate::object::sql::{Below, Fate, LiveSql, Seat};
 use crate::object::stored::{self, Read};
@@ -134,9 +135,15 @@ impl<O: Object> Live<O> {
                 ))
             })?;
         }
-        let Dealt { kv, sql, fault } = cx.into_dealt();
+        let Dealt { kv, sql, erases, fault } = cx.into_dealt();
         if let Some(error) = fault {
             return Err(error);
+        }
+        if erases {
+            return Err(Code::ObjectUnstartable.error(
+                "`#[on_activate]` erases the object, which then would begin anew and erase itself \
+                 again; erase it in a method",
+            ));
         }
         let encoded = self.encode()?;
         let has_sql = sql.is_used && self.end_sql(Fate::Keep)?;
@@ -210,6 +217,7 @@ impl<O: Object> Live<O> {
             snapshot: has_snapshot.then(|| Arc::clone(&self.framed)),
             kv: kv.clone(),
             sql,
+            erases: false,
             release,
         });
         slot.host().report(|| Event::Submitted {
@@ -222,11 +230,24 @@ impl<O: Object> Live<O> {
             state: &self.framed[frame::HEADER_BYTES..],
             kv: &kv,
             sql: change.as_ref(),
+            erases: false,
         });
         self.kv.on_submit(place, kv);
         if let (Some(live), Some(is_fold)) = (self.sql.get(), is_fold) {
             live.on_submit(place, is_fold);
         }
+    }
+
+    /// Whether a commit of the object was ever handed over.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.commit_no > 0
+    }
+
+    /// Hands over that nothing is left of an object that was stored. The activation must end.
+    pub(crate) fn erase(&mut self, slot: &Slot<O>, call: u64, release: Option<Arc<dyn Release>>) {
+        self.commit_no += 1;
+        let erased = erased::Erased { object_no: self.object_no, commit_no: self.commit_no };
+        erased::submit(slot, &self.fence, erased, (call, release));
     }
 
     /// Builds the object anew from the bytes that were submitted last.

@@ -5,6 +5,7 @@ pub(crate) mod alone;
 mod call;
 mod context;
 mod definition;
+mod erased;
 mod kv;
 mod live;
 mod settled;

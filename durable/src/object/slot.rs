@@ -40,6 +40,8 @@ struct State<O: Object> {
     inbox: VecDeque<Arc<PendingCall<O>>>,
     /// Who wants to look at the object between two turns.
     visits: Vec<Visit<O>>,
+    /// Who wants nothing of the object to be left.
+    erasures: Vec<Erasure>,
     /// Whether the present activation has taken a call.
     has_served: bool,
     /// Set while the activation waits for a call.
@@ -51,6 +53,9 @@ struct State<O: Object> {
 
 /// A look at the object between two turns.
 pub(crate) type Visit<O> = Box<dyn FnOnce(&O) + Send>;
+
+/// Is told whether there was anything to erase.
+pub(crate) type Erasure = oneshot::Sender<Result<bool, Error>>;
 
 /// Why a call could not be queued.
 pub(crate) enum Refused {
@@ -78,6 +83,7 @@ impl<O: Object> Slot<O> {
             life: Lifecycle::new(),
             inbox: VecDeque::new(),
             visits: Vec::new(),
+            erasures: Vec::new(),
             has_served: false,
             waker: None,
             idle_since: MonoNs(0),
@@ -185,6 +191,34 @@ impl<O: Object> Slot<O> {
             state.visits.push(visit);
             self.wake(state);
         }
+    }
+
+    /// Erases everything that is stored of the object, when no turn of it runs. Gives whether there was anything.
+    pub(crate) async fn erase(self: &Arc<Self>) -> Result<bool, Error> {
+        let erased = {
+            let mut state = self.state.lock();
+            if state.life.is_abandoned() {
+                return Err(gone());
+            }
+            let (sender, receiver) = oneshot::channel();
+            state.erasures.push(sender);
+            // It is done by the next activation, before it loads.
+            state.life.on_evict(EndWish::Soon);
+            self.wake(state);
+            receiver
+        };
+        erased.await.unwrap_or_else(|_| Err(gone()))
+    }
+
+    /// What is to be done before the object is loaded.
+    pub(crate) fn take_erasures(&self) -> Vec<Erasure> {
+        std::mem::take(&mut self.state.lock().erasures)
+    }
+
+    /// Whether anybody waits for the object itself.
+    pub(crate) fn is_wanted(&self) -> bool {
+        let state = self.state.lock();
+        !state.inbox.is_empty() || !state.visits.is_empty()
     }
 
     /// There is work: sees to it that an activation looks at it.
@@ -310,7 +344,8 @@ impl<O: Object> Incarnation for Slot<O> {
         }
         state.waker = None;
         state.has_served = false;
-        let are_calls_waiting = !state.inbox.is_empty() || !state.visits.is_empty();
+        let are_calls_waiting =
+            !state.inbox.is_empty() || !state.visits.is_empty() || !state.erasures.is_empty();
         let action = state.life.on_exit(are_calls_waiting);
         let waiters = std::mem::take(&mut state.exit_waiters);
         drop(state);
@@ -331,8 +366,9 @@ impl<O: Object> Incarnation for Slot<O> {
         let calls = std::mem::take(&mut state.inbox);
         let visits = std::mem::take(&mut state.visits);
         let waiters = std::mem::take(&mut state.exit_waiters);
+        let erasures = std::mem::take(&mut state.erasures);
         drop(state);
-        drop((waiters, visits));
+        drop((waiters, visits, erasures));
         for call in calls {
             call.answer(Err(gone()));
         }

@@ -33,14 +33,17 @@ pub(super) struct Change {
     pub(super) snapshot: Option<Arc<[u8]>>,
     kv: Vec<KvChange>,
     sql: Option<Box<SqlWrite>>,
+    erases: bool,
     bytes: usize,
 }
 
 impl Item {
     pub(super) fn write(write: WriteSet, seq: CommitSeq) -> Self {
         let bytes = write.bytes();
-        let WriteSet { fence, object_no, commit_no, birth, snapshot, kv, sql, release } = write;
-        let change = Some(Change { seq, object_no, commit_no, birth, snapshot, kv, sql, bytes });
+        let WriteSet { fence, object_no, commit_no, birth, snapshot, kv, sql, erases, release } =
+            write;
+        let change =
+            Some(Change { seq, object_no, commit_no, birth, snapshot, kv, sql, erases, bytes });
         Item { fence, release, change, failed: false }
     }
 
@@ -95,7 +98,12 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// Whether it stores more than a state.
     pub(super) fn has_rows(&self) -> bool {
-        !self.kv.is_empty() || !self.sql.is_empty()
+        self.erases() || !self.kv.is_empty() || !self.sql.is_empty()
+    }
+
+    /// Whether nothing of the object is left.
+    pub(super) fn erases(&self) -> bool {
+        self.last.erases
     }
 }
 

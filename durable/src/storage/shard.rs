@@ -211,7 +211,10 @@ impl Shard {
     /// Hands over a turn's changes; the release tells the outcome. Never blocks and never fails.
     pub(crate) fn submit(&self, write: WriteSet) -> CommitSeq {
         assert!(write.commit_no > 0, "commits of an object are counted from 1");
-        assert!(write.commit_no > 1 || write.snapshot.is_some(), "a first commit has a state");
+        assert!(
+            write.commit_no > 1 || write.snapshot.is_some() || write.erases,
+            "a first commit has a state"
+        );
         let (seq, late) = self.shared.queue_write(write);
         self.handed_over(late);
         seq

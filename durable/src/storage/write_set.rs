@@ -28,6 +28,8 @@ pub(crate) struct WriteSet {
     pub(crate) kv: Vec<KvChange>,
     /// What was done to the object's database. `None`: nothing.
     pub(crate) sql: Option<Box<SqlWrite>>,
+    /// Nothing of the object is left; it is the last write set of its activation.
+    pub(crate) erases: bool,
     /// Runs when the outcome is known. `None`: nobody waits.
     pub(crate) release: Option<Arc<dyn Release>>,
 }

@@ -15,7 +15,7 @@ use rusqlite::Connection;
 use super::batch::{Batch, Item, Run};
 use super::checkpoint;
 use super::numbers::CommitSeq;
-use super::rows::{kv, object, snapshot, sql};
+use super::rows::{self, kv, object, snapshot, sql};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::{self, Checkpoint, Fault};
 use crate::error::{Code, Error, Outcome};
@@ -241,7 +241,9 @@ impl<'c> Tables<'c> {
         // Several statements, of which a later one may fail alone: then none of them has been.
         self.connection.prepare_cached("SAVEPOINT run")?.execute([])?;
         let is_stored = self.apply_state(run, now)?;
-        if is_stored {
+        if is_stored && run.erases() {
+            rows::erase(self.connection, run.last.object_no)?;
+        } else if is_stored {
             self.apply_kv(run)?;
             self.apply_sql(run)?;
         }
@@ -294,6 +296,10 @@ impl<'c> Tables<'c> {
             return Ok(false);
         }
         let object_no = run.last.object_no;
+        if run.erases() && run.after == 0 && run.snapshot.is_none() {
+            // Who the object is is stored, and its state is not: only damage leaves such a thing.
+            return snapshot::is_missing(self.connection, object_no);
+        }
         let Some(birth) = run.birth else {
             // A first commit without its birth would leave a state that no id leads to.
             return Ok(run.after > 0 && self.apply_snapshot(run)?);

@@ -155,6 +155,33 @@ pub const MUTANTS: &[Mutant] = &[
         test: PLAIN,
     },
     Mutant {
+        name: "erasure_leaves_keys",
+        bug: "an object that is erased leaves what it kept under keys",
+        edits: &[Edit {
+            file: "durable/src/storage/rows/mod.rs",
+            find: "    kv::erase(connection, object_no)?;",
+            replace: r#"    if !crate::mutant("erasure_leaves_keys") {
+        kv::erase(connection, object_no)?;
+    }"#,
+        }],
+        seeds: 200,
+        found_by: &["P2"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "activation_outlives_erasure",
+        bug: "an activation goes on after it has erased its object",
+        edits: &[Edit {
+            file: "durable/src/object/activation.rs",
+            find: "            Ok(Flow::Erased) => {",
+            replace: r#"            Ok(Flow::Erased) if crate::mutant("activation_outlives_erasure") => {}
+            Ok(Flow::Erased) => {"#,
+        }],
+        seeds: 200,
+        found_by: &["P2", "P8", "history", "panic"],
+        test: PLAIN,
+    },
+    Mutant {
         name: "shutdown_does_not_drain",
         bug: "a runtime that shuts down ends while calls are under way",
         edits: &[Edit {
@@ -302,11 +329,12 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "the calls that wait at an activation that ends are dropped",
         edits: &[Edit {
             file: "durable/src/object/slot.rs",
-            find: "        let are_calls_waiting = !state.inbox.is_empty() || !state.visits.is_empty();",
+            find: "        let are_calls_waiting = !state.inbox.is_empty()\n",
             replace: r#"        if crate::mutant("calls_lost_at_an_exit") {
             state.inbox.clear();
         }
-        let are_calls_waiting = !state.inbox.is_empty() || !state.visits.is_empty();"#,
+        let are_calls_waiting = !state.inbox.is_empty()
+"#,
         }],
         seeds: 200,
         found_by: &["P5", "stuck"],

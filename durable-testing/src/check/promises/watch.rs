@@ -43,6 +43,8 @@ struct Commit {
     epoch: u64,
     /// Hash of the state.
     state: u64,
+    /// Nothing of the object is left by it.
+    erases: bool,
     /// It failed, so that nothing of it may ever be seen.
     has_failed: bool,
 }
@@ -106,7 +108,9 @@ impl Watch {
             return broken("P3", text);
         }
         self.epoch = epoch;
-        if commit > 0 || self.durable > 0 {
+        if commit == 0 && self.may_be_erased() {
+            self.forget();
+        } else if commit > 0 || self.durable > 0 {
             self.holds(commit, state, "in memory")?;
         }
         // What was handed over after that is lost, and was never called durable.
@@ -127,7 +131,8 @@ impl Watch {
         self.state = Some(state.to_vec());
     }
 
-    pub(super) fn submitted(&mut self, epoch: u64, commit: u64, state: &[u8]) -> Verdict {
+    /// `state`: what it stores. `None`: it leaves nothing of the object.
+    pub(super) fn submitted(&mut self, epoch: u64, commit: u64, state: Option<&[u8]>) -> Verdict {
         if commit != self.commit + 1 || epoch != self.epoch {
             let text = format!(
                 "{} hands over commit {commit} of epoch {epoch} after commit {} of epoch {}",
@@ -136,14 +141,21 @@ impl Watch {
             return broken("P2", text);
         }
         self.commit = commit;
-        self.state = Some(state.to_vec());
-        let handed_over = Commit { epoch, state: hash(state), has_failed: false };
+        self.state = state.map(<[u8]>::to_vec);
+        let (erases, state) = (state.is_none(), state.unwrap_or_default());
+        let handed_over = Commit { epoch, state: hash(state), erases, has_failed: false };
         self.commits.entry(commit).or_default().push(handed_over);
         Ok(())
     }
 
     pub(super) fn settled(&mut self, epoch: u64, commit: u64, is_durable: bool) {
-        if is_durable {
+        let is_erasure = self.commits.get(&commit).is_some_and(|commits| {
+            commits.iter().any(|commit| commit.epoch == epoch && commit.erases)
+        });
+        if is_durable && is_erasure {
+            self.forget();
+            self.durable_in.insert(epoch, commit);
+        } else if is_durable {
             self.durable = self.durable.max(commit);
             let durable_in = self.durable_in.entry(epoch).or_default();
             // A commit behind one that failed cannot make that one durable.
@@ -155,6 +167,18 @@ impl Watch {
             let failed = commits.iter_mut().filter(|commit| commit.epoch == epoch);
             failed.for_each(|commit| commit.has_failed = true);
         }
+    }
+
+    /// Whether an erasure was handed over that has not failed.
+    fn may_be_erased(&self) -> bool {
+        self.commits.values().flatten().any(|commit| commit.erases && !commit.has_failed)
+    }
+
+    /// Nothing of it is stored.
+    fn forget(&mut self) {
+        self.durable = 0;
+        self.commits.clear();
+        (self.rows, self.pages) = (Rows::default(), Pages::default());
     }
 
     /// Whether this commit with this state may be what is stored.
@@ -185,7 +209,7 @@ impl Watch {
 
     /// Whether nothing may be stored.
     pub(super) fn holds_nothing(&self) -> Verdict {
-        if self.durable == 0 {
+        if self.durable == 0 || self.may_be_erased() {
             return Ok(());
         }
         broken("P1", format!("{} was stored at commit {} and is gone", self.label, self.durable))

@@ -80,6 +80,12 @@ impl<'c> Writes<'c> {
     }
 }
 
+/// Whether an object has no snapshot.
+pub(crate) fn is_missing(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<bool> {
+    let sql = "SELECT 1 FROM snapshots WHERE object_no = ?1";
+    connection.prepare_cached(sql)?.exists([object_no.0]).map(|is_there| !is_there)
+}
+
 /// Deletes an object's snapshot.
 pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
     let sql = "DELETE FROM snapshots WHERE object_no = ?1";

@@ -109,6 +109,7 @@ impl Bench {
             snapshot: body.map(Arc::from),
             kv: rows.iter().map(change).collect(),
             sql: None,
+            erases: false,
             release: Some(Arc::new(Logged(waiter, self.log.clone()))),
         };
         self.writer.waiting.push_back(Item::write(write, CommitSeq(self.seq)));

@@ -1,0 +1,90 @@
+//! Erasing an object: everything that hangs on it, in one commit.
+//!
+//! An activation that erases its object ends, and the next one finds nothing stored and begins anew. From outside an object
+//! is erased by an activation that does nothing else, so that one that cannot start can be erased, too.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::error::{Code, Error};
+use crate::host::Event;
+use crate::object::{Object, Slot};
+use crate::storage::frame::HEADER_BYTES;
+use crate::storage::{Fence, Loaded, ObjectNo, Release, WriteSet};
+
+/// What is erased, by which commit.
+pub(crate) struct Erased {
+    pub(crate) object_no: ObjectNo,
+    pub(crate) commit_no: u64,
+}
+
+/// Hands an erasure to the shard.
+pub(crate) fn submit<O: Object>(
+    slot: &Slot<O>,
+    fence: &Arc<Fence>,
+    Erased { object_no, commit_no }: Erased,
+    (call, release): (u64, Option<Arc<dyn Release>>),
+) {
+    let shard = slot.group().shard(&slot.id());
+    let place = shard.submit(WriteSet {
+        fence: Arc::clone(fence),
+        object_no,
+        commit_no,
+        birth: None,
+        snapshot: None,
+        kv: Vec::new(),
+        sql: None,
+        erases: true,
+        release,
+    });
+    slot.host().report(|| Event::Submitted {
+        object: slot.id_ref(),
+        epoch: fence.epoch.0,
+        commit: commit_no,
+        call,
+        shard: shard.index(),
+        place: place.0,
+        state: &[],
+        kv: &[],
+        sql: None,
+        erases: true,
+    });
+}
+
+/// Erases what is stored of an object that is not in memory, whatever it is. Gives whether there was anything.
+pub(crate) async fn erase_stored<O: Object>(slot: &Slot<O>) -> Result<bool, Error> {
+    let group = slot.group();
+    let shard = group.shard(&slot.id());
+    let Loaded { object_no, stored } = shard.load(&slot.id(), group.class_no()).await?;
+    let Some(stored) = stored else { return Ok(false) };
+    let fence = Fence::new(shard.next_epoch());
+    let state =
+        stored.body.as_deref().and_then(|body| body.get(HEADER_BYTES..)).unwrap_or_default();
+    let (object, epoch, commit) = (slot.id_ref(), fence.epoch.0, stored.commit_no);
+    slot.host().report(|| Event::Loaded { object, epoch, commit, state });
+    let (sender, receiver) = oneshot::channel();
+    let told = Arc::new(Told(Mutex::new(Some(sender))));
+    let erased = Erased { object_no, commit_no: stored.commit_no + 1 };
+    submit(slot, &fence, erased, (0, Some(told)));
+    // It is dropped without a word if the shard closes.
+    receiver.await.unwrap_or_else(|_| Err(closed())).map(|()| true)
+}
+
+/// The error of whoever waits for an erasure in a runtime that goes.
+pub(crate) fn closed() -> Error {
+    Code::RuntimeClosed.error("the runtime is shut down; start it again")
+}
+
+/// Tells what became of the erasure.
+struct Told(Mutex<Option<oneshot::Sender<Result<(), Error>>>>);
+
+impl Release for Told {
+    fn release(&self, durable: Result<(), &Error>) {
+        if let Some(sender) = self.0.lock().take() {
+            // Whoever no longer waits does not need to be told.
+            let _ = sender.send(durable.map_err(Clone::clone));
+        }
+    }
+}
