@@ -4,6 +4,7 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout)]
 
 mod activation;
+mod backup;
 mod durability;
 mod endings;
 mod face;

@@ -62,7 +62,7 @@ fn report(broken: &[String]) {
 
 /// The floors of `durable`, lowest first. A file may name what is on its own floor or below.
 const FLOORS: [&[&str]; 6] = [
-    &["error", "limits", "time", "id", "class", "codec", "config", "state", "kv"],
+    &["error", "limits", "time", "id", "class", "codec", "config", "state", "kv", "inspection"],
     &["kernel"],
     &["host"],
     &["storage"],
@@ -75,10 +75,11 @@ const FLOORS: [&[&str]; 6] = [
         "client",
         "runtime",
         "listing",
+        "data_directory",
         "registry",
         "bench",
     ],
-    &["lib"],
+    &["lib", "bin"],
 ];
 
 fn floor_of(module: &str) -> Option<usize> {

@@ -109,6 +109,8 @@ pub enum Event<'a> {
     Settled { shard: u16, place: u64, is_durable: bool },
     /// A log is about to be copied into its database.
     Checkpointing { shard: u16 },
+    /// A shard is about to be copied into a backup.
+    Copying { shard: u16 },
     /// A shard takes nothing more.
     Stopped { shard: u16, error: &'a Error },
     /// The caller has its answer; `Ok` also for a rejection, which is the method's own.
@@ -154,6 +156,7 @@ impl Event<'_> {
         "call.answered",
         "call.abandoned",
         "kv.read",
+        "shard.copying",
     ];
 
     /// The name of its place.
@@ -178,6 +181,7 @@ impl Event<'_> {
             Event::Answered { .. } => 16,
             Event::Abandoned { .. } => 17,
             Event::KvRead { .. } => 18,
+            Event::Copying { .. } => 19,
         };
         Self::POINTS[index]
     }

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::state::Fingerprint;
 use crate::storage::numbers::ClassNo;
@@ -42,6 +42,17 @@ pub(crate) fn known(connection: &Connection) -> rusqlite::Result<BTreeSet<(Class
     rows.collect()
 }
 
+/// The schema of a fingerprint. `None`: no such state was ever written by this class.
+pub(crate) fn get(
+    connection: &Connection,
+    class_no: ClassNo,
+    fingerprint: Fingerprint,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    let sql = "SELECT schema FROM schemas WHERE class_no = ?1 AND fingerprint = ?2";
+    let key = params![class_no.0, stored(fingerprint)];
+    connection.query_row(sql, key, |row| row.get(0)).optional()
+}
+
 fn stored(fingerprint: Fingerprint) -> i64 {
     fingerprint.0.cast_signed()
 }
@@ -49,21 +60,9 @@ fn stored(fingerprint: Fingerprint) -> i64 {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use rusqlite::OptionalExtension;
 
     use super::super::in_memory;
     use super::*;
-
-    /// The schema of a fingerprint. `None`: no such state was ever written by this class.
-    fn get(
-        connection: &Connection,
-        class_no: ClassNo,
-        fingerprint: Fingerprint,
-    ) -> rusqlite::Result<Option<Vec<u8>>> {
-        let sql = "SELECT schema FROM schemas WHERE class_no = ?1 AND fingerprint = ?2";
-        let key = params![class_no.0, stored(fingerprint)];
-        connection.query_row(sql, key, |row| row.get(0)).optional()
-    }
 
     proptest! {
         #[test]
