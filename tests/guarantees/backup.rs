@@ -372,9 +372,12 @@ async fn a_problem_names_the_object_and_says_what_to_do() {
     assert!(ada.contains("restore the object from a backup"), "{ada}");
 }
 
+/// What is done to a data directory's folder of shards.
+type Harm<'a> = &'a dyn Fn(&Path);
+
 #[tokio::test]
 async fn damage_to_files_is_found() {
-    let damage: [(&str, &dyn Fn(&Path), ProblemKind); 6] = [
+    let damage: [(&str, Harm<'_>, ProblemKind); 6] = [
         (
             "missing",
             &|shards| fs::remove_file(shards.join("001.db")).unwrap(),
