@@ -8,6 +8,7 @@ mod backup;
 mod durability;
 mod endings;
 mod face;
+mod faults;
 mod ids;
 mod kv;
 mod lifecycle;
