@@ -70,6 +70,7 @@ async fn no_promise_breaks_wherever_the_node_crashes(sim: Sim) -> TestResult {
     sim.evict(shelf).await.ok();
     let _ = shelf.take("001".to_owned()).await;
     let _ = ada.balance().await;
+    sim.backup().await;
     sim.evict(ada).await.ok();
     let _ = ada.deposit(1).await;
     sim.heal().await?;

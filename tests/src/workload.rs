@@ -43,7 +43,7 @@ impl Objects {
 async fn call_something(client: &Crew, objects: &Objects) {
     let account = client.pick(&objects.accounts);
     let cents = client.int(0..20);
-    match client.int(0..30) {
+    match client.int(0..32) {
         0..=2 => drop(account.deposit(cents).await),
         3 => drop(account.withdraw(cents).await),
         4 => drop(account.balance().await),
@@ -82,6 +82,7 @@ async fn call_something(client: &Crew, objects: &Objects) {
             let relaxed = account.withdraw(cents).relaxed().into_future();
             drop(futures_util::future::join(relaxed, account.balance().into_future()).await);
         }
+        24 => drop(client.sim().backup().await),
         _ => use_shelf(client, client.pick(&objects.shelves)).await,
     }
 }
@@ -192,6 +193,7 @@ async fn everybody_is_well(sim: &Sim, objects: &Objects) -> TestResult {
     let listed = sim.list::<Account>()?.page().await?;
     let names: Vec<_> = listed.iter().filter_map(|listed| listed.name()).collect();
     assert_eq!(names, ["ada", "bob", "cyd"], "all that are stored are listed");
+    assert!(sim.backup().await, "a backup is made where nothing fails");
     sim.advance(Duration::from_secs(30)).await;
     assert_eq!(sim.resident_objects(), 0, "objects that are idle leave memory");
     Ok(())
@@ -219,6 +221,7 @@ pub async fn work(sim: Sim, faults: Faults) -> TestResult {
     for shelf in &objects.shelves {
         agrees(shelf.check().await);
     }
+    sim.sometimes("a shard was copied", |trace| trace.count("shard.copying") > 0);
     sim.sometimes("keys were read", |trace| trace.count("kv.read") > 0);
     sim.sometimes("an object left memory", |trace| trace.count("activation.gone") > 0);
     sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);

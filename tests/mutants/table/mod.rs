@@ -1,5 +1,6 @@
 //! All mutants.
 
+mod copies;
 mod kernel;
 mod object;
 mod storage;
@@ -10,7 +11,13 @@ use crate::Mutant;
 
 /// Every mutant of every file.
 pub fn all() -> Vec<&'static Mutant> {
-    let tables =
-        [kernel::MUTANTS, object::MUTANTS, storage::MUTANTS, stored::MUTANTS, world::MUTANTS];
+    let tables = [
+        copies::MUTANTS,
+        kernel::MUTANTS,
+        object::MUTANTS,
+        storage::MUTANTS,
+        stored::MUTANTS,
+        world::MUTANTS,
+    ];
     tables.into_iter().flatten().collect()
 }
