@@ -477,6 +477,38 @@ async fn a_running_directory_is_sound_at_every_moment() {
 }
 
 #[tokio::test]
+async fn a_reader_that_takes_long_does_not_stop_the_writer() {
+    let dir = tempfile::tempdir().unwrap();
+    let builder = Runtime::builder(dir.path()).register::<Counter>().log_pages(64);
+    let runtime = builder.start().await.unwrap();
+    let counter = runtime.get::<Counter>("ada");
+    counter.add(1).await.unwrap();
+    // As another process reads that verifies the directory, or copies it: the log cannot start over meanwhile.
+    let reader = tests::first_shard(dir.path());
+    let moment = reader.unchecked_transaction().unwrap();
+    let objects = || {
+        reader.query_row("SELECT count(*) FROM objects", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(objects(), 1);
+    // Far beyond the length at which the writer waits for the log; it waits a moment, once in a while.
+    for n in 2..=1_500 {
+        assert_eq!(counter.add(1).await.unwrap(), n);
+    }
+    runtime.get::<Counter>("bob").add(1).await.unwrap();
+    assert_eq!(objects(), 1, "one moment");
+    moment.finish().unwrap();
+    for n in 1_501..=1_600 {
+        assert_eq!(counter.add(1).await.unwrap(), n);
+    }
+    let log = fs::metadata(dir.path().join("shards/000.db-wal")).unwrap().len();
+    for n in 1_601..=1_900 {
+        assert_eq!(counter.add(1).await.unwrap(), n);
+    }
+    let later = fs::metadata(dir.path().join("shards/000.db-wal")).unwrap().len();
+    assert_eq!(later, log, "the log has started over");
+}
+
+#[tokio::test]
 async fn what_a_process_left_that_died_is_looked_at_without_being_changed() {
     let dir = tempfile::tempdir().unwrap();
     let (data, left) = (dir.path().join("data"), dir.path().join("left"));
