@@ -160,6 +160,24 @@ impl Sim {
         self.fall(Crash::PowerTorn).await;
     }
 
+    /// Backs the node up while everything goes on, and checks the copy: it is whole or refused, and every object in it is as
+    /// it was at one moment meanwhile. Gives whether the backup was made; a node that goes down or a disk that fails makes
+    /// none. On a real machine none is made.
+    pub async fn backup(&self) -> bool {
+        let Stage::World(world) = &self.stage else { return false };
+        let (Ok(runtime), Some(before)) = (world.runtime(), world.before_backup()) else {
+            return false;
+        };
+        let made = runtime.backup(before.to()).await.is_ok();
+        drop(runtime);
+        if !made {
+            // What there is of it is looked at by whoever comes after a crash.
+            world.wait_until_up().await;
+        }
+        world.after_backup(&before, made);
+        made
+    }
+
     async fn fall(&self, mode: Crash) {
         match &self.stage {
             Stage::World(world) => {

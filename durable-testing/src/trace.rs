@@ -244,7 +244,7 @@ impl Trace {
                 let detail = mix(commit ^ hash(state) ^ Done { kv, sql }.digest());
                 told = Told { call, detail, ..Told::of(self.object(object)) };
             }
-            Event::Stored { shard } | Event::Checkpointing { shard } => {
+            Event::Stored { shard } | Event::Checkpointing { shard } | Event::Copying { shard } => {
                 told.detail = u64::from(shard)
             }
             Event::Settled { shard, place, is_durable } => {

@@ -213,6 +213,14 @@ codes! {
     StorageSyncFailed = "storage.sync_failed", Closed, Unknown;
     /// A newer activation of the object has committed.
     StorageFenced = "storage.fenced", Retry, RolledBack;
+    /// There is no data directory at the path.
+    StorageMissing = "storage.missing", FixCall, NotStarted;
+    /// A backup would be written where something is already.
+    BackupExists = "backup.exists", FixCall, NotStarted;
+    /// The directory is a backup that is being written, or that was cut off.
+    BackupIncomplete = "backup.incomplete", FixCall, NotStarted;
+    /// Another backup of this runtime is under way.
+    BackupRunning = "backup.running", Retry, NotStarted;
     /// A setting of the runtime is out of range.
     ConfigInvalid = "config.invalid", FixCall, NotStarted;
 }

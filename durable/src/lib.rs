@@ -38,11 +38,13 @@ mod class;
 mod client;
 mod codec;
 mod config;
+mod data_directory;
 mod directory;
 mod error;
 #[doc(hidden)]
 pub mod host;
 mod id;
+mod inspection;
 mod kernel;
 mod kv;
 pub mod limits;
@@ -61,6 +63,7 @@ mod time;
 
 pub use class::{Access, ClassSpec, Durability, MethodSpec};
 pub use client::Client;
+pub use data_directory::DataDirectory;
 /// What changes in a stored type is read by names, or by a migration: see [Change your state](crate::guide::evolution). A
 /// skipped field lives as long as the object is in memory.
 ///
@@ -136,6 +139,10 @@ pub use durable_macros::DurableState;
 pub use durable_macros::durable_object;
 pub use error::{CallError, Code, Error, ErrorKind, Outcome};
 pub use id::{IntoKey, Name, ObjectId, Placement};
+pub use inspection::{
+    Backup, Problem, ProblemKind, ShardSummary, StoredClass, StoredKey, StoredObject, StoredState,
+    Summary, Verified,
+};
 pub use kv::KvKey;
 pub use listing::{Listed, Listing};
 pub use object::{Context, Kv, KvList, Object, Rng, Sql, SqlExecuted, SqlRow, SqlRows};
@@ -161,6 +168,10 @@ pub mod guide {
     /// What is promised, and which test attacks each promise.
     #[doc = include_str!("../docs/guarantees.md")]
     pub mod guarantees {}
+
+    /// How to look at a data directory, save it, restore it, and what to do when it is damaged.
+    #[doc = include_str!("../docs/operations.md")]
+    pub mod operations {}
 
     /// The data directory, to the byte.
     #[doc = include_str!("../docs/disk_format.md")]

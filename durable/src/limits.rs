@@ -146,6 +146,10 @@ pub(crate) const FINISH_SHARE: u32 = 16;
 /// multiples of [`CHECKPOINT_PAGES`]. Bounds the log at 256 MiB and one batch.
 pub(crate) const LOG_LENGTHS_MAX: u32 = 16;
 
+/// How long the writer waits until such a log can start over, before it goes on with a longer one: another process may
+/// read it for minutes, and all commits wait with the writer.
+pub(crate) const RESTART_WAIT: Duration = Duration::from_millis(250);
+
 /// Times that one request copies what came meanwhile before it leaves the rest to the next request.
 pub(crate) const CHECKPOINT_PASSES_MAX: u32 = 4;
 
@@ -154,6 +158,9 @@ pub(crate) const ERASED_AT_ONCE_MAX: u32 = 1_000;
 
 /// Objects that one page of a listing holds at most.
 pub const LIST_PAGE_MAX: usize = 1_000;
+
+/// Problems that one verification lists; more are counted. A directory with more is beyond being mended row by row.
+pub const PROBLEMS_MAX: usize = 1_000;
 
 const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(SHARDS <= SLOTS);

@@ -61,6 +61,12 @@ impl Listed {
         Listed { id, name }
     }
 
+    /// A place in a listing, for [`after`](Listing::after): that of an object with this id and this name, whether it is
+    /// stored or not.
+    pub fn at(id: ObjectId, name: Option<Arc<str>>) -> Self {
+        Listed::new(id, name)
+    }
+
     /// The object's id.
     pub fn id(&self) -> ObjectId {
         self.id

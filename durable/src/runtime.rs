@@ -4,7 +4,7 @@ use std::any::{TypeId, type_name};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::ready;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -14,10 +14,12 @@ use crate::caller::{Request, Who};
 use crate::class::ClassSpec;
 use crate::client::Client;
 use crate::config::Config;
+use crate::data_directory::named;
 use crate::directory::{ClassGroup, Group, GroupSpec, Residents};
 use crate::error::{Code, Error, Outcome};
 use crate::host::Host;
 use crate::id::{IntoKey, ObjectId};
+use crate::inspection::Backup;
 use crate::kernel::lifecycle::Step;
 use crate::listing::Listing;
 use crate::lock::{self, Change, Lock, Locked, Reads};
@@ -188,6 +190,29 @@ impl Runtime {
     /// Objects in memory, of all classes.
     pub fn resident_objects(&self) -> usize {
         self.registry.groups().iter().map(|group| group.resident()).sum()
+    }
+
+    /// Copies the data directory to `to`, which must be empty or not exist, while everything goes on. The copy is a data
+    /// directory itself: a runtime can be started on it, and [`DataDirectory`](crate::DataDirectory) looks at it.
+    ///
+    /// Everything that was answered before this was called is in it, but what was answered without waiting for the disk.
+    /// Each object is as it was at one moment between this call and its end, whole: its state and what it keeps under keys
+    /// are of one commit. So is each shard. Two shards may be of different moments: what one object did after another,
+    /// in another shard, may be in the copy without the other.
+    ///
+    /// Turns are not held up. While a shard is read, its log grows by what is written meanwhile.
+    ///
+    /// # Errors
+    /// `backup.exists` if there is anything in `to`; `backup.running` if another backup of this runtime is under way;
+    /// `storage.locked` if somebody else writes to `to`; `storage.full`, `storage.failed`, `storage.corrupt`;
+    /// `runtime.closed` if the runtime is shut down meanwhile. What was written until then says that it is not whole, and
+    /// is refused by everybody: delete it.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped the copy is cut off and is not whole.
+    pub async fn backup(&self, to: impl AsRef<Path>) -> Result<Backup, Error> {
+        let to = named(to.as_ref())?.to_owned();
+        self.registry.shared().store.backup(to).await
     }
 
     /// Stops the runtime: takes no more calls, serves those that wait, takes all objects out of memory, closes the

@@ -150,6 +150,9 @@ async fn the_golden_directory_of_format_1_reads_and_goes_on() {
     }
     let dir = tempfile::tempdir().unwrap();
     copy(&golden(1), dir.path());
+    let found = durable::DataDirectory::open(dir.path()).unwrap().verify().unwrap();
+    assert!(found.is_sound(), "{:?}", found.problems);
+    assert_eq!((found.objects, found.keys), (8, 16));
     let runtime = open(dir.path()).await;
     let listed = runtime.list::<Everything>().prefix("named/").page().await.unwrap();
     assert_eq!(listed.len(), 8);

@@ -4,11 +4,13 @@
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::print_stdout)]
 
 mod activation;
+mod backup;
 mod deletion;
 mod durability;
 mod endings;
 mod evolution;
 mod face;
+mod faults;
 mod ids;
 mod kv;
 mod lifecycle;

@@ -86,6 +86,7 @@ async fn no_promise_breaks_wherever_the_node_crashes(sim: Sim) -> TestResult {
     let _ = shelf.put("003".to_owned(), 3).await;
     let _ = sim.delete(log).await;
     let _ = ada.balance().await;
+    sim.backup().await;
     sim.evict(ada).await.ok();
     let _ = ada.deposit(1).await;
     sim.heal().await?;

@@ -47,7 +47,7 @@ impl Objects {
 async fn call_something(client: &Crew, objects: &Objects) {
     let account = client.pick(&objects.accounts);
     let cents = client.int(0..20);
-    match client.int(0..36) {
+    match client.int(0..38) {
         0..=2 => drop(account.deposit(cents).await),
         3 => drop(account.withdraw(cents).await),
         4 => drop(account.balance().await),
@@ -87,6 +87,7 @@ async fn call_something(client: &Crew, objects: &Objects) {
             drop(futures_util::future::join(relaxed, account.balance().into_future()).await);
         }
         24..=29 => use_register(client, client.pick(&objects.registers)).await,
+        30 => drop(client.sim().backup().await),
         _ => use_shelf(client, client.pick(&objects.shelves)).await,
     }
 }
@@ -238,6 +239,7 @@ async fn everybody_is_well(sim: &Sim, objects: &Objects) -> TestResult {
     let listed = sim.list::<Account>()?.page().await?;
     let names: Vec<_> = listed.iter().filter_map(|listed| listed.name()).collect();
     assert_eq!(names, ["ada", "bob", "cyd"], "all that are stored are listed");
+    assert!(sim.backup().await, "a backup is made where nothing fails");
     sim.advance(Duration::from_secs(30)).await;
     assert_eq!(sim.resident_objects(), 0, "objects that are idle leave memory");
     Ok(())
@@ -268,6 +270,7 @@ pub async fn work(sim: Sim, faults: Faults) -> TestResult {
     for register in &objects.registers {
         agrees(register.check().await);
     }
+    sim.sometimes("a shard was copied", |trace| trace.count("shard.copying") > 0);
     sim.sometimes("keys were read", |trace| trace.count("kv.read") > 0);
     sim.sometimes("an object left memory", |trace| trace.count("activation.gone") > 0);
     sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);

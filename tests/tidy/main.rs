@@ -62,7 +62,19 @@ fn report(broken: &[String]) {
 
 /// The floors of `durable`, lowest first. A file may name what is on its own floor or below.
 const FLOORS: [&[&str]; 6] = [
-    &["error", "limits", "time", "id", "class", "codec", "config", "state", "kv", "sql"],
+    &[
+        "error",
+        "limits",
+        "time",
+        "id",
+        "class",
+        "codec",
+        "config",
+        "state",
+        "kv",
+        "sql",
+        "inspection",
+    ],
     &["kernel"],
     &["host"],
     &["storage"],
@@ -76,10 +88,11 @@ const FLOORS: [&[&str]; 6] = [
         "runtime",
         "listing",
         "lock",
+        "data_directory",
         "registry",
         "bench",
     ],
-    &["lib"],
+    &["lib", "bin"],
 ];
 
 fn floor_of(module: &str) -> Option<usize> {

@@ -93,6 +93,8 @@ struct Ended {
 /// One stored row, as it was found on the disk.
 pub(crate) struct Stored {
     pub(crate) object: ObjectId,
+    /// What its rows hang on; never given twice.
+    pub(crate) object_no: i64,
     pub(crate) commit: u64,
     pub(crate) state: Vec<u8>,
     /// What is stored under its keys.

@@ -284,6 +284,17 @@ impl Core {
         })
     }
 
+    /// The names of what is in a directory, in their order.
+    pub(super) fn names_in(&self, life: u64, path: &Path) -> Result<Vec<String>, Failure> {
+        let path = normalize(path);
+        let state = self.state();
+        state.check(life)?;
+        match state.names.get(&path).ok_or(Failure::NotFound)? {
+            Node::File(_) => Err(Failure::WrongKind),
+            Node::Dir => Ok(state.names.names_in(&path)),
+        }
+    }
+
     /// All bytes of a file.
     pub(super) fn read_all(&self, life: u64, path: &Path) -> Result<Vec<u8>, Failure> {
         let path = normalize(path);

@@ -68,6 +68,14 @@ impl Disk for SimDisk {
         }
     }
 
+    fn names_in(&self, path: &Path) -> io::Result<Option<Vec<String>>> {
+        match self.life.core.names_in(self.life.number, path) {
+            Ok(names) => Ok(Some(names)),
+            Err(Failure::NotFound) => Ok(None),
+            Err(failure) => Err(failure.into()),
+        }
+    }
+
     fn write_atomically(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
         let Life { core, number, .. } = &*self.life;
         let path = normalize(path);

@@ -98,6 +98,12 @@ impl Names {
         })
     }
 
+    /// The last parts of the paths in a directory, in their order.
+    pub(super) fn names_in(&self, directory: &Path) -> Vec<String> {
+        let inside = self.live.keys().filter(|path| path.parent() == Some(directory));
+        inside.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect()
+    }
+
     /// Whether the directory that would hold `path` exists.
     pub(super) fn has_parent(&self, path: &Path) -> bool {
         path.parent().is_some_and(|parent| self.get(parent) == Some(Node::Dir))

@@ -19,7 +19,7 @@ const HEADER_BYTES: usize = durable::alone::FRAME_HEADER_BYTES;
 impl World {
     /// Compares the stored rows with what was promised, and the invariants with the rows.
     pub(crate) fn audit(self: &Arc<Self>) {
-        let rows = match self.rows() {
+        let rows = match self.rows_in(Path::new(DIR)) {
             Ok(rows) => rows,
             // A disk that may fail may fail here.
             Err(_) if self.may_disk_fail() => return,
@@ -35,12 +35,13 @@ impl World {
         self.check_invariants();
     }
 
-    fn rows(&self) -> rusqlite::Result<Vec<Stored>> {
+    /// The rows of a data directory.
+    pub(super) fn rows_in(&self, dir: &Path) -> rusqlite::Result<Vec<Stored>> {
         let disk = self.disk();
         let vfs = disk.sqlite_vfs().expect("a simulated disk has a VFS of its own").to_owned();
         let mut rows = Vec::new();
         for shard in 0.. {
-            let path = Path::new(DIR).join(format!("shards/{shard:03}.db"));
+            let path = dir.join(format!("shards/{shard:03}.db"));
             if disk.read(&path).is_ok_and(|file| file.is_none()) {
                 break;
             }
@@ -62,6 +63,7 @@ impl World {
                 let body: Vec<u8> = row.get(2)?;
                 Ok(Stored {
                     object: ObjectId::from_bytes(id),
+                    object_no: row.get(3)?,
                     commit: u64::try_from(commit).unwrap_or_default(),
                     state: body.get(HEADER_BYTES..).unwrap_or_default().to_vec(),
                     rows: kept.remove(&row.get(3)?).unwrap_or_default(),

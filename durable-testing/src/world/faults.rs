@@ -25,6 +25,7 @@ const GATES: &[(&str, u64)] = &[
     ("commit.settled", 50),
     ("activation.gone", 8),
     ("log.copying", 2),
+    ("shard.copying", 1),
     (STARTS, 2),
 ];
 

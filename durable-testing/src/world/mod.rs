@@ -7,6 +7,7 @@
 mod agenda;
 mod audit;
 mod calls;
+mod copies;
 mod driver;
 mod faults;
 mod host;

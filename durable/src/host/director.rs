@@ -118,6 +118,8 @@ pub enum Event<'a> {
     Settled { shard: u16, place: u64, is_durable: bool },
     /// A log is about to be copied into its database.
     Checkpointing { shard: u16 },
+    /// A shard is about to be copied into a backup.
+    Copying { shard: u16 },
     /// A shard takes nothing more.
     Stopped { shard: u16, error: &'a Error },
     /// The caller has its answer; `Ok` also for a rejection, which is the method's own.
@@ -166,6 +168,7 @@ impl Event<'_> {
         "call.abandoned",
         "kv.read",
         "activation.evolved",
+        "shard.copying",
     ];
 
     /// The name of its place.
@@ -191,6 +194,7 @@ impl Event<'_> {
             Event::Abandoned { .. } => 17,
             Event::KvRead { .. } => 18,
             Event::Evolved { .. } => 19,
+            Event::Copying { .. } => 20,
         };
         Self::POINTS[index]
     }

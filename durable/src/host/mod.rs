@@ -48,6 +48,12 @@ impl Host {
         os::host()
     }
 
+    /// The operating system, for work that only blocks on the disk. It has no timers and runs no tasks, so it needs no
+    /// tokio runtime.
+    pub fn os_without_tasks() -> Self {
+        os::host_without_tasks()
+    }
+
     /// Reports to the director, if there is one; `event` is not built otherwise.
     pub(crate) fn report<'e>(&self, event: impl FnOnce() -> Event<'e>) {
         if let Some(director) = &self.director {
@@ -87,6 +93,9 @@ pub trait Disk: Send + Sync {
 
     /// All bytes of a file, `None` if there is no such file.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
+
+    /// The names of the files and directories in `path`, in their order; `None` if there is no such directory.
+    fn names_in(&self, path: &Path) -> io::Result<Option<Vec<String>>>;
 
     /// Replaces a file durably: after a crash it holds the earlier bytes or these, never a mixture.
     fn write_atomically(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;

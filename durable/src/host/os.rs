@@ -31,6 +31,19 @@ pub(super) fn host() -> Host {
     }
 }
 
+pub(super) fn host_without_tasks() -> Host {
+    Host {
+        clock: Arc::new(OsClockAlone { start: Instant::now() }),
+        entropy: Arc::new(OsEntropy),
+        disk: Arc::new(OsDisk),
+        tasks: Arc::new(NoTasks),
+        lanes: Arc::new(OsLanes),
+        parallelism: thread::available_parallelism().map_or(1, usize::from),
+        process_id: std::process::id(),
+        director: None,
+    }
+}
+
 /// Tells tokio's time, which is the operating system's unless a test has paused it.
 struct OsClock {
     start: Instant,
@@ -44,9 +57,7 @@ impl Clock for OsClock {
     }
 
     fn wall(&self) -> WallMs {
-        // A clock that stands before 1970 is wrong anyway; zero keeps the order of later times.
-        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        WallMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+        wall()
     }
 
     fn sleep_until(&self, at: MonoNs) -> BoxFuture<'static, ()> {
@@ -56,6 +67,41 @@ impl Clock for OsClock {
             // Past the end of the clock: that time never comes.
             None => Box::pin(std::future::pending()),
         }
+    }
+}
+
+fn wall() -> WallMs {
+    // A clock that stands before 1970 is wrong anyway; zero keeps the order of later times.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallMs(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Tells the time and has no timers.
+struct OsClockAlone {
+    start: Instant,
+}
+
+impl Clock for OsClockAlone {
+    fn now(&self) -> MonoNs {
+        MonoNs::default() + self.start.elapsed()
+    }
+
+    fn wall(&self) -> WallMs {
+        wall()
+    }
+
+    fn sleep_until(&self, _: MonoNs) -> BoxFuture<'static, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+/// Runs nothing.
+struct NoTasks;
+
+impl Tasks for NoTasks {
+    fn spawn(&self, task: BoxFuture<'static, ()>) {
+        // Whoever waits for the task learns that it is gone.
+        drop(task);
     }
 }
 
@@ -103,6 +149,19 @@ impl Disk for OsDisk {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    fn names_in(&self, path: &Path) -> io::Result<Option<Vec<String>>> {
+        let entries = match fs::read_dir(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            entries => entries?,
+        };
+        let name = |entry: io::Result<fs::DirEntry>| {
+            entry.map(|entry| entry.file_name().to_string_lossy().into_owned())
+        };
+        let mut names = entries.map(name).collect::<io::Result<Vec<_>>>()?;
+        names.sort_unstable();
+        Ok(Some(names))
     }
 
     fn write_atomically(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 use super::shared::{DirectoryLock, Shared};
 use super::sqlite::{self, Checkpoint, Fault, Role};
 use crate::host::{Event, Lane, LaneWork, Step};
-use crate::limits::{CHECKPOINT_PASSES_MAX, FINISH_SHARE, LOG_LENGTHS_MAX};
+use crate::limits::{CHECKPOINT_PASSES_MAX, FINISH_SHARE, RESTART_WAIT};
 
 /// The work of a checkpointer lane.
 pub(super) struct Checkpointer {
@@ -76,13 +76,32 @@ pub(super) fn tend(shared: &Shared, connection: &Connection, checkpointer: &dyn 
     if log.pages < shared.log_pages {
         return;
     }
-    if log.pages >= shared.log_pages.saturating_mul(LOG_LENGTHS_MAX) {
-        run(shared, connection, Checkpoint::Restart);
+    if shared.is_copied() {
+        // Whoever waits for the log to start over waits for the end of the backup.
+        if log.rest() > shared.log_pages && shared.request_checkpoint() {
+            checkpointer.poke();
+        }
+    } else if log.pages >= shared.restart_from() {
+        restart(shared, connection);
     } else if log.rest() <= shared.log_pages / FINISH_SHARE {
         run(shared, connection, Checkpoint::Passive);
     } else if shared.request_checkpoint() {
         checkpointer.poke();
     }
+}
+
+/// Lets the log start over, if nobody reads it for long.
+fn restart(shared: &Shared, connection: &Connection) {
+    // Another process may read for minutes, and every commit would wait as long as this does.
+    let waits = connection.busy_timeout(RESTART_WAIT);
+    if waits.is_ok() {
+        run(shared, connection, Checkpoint::Restart);
+    }
+    if connection.busy_timeout(sqlite::BUSY_TIMEOUT).is_err() {
+        tracing::warn!("a connection's patience could not be set");
+    }
+    let length = sqlite::checkpoint(connection, Checkpoint::Look).map_or(0, |log| log.pages);
+    shared.set_restart_from(length);
 }
 
 /// Runs one checkpoint and gives the pages that are left; 0 if it failed, because trying again at

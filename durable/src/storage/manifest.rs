@@ -18,10 +18,17 @@ pub(super) struct Manifest {
     pub(super) shards: u16,
 }
 
+/// What stands in the place of the manifest while the rest of a backup is written.
+const COPYING: &str = "# A backup is being written here. If nobody writes it any more, it was cut \
+    off: delete this directory and make another.\nformat = 1\ncopying = true\n";
+
 /// The part that every format has.
 #[derive(Deserialize)]
 struct AnyFormat {
     format: u64,
+    /// The rest of the directory is not whole yet.
+    #[serde(default)]
+    copying: bool,
 }
 
 #[derive(Deserialize)]
@@ -43,6 +50,11 @@ impl Manifest {
         text
     }
 
+    /// What refuses everybody until it is replaced by [`encode`](Self::encode)'s text.
+    pub(super) fn copying() -> &'static str {
+        COPYING
+    }
+
     /// Reads what [`encode`](Self::encode) wrote. `path`: for the errors.
     pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Self, Error> {
         let corrupt = |what: &str| {
@@ -55,6 +67,13 @@ impl Manifest {
         let text = std::str::from_utf8(bytes).map_err(|cause| corrupt(&cause.to_string()))?;
         let any: AnyFormat = toml::from_str(text).map_err(|cause| corrupt(&cause.to_string()))?;
         check_format(path, any.format)?;
+        if any.copying {
+            return Err(Code::BackupIncomplete.error(format!(
+                "{} says that a backup is being written there, or was cut off; wait for it, or \
+                 delete that directory and make another backup",
+                path.display()
+            )));
+        }
         let written: Written = toml::from_str(text).map_err(|cause| corrupt(&cause.to_string()))?;
         if written.shards == 0 || written.shards > SLOTS {
             let shards = written.shards;
@@ -128,6 +147,13 @@ mod tests {
             let bytes = text.len().saturating_sub(2 + cut);
             prop_assert!(decode(&text[..bytes]).is_err());
         }
+    }
+
+    #[test]
+    fn a_backup_that_is_being_written_is_told_from_damage() {
+        let error = decode(Manifest::copying()).err().expect("refused");
+        assert_eq!(error.code(), "backup.incomplete");
+        assert!(COPYING.contains(&format!("\nformat = {FORMAT}\n")), "it says the present format");
     }
 
     #[test]

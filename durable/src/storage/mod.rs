@@ -7,11 +7,14 @@
 //! Rows carry their slot, and an epoch stands on every commit, so that a shard can later be split,
 //! moved and owned by another process.
 
+mod backup;
 mod batch;
 mod checkpoint;
 mod classes;
+mod copy;
 mod jobs;
 mod lock;
+mod look;
 mod manifest;
 mod numbers;
 mod reader;
@@ -22,10 +25,12 @@ mod sql;
 mod sqlite;
 mod store;
 mod stored;
+mod verify;
 mod write_set;
 mod writer;
 
 pub(crate) use classes::{Declared, Named};
+pub(crate) use look::Look;
 pub(crate) use numbers::{ClassNo, CommitSeq, ObjectNo};
 pub(crate) use rows::class::ClassRow;
 pub(crate) use rows::sql::SqlWrite;

@@ -254,6 +254,11 @@ impl Shard {
         }
     }
 
+    /// What its lanes share.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Which of the directory's shards it is.
     pub(crate) fn index(&self) -> u16 {
         self.shared.index

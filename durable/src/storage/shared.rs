@@ -1,7 +1,7 @@
 //! What the lanes of a shard share: the queue before the writer, the watermark, and why the shard stopped.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::batch::Item;
@@ -11,7 +11,7 @@ use super::sqlite::Place;
 use super::write_set::{Fence, Release, WriteSet};
 use crate::error::{Code, Error};
 use crate::host::{Event, Host, LockGuard};
-use crate::limits::{LANE_BYTES_MAX, READERS_PER_SHARD};
+use crate::limits::{LANE_BYTES_MAX, LOG_LENGTHS_MAX, READERS_PER_SHARD};
 
 /// The lock of the data directory. Everyone who has a connection holds it, so it ends after the
 /// last of them.
@@ -32,6 +32,10 @@ pub(super) struct Shared {
     /// Empty: the shard works.
     stopped: OnceLock<Error>,
     checkpoint_wanted: AtomicBool,
+    /// Length of the log from which the writer waits until it can start over, in pages.
+    restart_from: AtomicU32,
+    /// A backup reads the shard at length, so that the log cannot start over meanwhile.
+    is_copied: AtomicBool,
     /// The highest number that was given away.
     highest: AtomicI64,
 }
@@ -80,6 +84,8 @@ impl Shared {
             waiting_bytes: AtomicUsize::new(0),
             stopped: OnceLock::new(),
             checkpoint_wanted: AtomicBool::new(false),
+            restart_from: AtomicU32::new(log_pages.saturating_mul(LOG_LENGTHS_MAX)),
+            is_copied: AtomicBool::new(false),
             highest: AtomicI64::new(highest.0),
         }
     }
@@ -165,6 +171,27 @@ impl Shared {
 
     pub(super) fn take_checkpoint_request(&self) -> bool {
         self.checkpoint_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Length of the log from which the writer waits until it can start over.
+    pub(super) fn restart_from(&self) -> u32 {
+        self.restart_from.load(Ordering::Relaxed)
+    }
+
+    /// The writer has waited, and the log has `pages` pages: it waits again after so many more.
+    pub(super) fn set_restart_from(&self, pages: u32) {
+        let more = self.log_pages.saturating_mul(LOG_LENGTHS_MAX);
+        self.restart_from.store(pages.saturating_add(more), Ordering::Relaxed);
+    }
+
+    /// Says whether a backup reads the shard at length.
+    pub(super) fn set_copied(&self, is_copied: bool) {
+        self.is_copied.store(is_copied, Ordering::Release);
+    }
+
+    /// Whether a backup reads the shard at length.
+    pub(super) fn is_copied(&self) -> bool {
+        self.is_copied.load(Ordering::Acquire)
     }
 
     #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::host::Host;
 /// How long a connection waits for another one of this process. Only class registration and a
 /// checkpoint that the writer waits for ever meet; a longer wait means that a foreign process works
 /// in the file.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Marks the file as ours, for `file(1)` and the like: `DURA`.
 const APPLICATION_ID: i32 = 0x4455_5241;

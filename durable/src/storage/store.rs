@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
 
+use super::backup::BackupSlot;
 use super::classes::{self, Declared, Named};
 use super::lock;
 use super::manifest::{self, Manifest};
@@ -31,8 +32,10 @@ pub(crate) struct Store {
     id_key: [u8; 32],
     shards: Vec<Arc<Shard>>,
     classes: BTreeMap<String, Named>,
+    /// The backup that is under way.
+    pub(super) backup: BackupSlot,
     /// `None`: the store was closed.
-    lock: Mutex<Option<Arc<DirectoryLock>>>,
+    pub(super) lock: Mutex<Option<Arc<DirectoryLock>>>,
 }
 
 impl Store {
@@ -75,6 +78,7 @@ impl Store {
             id_key: manifest.id_key,
             shards: shards.collect::<Result<_, _>>()?,
             classes,
+            backup: BackupSlot::default(),
             lock: Mutex::new(Some(lock)),
         })
     }
@@ -91,7 +95,6 @@ impl Store {
     }
 
     /// All shards, by index.
-    #[cfg(test)]
     pub(crate) fn shards(&self) -> &[Arc<Shard>] {
         &self.shards
     }
@@ -133,6 +136,7 @@ impl Store {
     /// directory. Blocks until all of that is done. Later reads and writes fail with
     /// `runtime.closed`; a second call does nothing.
     pub(crate) fn close(&self) {
+        self.backup.close();
         self.shards.iter().for_each(|shard| shard.close());
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -161,7 +165,7 @@ struct Files<'a> {
 
 impl Files<'_> {
     fn place(&self, index: u16) -> Place {
-        Place::new(self.host, &self.folder.join(format!("{index:03}.db")))
+        shard_place(self.host, &self.folder, index)
     }
 
     /// Opens what `durable.toml` says there is; nothing is created.
@@ -182,8 +186,8 @@ impl Files<'_> {
         let open = |index| {
             let place = self.place(index);
             renew_log(self.host, &place)?;
-            let connection =
-                place.open(Role::Writer).map_err(|cause| self.unopened(&place, &cause))?;
+            let opened = place.open(Role::Writer);
+            let connection = opened.map_err(|cause| unopened(&place, &self.path, &cause))?;
             check_meta(&place, &connection, index, &manifest)?;
             open_shard(index, place, connection)
         };
@@ -235,21 +239,27 @@ impl Files<'_> {
         }
         Ok(())
     }
+}
 
-    fn unopened(&self, place: &Place, cause: &rusqlite::Error) -> Error {
-        use rusqlite::ErrorCode::{CannotOpen, Unknown};
+/// Why a shard that must be there cannot be opened. `manifest`: the path of `durable.toml`.
+pub(super) fn unopened(place: &Place, manifest: &Path, cause: &rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode::{CannotOpen, Unknown};
 
-        // An empty file opens, but not with the settings that every shard has from its creation on.
-        if !matches!(cause.sqlite_error_code(), Some(CannotOpen | Unknown)) {
-            return place.error(cause, "opening");
-        }
-        Code::StorageCorrupt.error(format!(
-            "{} is missing, not a shard, or not permitted to this process: {cause}; {} says that \
-             it exists, so mend its permissions, or restore it from a backup",
-            place.path.display(),
-            self.path.display()
-        ))
+    // An empty file opens, but not with the settings that every shard has from its creation on.
+    if !matches!(cause.sqlite_error_code(), Some(CannotOpen | Unknown)) {
+        return place.error(cause, "opening");
     }
+    Code::StorageCorrupt.error(format!(
+        "{} is missing, not a shard, or not permitted to this process: {cause}; {} says that \
+         it exists, so mend its permissions, or restore it from a backup",
+        place.path.display(),
+        manifest.display()
+    ))
+}
+
+/// Where a shard is. `folder`: the directory's `shards`.
+pub(super) fn shard_place(host: &Host, folder: &Path, index: u16) -> Place {
+    Place::new(host, &folder.join(format!("{index:03}.db")))
 }
 
 /// There is no such file.
@@ -294,7 +304,7 @@ fn create_shard(
 }
 
 /// Checks that a file is the shard that it is named as, of the directory that it lies in.
-fn check_meta(
+pub(super) fn check_meta(
     place: &Place,
     connection: &Connection,
     index: u16,

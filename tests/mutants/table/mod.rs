@@ -1,5 +1,6 @@
 //! All mutants.
 
+mod copies;
 mod evolved;
 mod kernel;
 mod object;
@@ -13,6 +14,7 @@ use crate::Mutant;
 /// Every mutant of every file.
 pub fn all() -> Vec<&'static Mutant> {
     let tables = [
+        copies::MUTANTS,
         evolved::MUTANTS,
         kernel::MUTANTS,
         object::MUTANTS,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
-use super::signed;
+use super::{signed, unsigned};
 use crate::kernel::range::{KeyRange, Order};
 use crate::kv::{Framed, KvKey};
 use crate::storage::numbers::ObjectNo;
@@ -182,6 +182,27 @@ pub(crate) fn find_keys(
         }
     }
     Ok(found)
+}
+
+/// The first keys of an object with the bytes of their values, at most `limit`.
+pub(crate) fn sizes(
+    connection: &Connection,
+    object_no: ObjectNo,
+    limit: usize,
+) -> rusqlite::Result<Vec<(KvKey, u64)>> {
+    let sql = "SELECT key, length(value) FROM kv WHERE object_no = ?1 ORDER BY key LIMIT ?2";
+    let mut select = connection.prepare_cached(sql)?;
+    let rows = select.query_map(params![object_no.0, signed(limit as u64)], |row| {
+        Ok((KvKey::stored(row.get_ref(0)?.as_blob()?), unsigned(row, 1)?))
+    })?;
+    rows.collect()
+}
+
+/// How many keys an object has, and bytes of all their values.
+pub(crate) fn total(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<(u64, u64)> {
+    let sql = "SELECT count(*), coalesce(sum(length(value)), 0) FROM kv WHERE object_no = ?1";
+    let total = |row: &Row<'_>| Ok((unsigned(row, 0)?, unsigned(row, 1)?));
+    connection.query_row(sql, [object_no.0], total)
 }
 
 /// How much one page holds: it ends with the row that reaches one of them.

@@ -196,6 +196,38 @@ pub(crate) fn list(
     Ok(listed)
 }
 
+/// How many objects there are.
+pub(crate) fn count(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT count(*) FROM objects", [], |row| unsigned(row, 0))
+}
+
+/// How many objects each class has.
+pub(crate) fn count_by_class(connection: &Connection) -> rusqlite::Result<Vec<(ClassNo, u64)>> {
+    let mut select =
+        connection.prepare("SELECT class_no, count(*) FROM objects GROUP BY class_no")?;
+    let rows = select.query_map([], |row| Ok((ClassNo(row.get(0)?), unsigned(row, 1)?)))?;
+    rows.collect()
+}
+
+/// The ids of the objects of a class that have this name: one for each jurisdiction.
+pub(crate) fn named(
+    connection: &Connection,
+    class_no: ClassNo,
+    name: &str,
+) -> rusqlite::Result<Vec<ObjectId>> {
+    let sql = "SELECT id FROM objects WHERE class_no = ?1 AND name = ?2 ORDER BY id";
+    let mut select = connection.prepare_cached(sql)?;
+    let id = |row: &Row<'_>| row.get(0).map(ObjectId::from_bytes);
+    let rows = select.query_map(params![class_no.0, name], id)?;
+    rows.collect()
+}
+
+/// When an object committed first.
+pub(crate) fn born(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<WallMs> {
+    let sql = "SELECT born_ms FROM objects WHERE object_no = ?1";
+    connection.query_row(sql, [object_no.0], |row| unsigned(row, 0).map(WallMs))
+}
+
 /// The highest number that any row uses, 0 if there is none.
 pub(crate) fn highest(connection: &Connection) -> rusqlite::Result<ObjectNo> {
     let sql = "SELECT max(coalesce((SELECT max(object_no) FROM objects), 0),

@@ -7,9 +7,9 @@
 //! Never reuse: a row is never deleted while a snapshot may carry its fingerprint, nor changed, but for one whose bytes do
 //! not have its fingerprint, by code that has the schema.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::state::Fingerprint;
 use crate::storage::numbers::ClassNo;
@@ -44,6 +44,16 @@ pub(crate) fn mend(
     connection.execute(sql, params![class_no.0, stored(fingerprint), schema]).map(drop)
 }
 
+/// Which schemas are stored of which classes, whatever their bytes.
+pub(crate) fn known(connection: &Connection) -> rusqlite::Result<BTreeSet<(ClassNo, Fingerprint)>> {
+    let mut select = connection.prepare("SELECT class_no, fingerprint FROM schemas")?;
+    let rows = select.query_map([], |row| {
+        let print: i64 = row.get(1)?;
+        Ok((ClassNo(row.get(0)?), Fingerprint(print.cast_unsigned())))
+    })?;
+    rows.collect()
+}
+
 /// Every schema that states of each class were written with.
 pub(crate) type Known = BTreeMap<ClassNo, BTreeMap<Fingerprint, Vec<u8>>>;
 
@@ -59,6 +69,17 @@ pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Known> {
     }
     Ok(known)
 }
+/// The schema of a fingerprint. `None`: no such state was ever written by this class.
+pub(crate) fn get(
+    connection: &Connection,
+    class_no: ClassNo,
+    fingerprint: Fingerprint,
+) -> rusqlite::Result<Option<Vec<u8>>> {
+    let sql = "SELECT schema FROM schemas WHERE class_no = ?1 AND fingerprint = ?2";
+    let key = params![class_no.0, stored(fingerprint)];
+    connection.query_row(sql, key, |row| row.get(0)).optional()
+}
+
 fn stored(fingerprint: Fingerprint) -> i64 {
     fingerprint.0.cast_signed()
 }

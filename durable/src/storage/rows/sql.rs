@@ -375,6 +375,32 @@ fn page_row(connection: &Connection, key: i64) -> rusqlite::Result<Option<Vec<u8
     select.query_row([key], read).optional()
 }
 
+/// The numbers that databases hang on, whether there are such objects or not.
+pub(crate) fn owners(connection: &Connection) -> rusqlite::Result<Vec<ObjectNo>> {
+    let mut select = connection.prepare(
+        "SELECT place >> 24 FROM sql_pages UNION SELECT place >> 24 FROM sql_log ORDER BY 1",
+    )?;
+    let rows = select.query_map([], |row| row.get(0).map(ObjectNo))?;
+    rows.collect()
+}
+
+/// Reads everything of an object's database.
+pub(crate) fn check(
+    connection: &Connection,
+    object_no: ObjectNo,
+) -> rusqlite::Result<Result<(), PageError>> {
+    let count = match load(connection, object_no)? {
+        Ok(stored) => stored.count,
+        Err(error) => return Ok(Err(error)),
+    };
+    for number in 1..=count {
+        if let Err(error) = page(connection, object_no, number)? {
+            return Ok(Err(error));
+        }
+    }
+    Ok(Ok(()))
+}
+
 /// Deletes an object's database.
 pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
     let (first, end) = (place(object_no, 0), place(ObjectNo(object_no.0 + 1), 0));

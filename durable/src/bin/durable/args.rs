@@ -1,0 +1,74 @@
+//! What can be asked for.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+/// Looks at the data directories of `durable`, saves them, restores them and checks them.
+///
+/// Works beside the process that runs a directory, and changes nothing in it. Ends with 0 if all is well, with 1 if
+/// something is wrong in the directory or the object is not there, with 2 if the command is wrong or something cannot be
+/// read or written.
+#[derive(Debug, Parser)]
+#[command(name = "durable", version)]
+pub(crate) struct Args {
+    /// Print one JSON object on one line.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// What the directory is: format, shards, classes, objects, bytes, who holds it.
+    Inspect {
+        /// The data directory.
+        dir: PathBuf,
+    },
+    /// One page of a class's objects.
+    List {
+        /// The data directory.
+        dir: PathBuf,
+        /// The class's name.
+        class: String,
+        /// Only objects whose names begin with this.
+        #[arg(long, default_value = "")]
+        prefix: String,
+        /// Only objects that come after this one: the id of the last of the page before.
+        #[arg(long)]
+        after: Option<String>,
+        /// At most so many, 1 to 1,000.
+        #[arg(long, default_value_t = 1_000)]
+        limit: usize,
+    },
+    /// What is stored of one object.
+    Show {
+        /// The data directory.
+        dir: PathBuf,
+        /// The class's name.
+        class: String,
+        /// The object's name or id.
+        who: String,
+    },
+    /// Copies the directory, which may be running.
+    Backup {
+        /// The data directory.
+        dir: PathBuf,
+        /// Where to; must be empty or not exist.
+        to: PathBuf,
+    },
+    /// Checks a backup and copies it.
+    Restore {
+        /// The backup.
+        backup: PathBuf,
+        /// Where to; must be empty or not exist.
+        to: PathBuf,
+    },
+    /// Reads everything and lists what is wrong.
+    Verify {
+        /// The data directory.
+        dir: PathBuf,
+    },
+}

@@ -1,0 +1,94 @@
+//! What `show` says of an object.
+
+use durable::{StoredObject, StoredState};
+use serde_json::{Value, json};
+
+use crate::output::{Output, Table};
+
+pub(crate) fn object(object: &StoredObject) -> Output {
+    let StoredObject { id, name, class, placement, shard, born, epoch, commits, .. } = object;
+    let mut lines = vec![
+        ("class", class.clone()),
+        ("id", id.to_string()),
+        ("name", name.as_deref().unwrap_or("(none)").to_owned()),
+        ("shard", shard.to_string()),
+        ("born", format!("{} ms since 1970", born.0)),
+        ("commits", commits.to_string()),
+        ("epoch", epoch.to_string()),
+    ];
+    let places =
+        [("jurisdiction", &placement.jurisdiction), ("location hint", &placement.location_hint)];
+    for (what, place) in places {
+        lines.extend(place.as_deref().map(|place| (what, place.to_owned())));
+    }
+    match &object.state {
+        Ok(state) => {
+            lines.push(("version", state.version.to_string()));
+            lines.push(("fingerprint", format!("{:016x}", state.fingerprint.0)));
+            lines.push(("state", format!("{} bytes", state.bytes.len())));
+            lines.extend(state_lines(state));
+        }
+        Err(error) => lines.push(("state", format!("unusable: {error}"))),
+    }
+    let (count, bytes) = (object.keys_count, object.values_bytes);
+    lines.push(("keys", format!("{count} with {bytes} bytes")));
+    let mut text = String::new();
+    for (what, value) in lines {
+        text.push_str(&format!("{what:14}{value}\n"));
+    }
+    if !object.keys.is_empty() {
+        text.push_str(&format!("\n{}", keys_text(object)));
+    }
+    Output::new(json!({ "object": object_json(object) }), text)
+}
+
+fn keys_text(object: &StoredObject) -> String {
+    let mut table = Table::new(["key", "bytes"]);
+    for key in &object.keys {
+        table.add([key.key.to_string(), key.bytes.to_string()]);
+    }
+    let mut text = table.text();
+    let left = object.keys_count - object.keys.len() as u64;
+    if left > 0 {
+        text.push_str(&format!("and {left} more\n"));
+    }
+    text
+}
+
+fn object_json(object: &StoredObject) -> Value {
+    let keys = object.keys.iter().map(|key| {
+        json!({ "key": key.key.as_str(), "key_hex": hex(key.key.as_bytes()), "bytes": key.bytes })
+    });
+    let (state, state_error) = match &object.state {
+        Ok(state) => (state_json(state), Value::Null),
+        Err(error) => (Value::Null, json!(error)),
+    };
+    json!({
+        "id": object.id, "name": object.name.as_deref(), "class": object.class,
+        "shard": object.shard, "born_ms": object.born.0, "commits": object.commits,
+        "epoch": object.epoch,
+        "jurisdiction": object.placement.jurisdiction.as_deref(),
+        "location_hint": object.placement.location_hint.as_deref(),
+        "state": state, "state_error": state_error,
+        "keys_count": object.keys_count, "values_bytes": object.values_bytes,
+        "keys": keys.collect::<Vec<_>>(),
+    })
+}
+
+/// A state as people read it. The one place where a state is shown: what decodes it by its schema belongs here.
+fn state_lines(state: &StoredState) -> Vec<(&'static str, String)> {
+    let schema = state.schema.as_deref().map_or_else(|| "not stored".to_owned(), hex);
+    vec![("schema", schema), ("bytes", hex(&state.bytes))]
+}
+
+/// A state as programs read it.
+fn state_json(state: &StoredState) -> Value {
+    json!({
+        "version": state.version, "fingerprint": format!("{:016x}", state.fingerprint.0),
+        "schema_hex": state.schema.as_deref().map(hex), "bytes_hex": hex(&state.bytes),
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,160 @@
+//! The program `durable`, as it is run.
+
+#![allow(missing_docs, unreachable_pub, missing_debug_implementations)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used)]
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use durable::prelude::*;
+use serde_json::Value;
+
+#[derive(Default, DurableState)]
+pub struct Journal {
+    lines: u64,
+}
+
+#[durable_object(name = "cli.Journal")]
+impl Journal {
+    pub fn write(&mut self, cx: &mut Context<'_, Self>, line: String) -> Result<u64, Error> {
+        self.lines += 1;
+        cx.kv().put(format!("line/{}", self.lines), &line)?;
+        Ok(self.lines)
+    }
+
+    pub fn lines(&self) -> u64 {
+        self.lines
+    }
+}
+
+async fn journals(dir: &Path) -> Runtime {
+    Runtime::builder(dir).register::<Journal>().start().await.unwrap()
+}
+
+/// What a command says, and its exit code.
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Said {
+    fn json(&self) -> Value {
+        assert_eq!(self.out.lines().count(), 1, "one object on one line: {}", self.out);
+        serde_json::from_str(&self.out).unwrap()
+    }
+}
+
+fn durable(args: &[&dyn AsRef<OsStr>]) -> Said {
+    let output = Command::new(env!("CARGO_BIN_EXE_durable"))
+        .args(args.iter().map(|arg| arg.as_ref()))
+        .output()
+        .unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    Said { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+}
+
+#[tokio::test]
+async fn a_running_directory_is_inspected_listed_and_shown() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let runtime = journals(data).await;
+    for name in ["a", "b", "c"] {
+        runtime.get::<Journal>(name).write("fog".to_owned()).await.unwrap();
+    }
+    let said = durable(&[&"inspect", &data]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("format 1, 3 objects"), "{}", said.out);
+    assert!(said.out.contains("cli.Journal  1       3"), "{}", said.out);
+    let json = durable(&[&"inspect", &data, &"--json"]).json();
+    assert_eq!((&json["objects"], &json["classes"][0]["name"]), (&3.into(), &"cli.Journal".into()));
+    assert!(json["holder"].as_str().unwrap().contains("pid"));
+
+    let json = durable(&[&"--json", &"list", &data, &"cli.Journal", &"--limit", &"2"]).json();
+    assert_eq!((&json["objects"][1]["name"], &json["is_last"]), (&"b".into(), &false.into()));
+    let last = json["objects"][1]["id"].as_str().unwrap();
+    let said = durable(&[&"list", &data, &"cli.Journal", &"--after", &last]);
+    let c = runtime.get::<Journal>("c").id().unwrap();
+    assert_eq!(said.out.lines().skip(1).collect::<Vec<_>>(), [format!("{c}  c")]);
+
+    for who in ["c".to_owned(), c.to_string()] {
+        let said = durable(&[&"show", &data, &"cli.Journal", &who]);
+        assert_eq!(said.code, 0, "{}", said.err);
+        assert!(
+            said.out.contains("commits       1\n") && said.out.contains("line/1"),
+            "{}",
+            said.out
+        );
+        let json = durable(&[&"show", &data, &"cli.Journal", &who, &"--json"]).json();
+        assert_eq!(json["object"]["state"]["bytes_hex"], "01");
+        assert_eq!(json["object"]["keys"][0]["key"], "line/1");
+    }
+    let said = durable(&[&"show", &data, &"cli.Journal", &"nobody"]);
+    assert_eq!((said.code, said.out.as_str()), (1, "cli.Journal has no object nobody\n"));
+    runtime.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_backup_is_made_verified_and_restored() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name| dir.path().join(name);
+    let (data, saved, again) = (path("data"), path("saved"), path("again"));
+    let runtime = journals(&data).await;
+    runtime.get::<Journal>("a").write("fog".to_owned()).await.unwrap();
+    let said = durable(&[&"backup", &data, &saved, &"--json"]);
+    assert_eq!((said.code, &said.json()["backup"]["objects"]), (0, &1.into()));
+    let said = durable(&[&"backup", &data, &saved]);
+    assert_eq!(said.code, 2);
+    assert!(said.err.starts_with("durable: backup.exists: "), "{}", said.err);
+    let said = durable(&[&"verify", &saved]);
+    assert_eq!(said.code, 0, "{}{}", said.out, said.err);
+    assert!(said.out.starts_with("sound: 1 shards, 1 objects, 1 keys"), "{}", said.out);
+    let said = durable(&[&"restore", &saved, &again]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.starts_with("restored "), "{}", said.out);
+    runtime.shutdown().await.unwrap();
+    let runtime = journals(&again).await;
+    assert_eq!(runtime.get::<Journal>("a").lines().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_listed_and_told_by_the_exit_code() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let runtime = journals(&data).await;
+    runtime.get::<Journal>("a").write("fog".to_owned()).await.unwrap();
+    runtime.shutdown().await.unwrap();
+    fs::write(data.join("shards/001.db"), "").unwrap();
+    let said = durable(&[&"verify", &data]);
+    assert_eq!(said.code, 1);
+    assert!(
+        said.out.starts_with("file.unknown: shards/001.db is none of the 1 shards; "),
+        "{}",
+        said.out
+    );
+    let json = durable(&[&"verify", &data, &"--json"]).json();
+    assert_eq!(
+        (&json["is_sound"], &json["problems"][0]["kind"]),
+        (&false.into(), &"file.unknown".into())
+    );
+    fs::remove_file(data.join("shards/000.db")).unwrap();
+    let said = durable(&[&"inspect", &data]);
+    assert_eq!((said.code, said.out.as_str()), (2, ""));
+    assert!(said.err.contains("storage.corrupt"), "{}", said.err);
+}
+
+#[test]
+fn a_wrong_command_is_told_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let said = durable(&[&"verify", &dir.path(), &"--json"]);
+    assert_eq!((said.code, &said.json()["error"]["code"]), (2, &"storage.missing".into()));
+    for args in [&["verify"] as &[&str], &["wipe", "x"], &["list", "x", "y", "--limit", "many"]] {
+        let args: Vec<_> = args.iter().map(|arg| arg as &dyn AsRef<OsStr>).collect();
+        let said = durable(&args);
+        assert_eq!(said.code, 2, "{}", said.err);
+        assert!(said.err.starts_with("error: "), "{}", said.err);
+    }
+    assert_eq!(durable(&[&"--help"]).code, 0);
+}
