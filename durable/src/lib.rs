@@ -166,6 +166,10 @@ pub mod guide {
     #[doc = include_str!("../docs/disk_format.md")]
     pub mod disk_format {}
 
+    /// Where an object keeps what: struct, keys and tables, and what a turn does to them.
+    #[doc = include_str!("../docs/store_data.md")]
+    pub mod store_data {}
+
     /// What may change in stored types, and what becomes of the states that are stored.
     #[doc = include_str!("../docs/evolution.md")]
     pub mod evolution {}
