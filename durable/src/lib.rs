@@ -41,6 +41,8 @@ mod config;
 mod directory;
 mod error;
 #[doc(hidden)]
+pub mod fuzz;
+#[doc(hidden)]
 pub mod host;
 mod id;
 mod kernel;

@@ -78,6 +78,7 @@ const FLOORS: [&[&str]; 6] = [
         "lock",
         "registry",
         "bench",
+        "fuzz",
     ],
     &["lib"],
 ];

@@ -26,6 +26,7 @@ mod write_set;
 mod writer;
 
 pub(crate) use classes::{Declared, Named};
+pub(crate) use manifest::fuzz as fuzz_manifest;
 pub(crate) use numbers::{ClassNo, CommitSeq, ObjectNo};
 pub(crate) use rows::class::ClassRow;
 pub(crate) use rows::sql::SqlWrite;
