@@ -42,6 +42,8 @@ mod data_directory;
 mod directory;
 mod error;
 #[doc(hidden)]
+pub mod fuzz;
+#[doc(hidden)]
 pub mod host;
 mod id;
 mod inspection;
@@ -176,6 +178,10 @@ pub mod guide {
     /// The data directory, to the byte.
     #[doc = include_str!("../docs/disk_format.md")]
     pub mod disk_format {}
+
+    /// Where an object keeps what: struct, keys and tables, and what a turn does to them.
+    #[doc = include_str!("../docs/store_data.md")]
+    pub mod store_data {}
 
     /// What may change in stored types, and what becomes of the states that are stored.
     #[doc = include_str!("../docs/evolution.md")]

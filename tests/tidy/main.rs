@@ -91,6 +91,7 @@ const FLOORS: [&[&str]; 6] = [
         "data_directory",
         "registry",
         "bench",
+        "fuzz",
     ],
     &["lib", "bin"],
 ];

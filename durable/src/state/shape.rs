@@ -186,7 +186,19 @@ impl Shape {
                 Shape::Tuple(members.collect::<Result<_, _>>()?)
             }
             STRUCT => Shape::Struct(Named::read_all(from, depth)?),
-            ENUM => Shape::Enum(Named::read_all(from, depth)?),
+            ENUM => {
+                let variants = Named::read_all(from, depth)?;
+                let is_variant = |variant: &&Named| {
+                    matches!(variant.shape, Shape::Unit | Shape::Tuple(_) | Shape::Struct(_))
+                };
+                // Whoever reads by this schema relies on it.
+                if let Some(other) = variants.iter().find(|variant| !is_variant(variant)) {
+                    let text =
+                        format!("the variant `{}` has a shape that no variant has", other.name);
+                    return Err(Damage::new(text));
+                }
+                Shape::Enum(variants)
+            }
             SCHEMA => Shape::Schema,
             plain => {
                 let place = usize::from(plain).checked_sub(1);

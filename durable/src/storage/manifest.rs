@@ -92,6 +92,15 @@ impl Manifest {
     }
 }
 
+/// For a fuzzer: what can be read of any bytes means the same when it is written again.
+pub(crate) fn fuzz(bytes: &[u8]) {
+    let path = Path::new("durable.toml");
+    if let Ok(manifest) = Manifest::decode(path, bytes) {
+        let again = Manifest::decode(path, manifest.encode().as_bytes());
+        assert!(again.is_ok_and(|again| again == manifest), "it is written as it was read");
+    }
+}
+
 /// Refuses formats that this code cannot read.
 pub(super) fn check_format(path: &Path, format: u64) -> Result<(), Error> {
     let path = path.display();

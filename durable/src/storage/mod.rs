@@ -31,6 +31,7 @@ mod writer;
 
 pub(crate) use classes::{Declared, Named};
 pub(crate) use look::Look;
+pub(crate) use manifest::fuzz as fuzz_manifest;
 pub(crate) use numbers::{ClassNo, CommitSeq, ObjectNo};
 pub(crate) use rows::class::ClassRow;
 pub(crate) use rows::sql::SqlWrite;

@@ -120,3 +120,9 @@ fn a_shape_reads_well() {
         "map<u8, option<[(i8, f32)]>>"
     );
 }
+
+#[test]
+fn a_variant_that_is_a_number_is_damage() {
+    let damage = Shape::decode(&[22, 1, 1, b'N', 7]).expect_err("no variant is a number");
+    assert!(damage.to_string().contains("variant `N`"), "{damage}");
+}

@@ -53,7 +53,7 @@ proptest! {
     fn a_row_of_the_log_round_trips(
         number in 1_u32..1 << 24,
         commit_no in 1_u64..1 << 60,
-        count: u32,
+        count in 0..=SQL_PAGES_MAX,
         whole in any::<u8>(),
         ranges in prop::collection::vec((0_usize..1_000, 1_usize..24), 1..5),
     ) {
@@ -82,6 +82,24 @@ proptest! {
         row[bit / 8] ^= 1 << (bit % 8);
         prop_assert_eq!(open(place, &row), Err(PageError::Checksum { number: 1 }));
     }
+}
+
+#[test]
+fn numbers_that_no_page_has_are_damage() {
+    let log = |count: u32, number: u32| {
+        let row = seal_log(place(NO, 1), 4, count, &[(number, Delta::Whole(a_page(1)))]);
+        open_log(place(NO, 1), 4, &row).map(drop)
+    };
+    assert_eq!(log(SQL_PAGES_MAX, SQL_PAGES_MAX), Ok(()));
+    for (count, number) in [(SQL_PAGES_MAX + 1, 1), (1, 0), (1, SQL_PAGES_MAX + 1)] {
+        assert_eq!(log(count, number), Err(PageError::LogMeaning { row: 1 }), "{count} {number}");
+    }
+    let head = |count: u32| {
+        let rest = [&[ENVELOPE][..], &count.to_le_bytes(), &[0; 8]].concat();
+        open_head(place(NO, 0), &seal(place(NO, 0), &rest))
+    };
+    assert_eq!(head(SQL_PAGES_MAX), Ok(SQL_PAGES_MAX));
+    assert_eq!(head(u32::MAX), Err(PageError::Count { pages: u32::MAX }));
 }
 
 #[test]

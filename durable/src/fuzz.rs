@@ -1,0 +1,187 @@
+//! Every decoder of stored rows and of wires as a function of bytes, for fuzzers and for the stored corpus.
+//!
+//! No bytes make a decoder panic, or take memory beyond a multiple of their own length. Where a checksum guards the rest,
+//! it is also put right first: damage that it finds is not worth looking for. What can be read is written again and must
+//! be the same, and two readers of the same bytes must agree.
+
+mod types;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde::de::{DeserializeOwned, IgnoredAny};
+
+use self::types::{Any, State};
+use crate::codec::{self, decode_wire, encode_wire};
+use crate::error::{CallError, Error};
+use crate::kernel::pages::{Found, PageOverlay};
+use crate::kv::KvKey;
+use crate::limits::SQL_PAGE_BYTES;
+use crate::sql::Page;
+use crate::state::shape::Shape;
+use crate::state::{by_name, check_schema, schema_of};
+use crate::storage::rows::sql;
+use crate::storage::{ObjectNo, frame, fuzz_manifest, kv};
+
+/// A decoder that is fed with any bytes. It panics if they harm it.
+pub type Target = fn(&[u8]);
+
+/// What is to be fed with bytes: the names of folders in the corpus, and the functions.
+pub const TARGETS: [(&str, Target); 8] = [
+    ("by_name", by_name),
+    ("kv_value", kv_value),
+    ("manifest", manifest),
+    ("schema", schema),
+    ("snapshot", snapshot),
+    ("sql_log", sql_log),
+    ("sql_page", sql_page),
+    ("wire", wire),
+];
+
+/// The object whose pages are read.
+const OBJECT: ObjectNo = ObjectNo(7);
+
+/// The body of a row of `snapshots`.
+pub fn snapshot(bytes: &[u8]) {
+    let _ = frame::decode(bytes);
+    let mut sealed = bytes.to_vec();
+    frame::reseal(&mut sealed);
+    let Ok((header, payload)) = frame::decode(&sealed) else { return };
+    let mut again = sealed.clone();
+    frame::finish(header, &mut again);
+    assert_eq!(again, sealed, "a frame is written as it was read");
+    // As its own code reads it, and as code would to which its schema is another one's.
+    let shape = Shape::decode(&schema_of::<State>()).expect("our own schema");
+    let plain = codec::decode::<State>(payload);
+    let named = by_name::read::<State>(&shape, payload);
+    match (plain, named) {
+        (Ok(plain), Ok(named)) => assert_eq!(encoded(&plain), encoded(&named), "read by name"),
+        // Postcard takes several spellings of a character, of which it writes one.
+        (Ok(plain), Err(error)) if encoded(&plain) == payload => {
+            panic!("{plain:?} cannot be read by name: {error}")
+        }
+        _ => {}
+    }
+}
+
+/// A row of `kv`: the length of its key in one byte, the key, the value.
+pub fn kv_value(bytes: &[u8]) {
+    let Some((&length, rest)) = bytes.split_first() else { return };
+    let Some((key, value)) = rest.split_at_checked(length.into()) else { return };
+    let Ok(key) = KvKey::new(key) else { return };
+    let _ = kv::open(&key, value);
+    let mut sealed = value.to_vec();
+    kv::reseal(&key, &mut sealed);
+    let Ok((codec, payload)) = kv::open(&key, &sealed) else { return };
+    assert_eq!(
+        *kv::seal(&key, codec, sealed.clone()),
+        *sealed,
+        "a value is written as it was read"
+    );
+    round_trip(payload, codec::decode::<State>);
+    round_trip(payload, codec::decode::<BTreeMap<String, Vec<Option<i64>>>>);
+}
+
+/// Rows of `sql_log`, each behind its length in two bytes, little-endian; they are followed as when a database is opened.
+pub fn sql_log(mut bytes: &[u8]) {
+    let mut overlay = PageOverlay::<Page>::new(0);
+    for row in 1.. {
+        let Some((length, rest)) = bytes.split_first_chunk::<2>() else { break };
+        let length = usize::from(u16::from_le_bytes(*length)).min(rest.len());
+        let (deltas, after) = rest.split_at(length);
+        bytes = after;
+        let (place, commit_no) = (sql::place(OBJECT, row), u64::from(row));
+        let _ = sql::open_log(place, commit_no, deltas);
+        let mut sealed = deltas.to_vec();
+        sql::reseal_log(place, commit_no, &mut sealed);
+        let Ok((count, pages)) = sql::open_log(place, commit_no, &sealed) else { break };
+        // Every number that is read for a page must be one that pages have.
+        let _ = sql::place(OBJECT, count);
+        if overlay.replay((count, sealed.len()), pages).is_err() {
+            return; // A log that cannot be followed opens nothing.
+        }
+    }
+    for (number, page) in overlay.image() {
+        assert!(page.len() == SQL_PAGE_BYTES, "page {number} is whole");
+        assert_eq!(
+            overlay.find(number),
+            Found::Page(page),
+            "page {number} is one that can be read"
+        );
+    }
+    let end = overlay.count() + 1;
+    assert_eq!(overlay.find(end), Found::Beyond, "the database ends");
+}
+
+/// A row of `sql_pages`: as a page, and as the head in front of the pages.
+pub fn sql_page(bytes: &[u8]) {
+    let (head, page) = (sql::place(OBJECT, 0), sql::place(OBJECT, 1));
+    let _ = (sql::open_head(head, bytes), sql::open_page(page, bytes));
+    let mut sealed = bytes.to_vec();
+    sql::reseal(page, &mut sealed);
+    if let Ok(page) = sql::open_page(page, &sealed) {
+        assert_eq!(page.len(), SQL_PAGE_BYTES, "a page is whole");
+    }
+    sql::reseal(head, &mut sealed);
+    if let Ok(count) = sql::open_head(head, &sealed) {
+        let _ = sql::place(OBJECT, count);
+        let overlay = PageOverlay::<Page>::new(count);
+        assert_eq!(overlay.find(count + 1), Found::Beyond, "the database ends");
+    }
+}
+
+/// The bytes of a row of `schemas`.
+pub fn schema(bytes: &[u8]) {
+    if let Ok(shape) = check_schema(bytes) {
+        let again = check_schema(&shape.encode());
+        assert!(again.is_ok_and(|again| again == shape), "a schema is written as it was read");
+    }
+}
+
+/// A state that is read by the schema that was stored for it: the schema's length in two bytes, little-endian, the schema,
+/// the state.
+pub fn by_name(bytes: &[u8]) {
+    let Some((length, rest)) = bytes.split_first_chunk::<2>() else { return };
+    let length = usize::from(u16::from_le_bytes(*length)).min(rest.len());
+    let (schema, payload) = rest.split_at(length);
+    let Ok(shape) = check_schema(schema) else { return };
+    let passed_over = by_name::read::<IgnoredAny>(&shape, payload);
+    if let Ok(any) = by_name::read::<Any>(&shape, payload) {
+        assert!(passed_over.is_ok(), "{} values can be read and not passed over", any.parts);
+    }
+    if let Ok(state) = by_name::read::<State>(&shape, payload) {
+        assert!(codec::decode::<State>(&encoded(&state)).is_ok(), "what was read can be stored");
+    }
+}
+
+/// `durable.toml`.
+pub fn manifest(bytes: &[u8]) {
+    fuzz_manifest(bytes);
+}
+
+/// What travels: arguments, and replies with both kinds of errors.
+pub fn wire(bytes: &[u8]) {
+    round_trip(bytes, decode_wire::<(String, u32, State)>);
+    round_trip(bytes, decode_wire::<(Vec<Option<i64>>, BTreeMap<String, (bool, char)>)>);
+    round_trip(bytes, decode_wire::<Result<State, CallError<String>>>);
+    round_trip(bytes, decode_wire::<Result<Vec<Vec<u8>>, Error>>);
+}
+
+/// What can be decoded can be encoded, and is the same when it is decoded again.
+fn round_trip<T: Serialize + DeserializeOwned, E>(
+    bytes: &[u8],
+    decode: impl Fn(&[u8]) -> Result<T, E>,
+) {
+    if let Ok(value) = decode(bytes) {
+        let first = encoded(&value);
+        let again = decode(&first).ok().map(|value| encoded(&value));
+        assert_eq!(again, Some(first), "a value is written as it was read");
+    }
+}
+
+fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
+    encode_wire(value).expect("what was decoded from few bytes can be encoded")
+}
+
+#[cfg(test)]
+mod tests;
