@@ -40,7 +40,7 @@ pub const MUTANTS: &[Mutant] = &[
             return if crate::mutant("panic_keeps_its_changes") { Ok(()) } else { Err(said) };"#,
         }],
         seeds: 200,
-        found_by: &["P2"],
+        found_by: &["P2", "panic"],
         test: PLAIN,
     },
     Mutant {

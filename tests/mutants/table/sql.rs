@@ -39,7 +39,7 @@ pub const MUTANTS: &[Mutant] = &[
         for (number, page) in pages.iter().take(pages.len() - forgotten) {"#,
         }],
         seeds: 200,
-        found_by: &["P1", "panic"],
+        found_by: &["P1", "backup", "panic"],
         test: PLAIN,
     },
     Mutant {
