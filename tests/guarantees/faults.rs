@@ -34,7 +34,8 @@ impl Sack {
     }
 }
 
-const OBJECTS: u64 = 12;
+/// So many that each shard has several, whatever the key of their ids.
+const OBJECTS: u64 = 64;
 
 async fn start(disk: &SimDisk) -> Result<Runtime, Error> {
     let host = Host { disk: Arc::new(disk.clone()), ..Host::os() };
