@@ -1,6 +1,5 @@
 //! Objects that are erased: nothing is left, in one commit, and they begin anew.
 
-use durable::Outcome;
 use durable::prelude::*;
 use futures_util::future::join_all;
 use tests::WriterGate;
@@ -124,12 +123,6 @@ async fn erasures_and_calls_race_and_every_call_is_answered() {
     let calls = join_all((0..200).map(|_| account.deposit(1).into_future()));
     let erasures = join_all((0..20).map(|_| runtime.delete(id)));
     let (answers, erased) = tokio::join!(calls, erasures);
-    for answer in answers {
-        let error = answer.map(drop).err();
-        assert!(
-            error.as_ref().is_none_or(|error| error.outcome() == Outcome::NotStarted),
-            "{error:?}"
-        );
-    }
+    assert!(answers.into_iter().all(|answer| answer.is_ok()), "no call is lost to an erasure");
     assert!(erased.into_iter().all(|erased| erased.is_ok()));
 }

@@ -3,10 +3,10 @@
 use std::future::IntoFuture;
 
 use durable::prelude::*;
-use futures_util::poll;
 use tests::WriterGate;
 
 use super::Counter;
+use super::p04_nothing_leaves_early::is_held;
 
 /// A counter whose last steps may be lost.
 #[derive(Default, DurableState)]
@@ -24,17 +24,6 @@ impl Odometer {
     pub fn steps(&self) -> u64 {
         self.steps
     }
-}
-
-/// Polls a future often enough that it would have ended if nothing held it.
-async fn is_held<F: Future + Unpin>(mut future: F) -> bool {
-    for _ in 0..1_000 {
-        if poll!(&mut future).is_ready() {
-            return false;
-        }
-        tokio::task::yield_now().await;
-    }
-    true
 }
 
 async fn gated(dir: &std::path::Path) -> (WriterGate, Runtime) {

@@ -9,7 +9,7 @@ use tests::WriterGate;
 use super::Counter;
 
 /// Polls a future often enough that it would have ended if nothing held it.
-async fn is_held<F: Future + Unpin>(mut future: F) -> bool {
+pub(super) async fn is_held<F: Future + Unpin>(mut future: F) -> bool {
     for _ in 0..1_000 {
         if poll!(&mut future).is_ready() {
             return false;

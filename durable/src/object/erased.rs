@@ -8,8 +8,9 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use crate::error::{Code, Error};
+use crate::error::Error;
 use crate::host::Event;
+use crate::object::slot::gone;
 use crate::object::{Object, Slot};
 use crate::storage::frame::HEADER_BYTES;
 use crate::storage::{Fence, Loaded, ObjectNo, Release, WriteSet};
@@ -69,12 +70,7 @@ pub(crate) async fn erase_stored<O: Object>(slot: &Slot<O>) -> Result<bool, Erro
     let erased = Erased { object_no, commit_no: stored.commit_no + 1 };
     submit(slot, &fence, erased, (0, Some(told)));
     // It is dropped without a word if the shard closes.
-    receiver.await.unwrap_or_else(|_| Err(closed())).map(|()| true)
-}
-
-/// The error of whoever waits for an erasure in a runtime that goes.
-pub(crate) fn closed() -> Error {
-    Code::RuntimeClosed.error("the runtime is shut down; start it again")
+    receiver.await.unwrap_or_else(|_| Err(gone())).map(|()| true)
 }
 
 /// Tells what became of the erasure.

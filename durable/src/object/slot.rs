@@ -322,7 +322,8 @@ impl<O: Object> Drop for Slot<O> {
     }
 }
 
-fn gone() -> Error {
+/// The error of whoever waits for an object when the runtime goes.
+pub(crate) fn gone() -> Error {
     Code::RuntimeClosed.error("the runtime is shut down; start it again")
 }
 
