@@ -345,8 +345,8 @@ impl RuntimeBuilder {
         self
     }
 
-    /// How long a shard's write-ahead log gets before it is copied into the database, in pages of 4 KiB. A longer log is
-    /// copied more rarely and takes more room. Default: 4,096; most: 1,048,576.
+    /// How long a shard's write-ahead log gets before it is copied into the database, in pages of 1 KiB. A longer log is
+    /// copied more rarely and takes more room. Default: 16,384; most: 4,194,304.
     pub fn log_pages(mut self, pages: u32) -> Self {
         self.config.log_pages = pages;
         self

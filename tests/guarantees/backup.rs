@@ -411,8 +411,8 @@ async fn damage_to_files_is_found() {
             &|shards| {
                 let path = shards.join("001.db");
                 let mut bytes = fs::read(&path).unwrap();
-                let pages = bytes.len() / 4_096;
-                bytes[(pages - 1) * 4_096..].fill(0);
+                let pages = bytes.len() / 1_024;
+                bytes[(pages - 1) * 1_024..].fill(0);
                 fs::write(path, bytes).unwrap();
             },
             ProblemKind::ShardDamaged,

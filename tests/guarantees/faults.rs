@@ -277,8 +277,8 @@ async fn pages_that_are_torn_stop_their_shard_and_are_left_as_they_are() {
     let path = shard(dir.path(), "000.db");
     let mut bytes = fs::read(&path).unwrap();
     // The first half of every page but the first three: what begins there is no page any more.
-    for page in bytes.chunks_mut(4_096).skip(3) {
-        page[..2_048].fill(0xa5);
+    for page in bytes.chunks_mut(1_024).skip(3) {
+        page[..512].fill(0xa5);
     }
     fs::write(&path, &bytes).unwrap();
     let refused = match on_files(dir.path()).await {
@@ -301,7 +301,7 @@ async fn pages_that_are_torn_stop_their_shard_and_are_left_as_they_are() {
         "{refused}"
     );
     let left = fs::read(&path).unwrap();
-    for (page, before) in left.chunks(4_096).zip(bytes.chunks(4_096)).skip(3) {
+    for (page, before) in left.chunks(1_024).zip(bytes.chunks(1_024)).skip(3) {
         assert!(page == before, "a damaged page was written to");
     }
     let found = DataDirectory::open(dir.path()).unwrap().verify().unwrap();

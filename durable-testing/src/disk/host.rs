@@ -106,12 +106,6 @@ impl Disk for SimDisk {
         Ok(Ok(Box::new(Held { life: self.life.clone(), ino })))
     }
 
-    /// Small, for a world's states are, and what is written is copied more than once; larger than a sector, so that a
-    /// page can be torn.
-    fn block_bytes(&self) -> u32 {
-        1_024
-    }
-
     fn sqlite_vfs(&self) -> Option<&str> {
         Some(self.life.vfs.name())
     }

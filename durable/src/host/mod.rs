@@ -107,11 +107,6 @@ pub trait Disk: Send + Sync {
     /// the holder's contents.
     fn lock(&self, path: &Path, contents: &str) -> io::Result<Result<LockGuard, String>>;
 
-    /// How many bytes are written at once, a power of two from 512 to 65,536: the page of a new database.
-    fn block_bytes(&self) -> u32 {
-        4_096
-    }
-
     /// The name of the VFS that databases are opened on; `None`: SQLite's own.
     fn sqlite_vfs(&self) -> Option<&str>;
 }

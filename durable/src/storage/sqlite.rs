@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::error::{Code, Error};
 use crate::host::Host;
+use crate::limits::SHARD_PAGE_BYTES;
 
 /// How long a connection waits for another one of this process. Only class registration and a
 /// checkpoint that the writer waits for ever meet; a longer wait means that a foreign process works
@@ -23,8 +24,6 @@ pub(super) struct Place {
     pub(super) path: PathBuf,
     /// `None`: SQLite's own.
     vfs: Option<String>,
-    /// What the disk writes at once.
-    block_bytes: u32,
 }
 
 /// What a connection is for.
@@ -42,11 +41,7 @@ pub(super) enum Role {
 
 impl Place {
     pub(super) fn new(host: &Host, path: &Path) -> Self {
-        Place {
-            path: path.to_owned(),
-            vfs: host.disk.sqlite_vfs().map(str::to_owned),
-            block_bytes: host.disk.block_bytes(),
-        }
+        Place { path: path.to_owned(), vfs: host.disk.sqlite_vfs().map(str::to_owned) }
     }
 
     /// A connection that is set up for its role.
@@ -98,8 +93,7 @@ impl Place {
     /// What makes an acknowledged write survive a power cut.
     fn configure_writes(&self, connection: &Connection, role: Role) -> rusqlite::Result<()> {
         let mode: String = if role == Role::Creator {
-            // Smaller pages are read before they are written, larger ones bloat the log.
-            connection.pragma_update(None, "page_size", self.block_bytes)?;
+            connection.pragma_update(None, "page_size", SHARD_PAGE_BYTES)?;
             connection.pragma_update(None, "application_id", APPLICATION_ID)?;
             // Kept in the file, so that only the creator asks for it. SQLite answers with what it gave.
             connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?
