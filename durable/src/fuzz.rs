@@ -19,7 +19,7 @@ use crate::kv::KvKey;
 use crate::limits::SQL_PAGE_BYTES;
 use crate::sql::Page;
 use crate::state::shape::Shape;
-use crate::state::{by_name, check_schema, schema_of};
+use crate::state::{StateValue, by_name, check_schema, schema_of};
 use crate::storage::rows::sql;
 use crate::storage::{ObjectNo, frame, fuzz_manifest, kv};
 
@@ -146,6 +146,8 @@ pub fn by_name(bytes: &[u8]) {
     let (schema, payload) = rest.split_at(length);
     let Ok(shape) = check_schema(schema) else { return };
     let passed_over = by_name::read::<IgnoredAny>(&shape, payload);
+    let shown = StateValue::read(&shape, payload);
+    assert_eq!(shown.is_ok(), passed_over.is_ok(), "what is passed over is shown: {shown:?}");
     if let Ok(any) = by_name::read::<Any>(&shape, payload) {
         assert!(passed_over.is_ok(), "{} values can be read and not passed over", any.parts);
     }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::id::{ObjectId, Placement};
 use crate::kv::KvKey;
-use crate::state::Fingerprint;
+use crate::state::shape::Shape;
+use crate::state::{Fingerprint, StateValue};
 use crate::time::WallMs;
 
 /// A backup, or a directory that was restored from one, that is whole.
@@ -97,7 +98,7 @@ pub struct StoredObject {
     pub values_bytes: u64,
 }
 
-/// A stored state, not decoded.
+/// A stored state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StoredState {
@@ -109,6 +110,19 @@ pub struct StoredState {
     pub schema: Option<Vec<u8>>,
     /// The encoded struct.
     pub bytes: Vec<u8>,
+}
+
+impl StoredState {
+    /// The state, as the schema of its writer says.
+    ///
+    /// # Errors
+    /// The schema is not stored, or the bytes are no state of it: what is wrong, in words for people.
+    pub fn value(&self) -> Result<StateValue, String> {
+        let schema = self.schema.as_deref().ok_or("its schema is not stored")?;
+        let shape =
+            Shape::decode(schema).map_err(|error| format!("its schema is damaged: {error}"))?;
+        StateValue::read(&shape, &self.bytes).map_err(|error| error.to_string())
+    }
 }
 
 /// A stored key.

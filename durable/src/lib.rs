@@ -150,7 +150,7 @@ pub use listing::{Listed, Listing};
 pub use object::{Context, Kv, KvList, Object, Rng, Sql, SqlExecuted, SqlRow, SqlRows};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use sql::{Migration, SqlNamed, SqlParams, SqlValue};
-pub use state::{DurableState, Fingerprint, Wire};
+pub use state::{DurableState, Fingerprint, StateValue, Wire};
 pub use stub::{Call, CallFuture, Stub};
 pub use time::WallMs;
 

@@ -6,6 +6,7 @@ mod foreign;
 pub(crate) mod sample;
 mod schemas;
 pub(crate) mod shape;
+mod value;
 
 use postcard_schema::Schema;
 use serde::Serialize;
@@ -13,6 +14,7 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use schemas::{SchemaFault, Schemas, check_schema};
 use shape::Shape;
+pub use value::StateValue;
 
 /// A type that can be an object's state, or a part of one. Derive it; it brings serde and the schema along.
 ///

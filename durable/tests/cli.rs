@@ -89,6 +89,8 @@ async fn a_running_directory_is_inspected_listed_and_shown() {
         );
         let json = durable(&[&"show", &data, &"cli.Journal", &who, &"--json"]).json();
         assert_eq!(json["object"]["state"]["bytes_hex"], "01");
+        assert_eq!(json["object"]["state"]["value"]["lines"], 1);
+        assert!(said.out.contains("\"lines\": 1\n"), "{}", said.out);
         assert_eq!(json["object"]["keys"][0]["key"], "line/1");
     }
     let said = durable(&[&"show", &data, &"cli.Journal", &"nobody"]);

@@ -111,16 +111,16 @@ impl<'a, 'de> ByName<'a, 'de> {
     }
 }
 
-fn count(is_empty: bool, bytes: &mut Bytes<'_>) -> Result<usize, Damage> {
+pub(super) fn count(is_empty: bool, bytes: &mut Bytes<'_>) -> Result<usize, Damage> {
     if is_empty { bytes.empty_count() } else { bytes.count() }
 }
 
-enum Integer {
+pub(super) enum Integer {
     Signed(i128),
     Unsigned(u128),
 }
 
-fn integer(shape: &Shape, bytes: &mut Bytes<'_>) -> Result<Integer, Damage> {
+pub(super) fn integer(shape: &Shape, bytes: &mut Bytes<'_>) -> Result<Integer, Damage> {
     Ok(match shape {
         Shape::U8 => Integer::Unsigned(bytes.byte()?.into()),
         Shape::U16 => Integer::Unsigned(bytes.varint(16)?),
@@ -143,7 +143,8 @@ fn skip(shape: &Shape, bytes: &mut Bytes<'_>) -> Result<(), Unread> {
         Shape::Bool => bytes.flag().map(drop).map_err(Unread::from),
         Shape::F32 => bytes.take(4).map(drop).map_err(Unread::from),
         Shape::F64 => bytes.take(8).map(drop).map_err(Unread::from),
-        Shape::Char | Shape::String => bytes.text().map(drop).map_err(Unread::from),
+        Shape::Char => bytes.letter().map(drop).map_err(Unread::from),
+        Shape::String => bytes.text().map(drop).map_err(Unread::from),
         Shape::Option(inner) => {
             if bytes.flag()? {
                 skip(inner, bytes)
@@ -168,11 +169,13 @@ fn skip(shape: &Shape, bytes: &mut Bytes<'_>) -> Result<(), Unread> {
 }
 
 /// The variant that stands in the bytes.
-fn chosen<'a>(variants: &'a [Named], bytes: &mut Bytes<'_>) -> Result<&'a Named, Unread> {
+pub(super) fn chosen<'a>(
+    variants: &'a [Named],
+    bytes: &mut Bytes<'_>,
+) -> Result<&'a Named, Damage> {
     let place = bytes.varint(32)?;
     usize::try_from(place).ok().and_then(|place| variants.get(place)).ok_or_else(|| {
-        let text = format!("variant {place} is stored, the writer knew {}", variants.len());
-        Unread::new(Why::Damaged, text)
+        Damage::new(format!("variant {place} is stored, the writer knew {}", variants.len()))
     })
 }
 

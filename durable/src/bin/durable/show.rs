@@ -75,16 +75,30 @@ fn object_json(object: &StoredObject) -> Value {
     })
 }
 
-/// A state as people read it. The one place where a state is shown: what decodes it by its schema belongs here.
+/// A state as people read it: decoded, or, if that cannot be, its schema and its bytes.
 fn state_lines(state: &StoredState) -> Vec<(&'static str, String)> {
-    let schema = state.schema.as_deref().map_or_else(|| "not stored".to_owned(), hex);
-    vec![("schema", schema), ("bytes", hex(&state.bytes))]
+    match state.value() {
+        Ok(value) => {
+            let text = serde_json::to_string_pretty(&value).expect("values of states are plain");
+            // The first column stays free.
+            vec![("", text.replace('\n', &format!("\n{:14}", "")))]
+        }
+        Err(error) => {
+            let schema = state.schema.as_deref().map_or_else(|| "not stored".to_owned(), hex);
+            vec![("unreadable", error), ("schema", schema), ("bytes", hex(&state.bytes))]
+        }
+    }
 }
 
 /// A state as programs read it.
 fn state_json(state: &StoredState) -> Value {
+    let (value, error) = match state.value() {
+        Ok(value) => (json!(value), Value::Null),
+        Err(error) => (Value::Null, json!(error)),
+    };
     json!({
         "version": state.version, "fingerprint": format!("{:016x}", state.fingerprint.0),
+        "value": value, "value_error": error,
         "schema_hex": state.schema.as_deref().map(hex), "bytes_hex": hex(&state.bytes),
     })
 }
