@@ -4,12 +4,15 @@
 //! `commits_per_s` compares durable inserts in each second, `device_bytes_per_commit` what is
 //! written to the device meanwhile, the file system's own included; `insert_p50_us`,
 //! `select_p50_us` and `cold_p50_us` one call, the last of an object that is not in memory;
-//! `bytes_per_open_object` what an open database adds to the process.
+//! `bytes_per_open_object` what an open database adds to the process; `vs_packed` the same inserts against commits of
+//! objects that are a struct only. The cases `kv/…` are turns with one put or get, `disk` is what small objects take.
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
+mod keys;
 mod load;
 mod memory;
 mod own_file;
+mod packed;
 #[allow(dead_code, reason = "not every bench uses every part")]
 mod report;
 
@@ -23,6 +26,7 @@ use durable::prelude::*;
 use load::{Pattern, Samples, drive, nanos_between};
 use memory::resident_bytes;
 use own_file::OwnFiles;
+use packed::{Packed, PackedStub};
 use report::{Goal, Options, Report, Row, median};
 
 pub(crate) const TABLE: &str =
@@ -74,6 +78,10 @@ async fn main() {
             measure(&options, &dir, pattern, &mut report).await;
         }
     }
+    keys::measure(&options, stores.dir(), &mut report).await;
+    if options.wants("disk") {
+        packed::measure_disk(&options, stores.dir(), &mut report).await;
+    }
     report.print();
 }
 
@@ -81,6 +89,7 @@ async fn main() {
 #[derive(Default)]
 struct Rounds {
     ours: Vec<(Samples, f64)>,
+    packed: Vec<Samples>,
     by_hand: Vec<(Samples, f64)>,
 }
 
@@ -92,6 +101,7 @@ async fn measure(options: &Options, dir: &Path, pattern: Pattern, report: &mut R
     let by_hand_bytes = resident_bytes() - before;
     let runtime = Runtime::builder(dir.join("ours"))
         .register::<Visits>()
+        .register::<Packed>()
         .idle(Duration::from_secs(86_400))
         .start()
         .await
@@ -107,8 +117,11 @@ async fn measure(options: &Options, dir: &Path, pattern: Pattern, report: &mut R
         stub.select().await.expect("an object reads");
     }
     let ours_bytes = resident_bytes() - before;
+    let packed: Arc<[PackedStub]> =
+        (0..pattern.objects).map(|nth| runtime.get::<Packed>(format!("p-{nth}"))).collect();
     let time = options.pick(Duration::from_secs(2), Duration::from_millis(400));
     insert_ours(pattern, time / 4, &stubs).await;
+    packed::add(pattern, time / 4, &packed).await;
     by_hand.drive(pattern, time / 4);
     let mut rounds = Rounds::default();
     for _ in 0..options.pick(5, 3) {
@@ -118,6 +131,7 @@ async fn measure(options: &Options, dir: &Path, pattern: Pattern, report: &mut R
         let written = device_bytes(dir);
         let samples = insert_ours(pattern, time, &stubs).await;
         rounds.ours.push((samples, device_bytes(dir) - written));
+        rounds.packed.push(packed::add(pattern, time, &packed).await);
     }
     tell(&rounds, pattern, report);
     let case = pattern.name.to_owned();
@@ -161,6 +175,14 @@ fn tell(rounds: &Rounds, pattern: Pattern, report: &mut Report<'_>) {
     row("device_bytes_per_commit", |round| round.1 / round.0.count(), Some(Goal::AtMost(0.2)));
     row("insert_p50_us", |round| round.0.percentile_us(50), None);
     row("insert_p99_us", |round| round.0.percentile_us(99), None);
+    report.push(Row {
+        case: pattern.name.to_owned(),
+        metric: "vs_packed",
+        ours: median(rounds.ours.iter().map(|round| round.0.per_second())),
+        baseline: median(rounds.packed.iter().map(Samples::per_second)),
+        baseline_name: "structs only",
+        goal: is_shared.then_some(Goal::AtLeast(0.3)),
+    });
 }
 
 /// Bytes that were ever written to the device that `dir` is on, the file system's own included, by whomever: nobody else

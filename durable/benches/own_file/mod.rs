@@ -102,7 +102,7 @@ fn select(connection: &Connection) -> i64 {
 }
 
 /// Calls for `time`, and gives what each call took.
-fn for_a_while(time: Duration, mut call: impl FnMut(usize)) -> Vec<u32> {
+pub(crate) fn for_a_while(time: Duration, mut call: impl FnMut(usize)) -> Vec<u32> {
     let begun = Instant::now();
     let (mut nanos, mut now) = (Vec::new(), begun);
     for nth in 0.. {
