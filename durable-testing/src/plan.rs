@@ -73,7 +73,7 @@ pub enum What {
     Disk {
         /// How.
         kind: FaultKind,
-        /// How many operations in a row.
+        /// How many operations in a row; of the syncs of directories, which one.
         times: u64,
     },
     /// The wall clock is set forward or, if it is negative, back. Text: `clock+5000ms`.

@@ -162,6 +162,43 @@ async fn a_start_after_a_failed_sync_can_be_cut_off_anywhere() {
 }
 
 #[tokio::test]
+async fn a_directory_that_cannot_be_synced_is_not_started_on() {
+    let mut refused = 0;
+    for fresh in [true, false] {
+        for nth in 1.. {
+            let disk = SimDisk::new(nth);
+            if !fresh {
+                start(&disk).await.unwrap().shutdown().await.unwrap();
+            }
+            disk.arm(Fault::new(FaultKind::DirSyncError).at(nth));
+            let started = match start(&disk).await {
+                Err(error) => {
+                    assert!(error.code().starts_with("storage."), "{error}");
+                    refused += 1;
+                    // What it has left, another try uses.
+                    start(&disk).await
+                }
+                started => started,
+            };
+            let runtime = started.unwrap();
+            let acknowledged = [counter(&runtime, 0).add(1).await.unwrap(), 0, 0];
+            let has_failed = !disk.take_fired().is_empty();
+            disk.disarm();
+            disk.crash(Crash::PowerDropAll, &mut random(nth));
+            drop(runtime);
+            check(&disk.revive(), &acknowledged, &format!("directory sync {nth} failed")).await;
+            if !has_failed {
+                break;
+            }
+        }
+    }
+    assert!(
+        refused > 1,
+        "SQLite does not say that a directory was not synced, so a start must look"
+    );
+}
+
+#[tokio::test]
 async fn a_full_disk_fails_the_call_and_the_object_goes_on_when_there_is_room() {
     let disk = SimDisk::new(7);
     let runtime = start(&disk).await.unwrap();

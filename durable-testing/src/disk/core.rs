@@ -188,9 +188,13 @@ impl Core {
 
     /// Makes the names in the directory of `path` durable.
     pub(crate) fn sync_parent(&self, life: u64, path: &Path) -> Result<(), Failure> {
-        let Some(parent) = path.parent() else { return Ok(()) };
+        path.parent().map_or(Ok(()), |parent| self.sync_dir(life, parent))
+    }
+
+    /// Makes the names in a directory durable.
+    pub(crate) fn sync_dir(&self, life: u64, dir: &Path) -> Result<(), Failure> {
         let mut state = self.state();
-        let path: Arc<Path> = Arc::from(parent);
+        let path: Arc<Path> = Arc::from(dir);
         state.count(life, OpKind::SyncDir, Subject::Name(&path))?;
         let op = state.ops;
         let strike = state.faults.strike(Target::SyncDir, &path, op);
@@ -199,7 +203,7 @@ impl Core {
             Some(FaultKind::DirSyncError) => Err(Failure::Io),
             Some(_) => Ok(()),
             None => {
-                state.names.sync(parent);
+                state.names.sync(dir);
                 Ok(())
             }
         };

@@ -60,6 +60,10 @@ impl Disk for SimDisk {
         Ok(core.sync_parent(*number, &path)?)
     }
 
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        Ok(self.life.core.sync_dir(self.life.number, &normalize(path))?)
+    }
+
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         match self.life.core.read_all(self.life.number, path) {
             Ok(bytes) => Ok(Some(bytes)),

@@ -9,6 +9,9 @@ use crate::disk::{Crash, FaultKind};
 /// How many operations in a row a disk fault strikes at most.
 const TIMES_MAX: u64 = 8;
 
+/// Syncs of directories of one start, about.
+const DIR_SYNCS: u64 = 4;
+
 /// How far after another fault one is put that is meant to meet the recovery from it.
 const NEAR_MAX: u64 = 24;
 
@@ -93,7 +96,9 @@ impl Draw<'_> {
                 What::ClockJump { ms: if dice.coin() { ms } else { -ms } }
             }
             Hazard::LyingSyncs => What::Disk { kind: FaultKind::LyingSync, times: dice.times() },
-            Hazard::DirSyncErrors => What::disk(FaultKind::DirSyncError),
+            Hazard::DirSyncErrors => {
+                What::Disk { kind: FaultKind::DirSyncError, times: 1 + dice.below(DIR_SYNCS) }
+            }
             Hazard::ShortReads => What::disk(FaultKind::ShortRead),
         }
     }

@@ -118,11 +118,10 @@ impl Faults {
     }
 
     /// Everything that an object survives by what `durable` promises: crashes, power cuts,
-    /// evictions, restarts, disk errors, a slow disk, slow lanes, and clock jumps of up to a
-    /// minute.
+    /// evictions, restarts, disk errors, failing syncs of directories, a slow disk, slow lanes, and
+    /// clock jumps of up to a minute.
     ///
-    /// Not among them are lying syncs and short reads, which no storage survives, and failing syncs
-    /// of directories, to which SQLite pays no attention.
+    /// Not among them are lying syncs and short reads, which no storage survives.
     pub fn all() -> Faults {
         Faults::none()
             .crashes(0..4)
@@ -130,6 +129,7 @@ impl Faults {
             .evictions(0..4)
             .restarts(0..3)
             .disk_errors(0..4)
+            .dir_sync_errors(0..3)
             .slow_disk(0..4)
             .slow_lanes(0..4)
             .clock_jumps(Duration::from_secs(60))
@@ -185,8 +185,8 @@ impl Faults {
         self.with(Hazard::LyingSyncs, counts)
     }
 
-    /// How often the sync of a directory fails, to which SQLite pays no attention after it has
-    /// created a log, so that a power cut after it can lose what was acknowledged.
+    /// How often the sync of a directory fails. SQLite pays no attention to that after it has
+    /// created a log; a power cut may then take the log away.
     pub fn dir_sync_errors(self, counts: Range<u32>) -> Faults {
         self.with(Hazard::DirSyncErrors, counts)
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::World;
 use crate::chance::Stream;
-use crate::disk::{Crash, Fault};
+use crate::disk::{Crash, Fault, FaultKind};
 use crate::plan::{Faults, Horizon, Plan, PlannedFault, STARTS, What, When};
 
 /// How far ahead faults are planned, for a hundred calls: what they come to.
@@ -245,7 +245,12 @@ impl World {
             What::Crash(mode) => self.crash(mode),
             What::Disk { kind, times } => {
                 self.note("fault.disk", format!("{} x{times}", kind.name()));
-                self.disk().arm(Fault::new(kind).times(times));
+                let fault = Fault::new(kind);
+                self.disk().arm(match kind {
+                    // A start that sees the first one fail does not come to the next.
+                    FaultKind::DirSyncError => fault.at(times),
+                    _ => fault.times(times),
+                });
             }
             What::ClockJump { ms } => self.jump(ms),
             What::EvictAll => self.evict_all(),

@@ -91,6 +91,9 @@ pub trait Disk: Send + Sync {
     /// Creates `path` and its missing parents, and makes their directory entries durable.
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
 
+    /// Makes the names in a directory durable. SQLite does not say when it could not.
+    fn sync_dir(&self, path: &Path) -> io::Result<()>;
+
     /// All bytes of a file, `None` if there is no such file.
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>>;
 

@@ -143,6 +143,10 @@ impl Disk for OsDisk {
         parent(path).map_or(Ok(()), sync_dir)
     }
 
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        sync_dir(path)
+    }
+
     fn read(&self, path: &Path) -> io::Result<Option<Vec<u8>>> {
         match fs::read(path) {
             Ok(bytes) => Ok(Some(bytes)),

@@ -79,7 +79,8 @@ impl Copier {
     /// Says that the copy is whole.
     pub(super) fn finish(self) -> Result<Backup, Error> {
         assert!(self.next().is_none(), "a copy is whole when every shard has been copied");
-        let path = self.to.join("durable.toml");
+        let (folder, path) = (self.to.join("shards"), self.to.join("durable.toml"));
+        self.host.disk.sync_dir(&folder).map_err(|cause| unmade(&self.to, cause))?;
         let written = self.host.disk.write_atomically(&path, self.manifest.encode().as_bytes());
         written.map_err(|cause| unmade(&self.to, cause))?;
         Ok(self.made)
@@ -91,7 +92,7 @@ impl Copier {
 fn settle(target: &Place) -> rusqlite::Result<Connection> {
     let connection = target.open(Role::Creator)?;
     // The copy was made under a journal, whose name may come back after a power cut and would take everything back. The
-    // first commit to the log syncs the directory, and with it that the journal is gone.
+    // directory is synced when all shards are there, and with it that the journal is gone.
     meta::next_boot(&connection)?;
     sqlite::checkpoint(&connection, Checkpoint::Truncate)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;

@@ -192,7 +192,13 @@ impl Files<'_> {
             open_shard(index, place, connection)
         };
         let opened = (0..manifest.shards).map(open).collect::<Result<_, _>>()?;
+        self.sync_names()?;
         Ok((manifest, opened))
+    }
+
+    /// Makes it durable that the databases and their new logs are there. SQLite tries to, and says nothing if it fails.
+    fn sync_names(&self) -> Result<(), Error> {
+        self.host.disk.sync_dir(&self.folder).map_err(|cause| failed(&self.folder, cause))
     }
 
     /// Creates the shards and, last of all, `durable.toml`. What a crash left of an earlier try is
@@ -211,6 +217,7 @@ impl Files<'_> {
             open_shard(index, place, connection)
         };
         let opened = (0..shards).map(create).collect::<Result<_, _>>()?;
+        self.sync_names()?;
         let text = manifest.encode();
         let written = self.host.disk.write_atomically(&self.path, text.as_bytes());
         written.map_err(|cause| failed(&self.path, cause))?;
