@@ -81,12 +81,11 @@ fn one(shape: &Shape, bytes: &mut Bytes<'_>) -> Result<StateValue, Damage> {
         }
         Shape::Seq(element) => {
             let left = count(element.is_empty(), bytes)?;
-            StateValue::List((0..left).map(|_| one(element, bytes)).collect::<Result<_, _>>()?)
+            StateValue::List(all(left, || one(element, bytes))?)
         }
         Shape::Map(key, value) => {
             let left = count(key.is_empty() && value.is_empty(), bytes)?;
-            let entry = |_| Ok((one(key, bytes)?, one(value, bytes)?));
-            StateValue::Map((0..left).map(entry).collect::<Result<_, Damage>>()?)
+            StateValue::Map(all(left, || Ok((one(key, bytes)?, one(value, bytes)?)))?)
         }
         Shape::Tuple(members) => {
             let members = members.iter().map(|member| one(member, bytes));
@@ -111,6 +110,15 @@ fn one(shape: &Shape, bytes: &mut Bytes<'_>) -> Result<StateValue, Damage> {
             Integer::Unsigned(number) => StateValue::Unsigned(number),
         },
     })
+}
+
+/// So many values. The bytes have been asked whether they can be so many.
+fn all<T>(left: usize, mut one: impl FnMut() -> Result<T, Damage>) -> Result<Vec<T>, Damage> {
+    let mut values = Vec::with_capacity(left);
+    for _ in 0..left {
+        values.push(one()?);
+    }
+    Ok(values)
 }
 
 impl Serialize for StateValue {
