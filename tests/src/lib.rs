@@ -2,6 +2,7 @@
 //! look at the stored rows.
 
 pub mod classes;
+pub mod diary;
 pub mod releases;
 pub mod workload;
 

@@ -1,10 +1,12 @@
 //! The object itself: the user's struct beside the bytes of it that were submitted last.
 
 use std::any::type_name;
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::codec::{self, EncodeError};
 use crate::error::{Code, Error, Outcome};
+use crate::history::Cause;
 use crate::host::Event;
 use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
@@ -44,6 +46,8 @@ pub(crate) struct Changes {
     pub(crate) kv: Vec<KvChange>,
     /// Whether something in the object's database was changed and kept.
     pub(crate) has_sql: bool,
+    /// The method whose turn it was. `None`: a hook's.
+    pub(crate) method: Option<&'static str>,
 }
 
 impl Changes {
@@ -97,7 +101,12 @@ impl<O: Object> Live<O> {
         let (object, epoch, commit) = (slot.id_ref(), fence.epoch.0, stored.commit_no);
         slot.host().report(|| Event::Loaded { object, epoch, commit, state });
         let (fingerprint, schemas) = (group.fingerprint(), group.schemas());
-        let read = stored::read::<O>(&|| slot.label(), &framed, fingerprint, schemas)?;
+        let read = if frame::is_gone(&framed) {
+            // It was brought back to before its birth, so it begins anew; its commits go on being counted.
+            Read { object: O::create(&Context::of_init(slot)), is_evolved: true }
+        } else {
+            stored::read::<O>(&|| slot.label(), &framed, fingerprint, schemas)?
+        };
         let Read { object, is_evolved } = read;
         // What turns change is seen against what this code would have written.
         let framed = if is_evolved { Self::frame(&object, fingerprint)? } else { framed };
@@ -147,7 +156,7 @@ impl<O: Object> Live<O> {
         }
         let encoded = self.encode()?;
         let has_sql = sql.is_used && self.end_sql(Fate::Keep)?;
-        Ok(Changes { encoded, kv, has_sql })
+        Ok(Changes { encoded, kv, has_sql, method: None })
     }
 
     /// Brings the tables of a stored object up to date, if its class says how they are to be. Gives whether that is then to
@@ -190,7 +199,8 @@ impl<O: Object> Live<O> {
         (call, release): (u64, Option<Arc<dyn Release>>),
     ) {
         assert!(!changes.is_empty(), "a commit changes something");
-        let Changes { encoded, kv, has_sql: _ } = changes;
+        let Changes { encoded, kv, has_sql: _, method } = changes;
+        let cause = method.map_or(Cause::Activation, |method| Cause::Method(Cow::Borrowed(method)));
         // The first commit stores the state whatever it changed: rows are found through it.
         let is_evolved = std::mem::take(&mut self.is_evolved);
         let has_snapshot = encoded.is_some() || self.commit_no == 0 || is_evolved;
@@ -218,6 +228,7 @@ impl<O: Object> Live<O> {
             kv: kv.clone(),
             sql,
             erases: false,
+            history: O::CLASS.keeps_history.then_some(cause),
             release,
         });
         slot.host().report(|| Event::Submitted {
@@ -311,7 +322,7 @@ fn warn_if_large<O: Object>(slot: &Slot<O>, size: usize) {
     }
 }
 
-fn birth_of<O: Object>(slot: &Slot<O>) -> Birth {
+pub(crate) fn birth_of<O: Object>(slot: &Slot<O>) -> Birth {
     Birth {
         id: slot.id(),
         class_no: slot.group().class_no(),
