@@ -1,5 +1,6 @@
 //! Going back in time: moments of one object, bringing it back, copying what it was, and what its commits did.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -9,15 +10,20 @@ use tokio::sync::oneshot;
 
 use crate::directory::ClassGroup;
 use crate::error::{Code, Error};
-use crate::history::{Bookmark, HistoryEntry};
-use crate::host::Host;
+use crate::history::{Bookmark, Diff, FieldDiff, HistoryEntry, KeyDiff};
+use crate::host::{Entropy, Host};
 use crate::id::{IntoKey, ObjectId, Placement};
+use crate::kv::{Framed, KvKey};
 use crate::limits::{HISTORY_SWEEP_EVERY, LIST_PAGE_MAX};
 use crate::object::Object;
 use crate::object::gone;
 use crate::object::past::{Errand, never_was};
+use crate::object::stored::open_frame;
 use crate::registry::Shared;
 use crate::runtime::Runtime;
+use crate::state::{SchemaFault, Schemas, shown};
+use crate::storage::compare;
+use crate::storage::history::Whole;
 use crate::time::WallMs;
 
 /// The past of objects whose class says `#[durable_object(history)]`. All of it waits for what the object has handed over
@@ -137,14 +143,18 @@ impl Runtime {
         let group = self.with_history(&id)?;
         let shard = group.shard_of(&id);
         shard.settle().await?;
+        let nothing = || {
+            Code::BookmarkForeign.error(format!(
+                "at {at} the object does not exist, so nothing can be made of it; take a later moment"
+            ))
+        };
         let (here, whole) = match shard.whole_at(id, *at).await? {
             Some(found) => found.map_err(|misplaced| misplaced.error(&at.to_string()))?,
+            None if *at == Bookmark::new(&id, (0, 0)) => return Err(nothing()),
             None => return Err(never_was(at)),
         };
         if whole.body.is_empty() {
-            return Err(Code::BookmarkForeign.error(format!(
-                "at {at} the object does not exist, so nothing can be made of it; take a later moment"
-            )));
+            return Err(nothing());
         }
         let placement: Placement = here.stored.placement;
         let fork = group.named(&new, placement.jurisdiction.as_deref())?;
@@ -186,6 +196,37 @@ impl Runtime {
         }
     }
 
+    /// How an object differs between two moments: fields of its struct by their names, keys, and tables with how many rows
+    /// they lost and gained. Either may be the earlier one.
+    ///
+    /// All of both moments is held in memory meanwhile.
+    ///
+    /// # Errors
+    /// Those of [`restore_to`](Self::restore_to), for both; `state.torn`, `state.newer`, `state.undecodable`, `schema.missing`,
+    /// `schema.torn` if a struct cannot be shown; `storage.corrupt`.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost.
+    pub async fn diff(
+        &self,
+        id: ObjectId,
+        before: &Bookmark,
+        after: &Bookmark,
+    ) -> Result<Diff, Error> {
+        let group = self.with_history(&id)?;
+        let shard = group.shard_of(&id);
+        shard.settle().await?;
+        let mut both = Vec::new();
+        for moment in [before, after] {
+            both.push(match shard.whole_at(id, *moment).await? {
+                Some(found) => found.map_err(|misplaced| misplaced.error(&moment.to_string()))?.1,
+                None if *moment == Bookmark::new(&id, (0, 0)) => Whole::default(),
+                None => return Err(never_was(moment)),
+            });
+        }
+        differing(&both[0], &both[1], group.schemas(), self.entropy())
+    }
+
     /// The class of an object, if it keeps history.
     fn with_history(&self, id: &ObjectId) -> Result<&Arc<dyn ClassGroup>, Error> {
         let group = self.owner(id)?;
@@ -197,6 +238,63 @@ impl Runtime {
             group.name()
         )))
     }
+}
+
+fn differing(
+    before: &Whole,
+    after: &Whole,
+    schemas: &Schemas,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Diff, Error> {
+    let fields = fields(&values_of(&before.body, schemas)?, &values_of(&after.body, schemas)?);
+    let size = |value: Option<&Framed>| value.map(|value| value.len() as u64);
+    let keys: BTreeSet<_> = before.kv.keys().chain(after.kv.keys()).collect();
+    let keys = keys.into_iter().filter(|key| before.kv.get(*key) != after.kv.get(*key));
+    let key = |key: &KvKey| {
+        let (before, after) = (size(before.kv.get(key)), size(after.kv.get(key)));
+        KeyDiff { key: key.clone(), before, after }
+    };
+    let keys = keys.map(key).collect();
+    Ok(Diff { fields, keys, tables: compare(&before.pages, &after.pages, entropy)? })
+}
+
+/// Values of a struct, each with its place.
+type Values = Vec<(String, String)>;
+
+/// The values of a stored struct. Empty: there is no object.
+fn values_of(body: &[u8], schemas: &Schemas) -> Result<Values, Error> {
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (header, payload) = open_frame(body)?;
+    let print = header.fingerprint;
+    let shape = schemas.get(print).map_err(|fault| match fault {
+        SchemaFault::Missing => Code::SchemaMissing.error(format!(
+            "the state was written with schema {:016x}, which is not stored; run the code that wrote it",
+            print.0
+        )),
+        SchemaFault::Torn(damage) => Code::SchemaTorn.error(format!(
+            "the state was written with schema {:016x}, which is damaged: {damage}; run the code that wrote it",
+            print.0
+        )),
+    })?;
+    shown::values(shape, payload).map_err(|damage| {
+        Code::StateUndecodable.error(format!(
+            "the state is not what its schema says: {damage}; the bytes were left as they are, take another moment"
+        ))
+    })
+}
+
+fn fields(before: &Values, after: &Values) -> Vec<FieldDiff> {
+    let by_path = |values: &Values| values.iter().cloned().collect::<BTreeMap<_, _>>();
+    let (one, other) = (by_path(before), by_path(after));
+    let is_new = |(path, _): &&(String, String)| !one.contains_key(path);
+    let paths = before.iter().chain(after.iter().filter(is_new)).map(|(path, _)| path);
+    let field = |path: &String| {
+        let (before, after) = (one.get(path).cloned(), other.get(path).cloned());
+        (before != after).then(|| FieldDiff { path: path.clone(), before, after })
+    };
+    paths.filter_map(field).collect()
 }
 
 /// Takes away what is too old, or too much, of the past of objects that do not commit, until the runtime is gone. Sleeps

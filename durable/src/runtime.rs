@@ -18,7 +18,7 @@ use crate::data_directory::named;
 use crate::directory::{ClassGroup, Group, GroupSpec, Residents};
 use crate::error::{Code, Error, Outcome};
 use crate::history::History;
-use crate::host::Host;
+use crate::host::{Entropy, Host};
 use crate::id::{IntoKey, ObjectId};
 use crate::inspection::Backup;
 use crate::kernel::lifecycle::Step;
@@ -125,6 +125,11 @@ impl Runtime {
     /// The erasure goes on if the future is dropped after it was polled.
     pub async fn delete(&self, id: ObjectId) -> Result<bool, Error> {
         Arc::clone(self.owner(&id)?).erase(id).await
+    }
+
+    /// Where random bytes come from.
+    pub(crate) fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.registry.shared().host.entropy
     }
 
     /// The class of an object.

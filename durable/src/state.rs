@@ -6,6 +6,7 @@ mod foreign;
 pub(crate) mod sample;
 mod schemas;
 pub(crate) mod shape;
+pub(crate) mod shown;
 
 use postcard_schema::Schema;
 use serde::Serialize;

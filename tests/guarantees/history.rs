@@ -538,3 +538,137 @@ async fn a_restore_is_all_or_nothing_at_every_crash(
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_diff_names_fields_keys_and_tables() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = start(dir.path()).await;
+    let diary = runtime.get::<Diary>("ada");
+    let id = diary.id().unwrap();
+    let birth = runtime.bookmark(id).await.unwrap();
+    diary.write("mon".to_owned(), 3).await.unwrap();
+    diary.write("tue".to_owned(), 300).await.unwrap();
+    let one = runtime.bookmark(id).await.unwrap();
+    diary.write("tue".to_owned(), 4).await.unwrap();
+    diary.tear("mon".to_owned()).await.unwrap();
+    diary.mark(0, 1).await.unwrap();
+    diary.note(3_000).await.unwrap();
+    let other = runtime.bookmark(id).await.unwrap();
+    assert!(runtime.diff(id, &one, &one).await.unwrap().is_empty());
+    let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".to_owned());
+    let size = |value: &Option<u64>| value.map_or_else(|| "-".to_owned(), |size| size.to_string());
+    let lines = |diff: durable::Diff| {
+        let fields = diff.fields.iter();
+        let fields =
+            fields.map(|f| format!("{}: {} -> {}", f.path, text(&f.before), text(&f.after)));
+        let keys = diff.keys.iter();
+        let keys =
+            keys.map(|k| format!("key {}: {} -> {}", k.key, size(&k.before), size(&k.after)));
+        let tables = diff.tables.iter().map(|t| {
+            let made = if t.has_schema { " made" } else { "" };
+            format!("table {}{made}: -{} +{}", t.table, t.rows_removed, t.rows_added)
+        });
+        fields.chain(keys).chain(tables).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        lines(runtime.diff(id, &one, &other).await.unwrap()),
+        [
+            "days[\"mon\"]: 3 -> -",
+            "days[\"tue\"]: 300 -> 4",
+            "turns: 2 -> 3",
+            "key mark/0: - -> 7",
+            "key mon: 7 -> -",
+            "key tue: 8 -> 7",
+            "table days: -2 +1",
+            "table notes: -0 +1",
+        ]
+    );
+    assert_eq!(
+        lines(runtime.diff(id, &other, &birth).await.unwrap()),
+        [
+            "days[\"tue\"]: 4 -> -",
+            "turns: 3 -> -",
+            "key mark/0: 7 -> -",
+            "key tue: 7 -> -",
+            "table days made: -1 +0",
+            "table notes made: -1 +0",
+        ]
+    );
+    assert_eq!(runtime.bookmark(id).await.unwrap(), other, "looking changes nothing");
+    let unstored = runtime.get::<Diary>("bob").id().unwrap();
+    let error = runtime.diff(unstored, &one, &one).await.unwrap_err();
+    assert_eq!(error.code(), "bookmark.foreign");
+}
+
+/// A class of which there are two releases.
+mod releases {
+    pub mod first {
+        use durable::prelude::*;
+
+        #[derive(Default, DurableState)]
+        pub struct Note {
+            pub text: String,
+        }
+
+        #[durable_object(name = "test.Note", history)]
+        impl Note {
+            pub fn write(&mut self, text: String) {
+                self.text = text;
+            }
+        }
+    }
+
+    pub mod second {
+        use durable::prelude::*;
+
+        #[derive(Default, DurableState)]
+        pub struct Note {
+            #[serde(default)]
+            pub author: Option<String>,
+            pub text: String,
+        }
+
+        #[durable_object(name = "test.Note", history)]
+        impl Note {
+            pub fn sign(&mut self, author: String) {
+                self.author = Some(author);
+            }
+
+            pub fn read(&self) -> (Option<String>, String) {
+                (self.author.clone(), self.text.clone())
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_state_of_older_code_is_brought_back_and_read_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime =
+        Runtime::builder(dir.path()).register::<releases::first::Note>().start().await.unwrap();
+    let note = runtime.get::<releases::first::Note>("a");
+    note.write("old".to_owned()).await.unwrap();
+    let old = runtime.bookmark(note.id().unwrap()).await.unwrap();
+    note.write("older no more".to_owned()).await.unwrap();
+    runtime.shutdown().await.unwrap();
+    let runtime =
+        Runtime::builder(dir.path()).register::<releases::second::Note>().start().await.unwrap();
+    let note = runtime.get::<releases::second::Note>("a");
+    let id = note.id().unwrap();
+    note.sign("ada".to_owned()).await.unwrap();
+    let now = runtime.bookmark(id).await.unwrap();
+    let fields = runtime.diff(id, &old, &now).await.unwrap().fields;
+    let fields: Vec<_> = fields
+        .iter()
+        .map(|field| (&*field.path, field.before.as_deref(), field.after.as_deref()))
+        .collect();
+    assert_eq!(
+        fields,
+        [("text", Some("\"old\""), Some("\"older no more\"")), ("author", None, Some("\"ada\"")),]
+    );
+    runtime.restore_to(id, &old).await.unwrap();
+    assert_eq!(note.read().await.unwrap(), (None, "old".to_owned()));
+    note.sign("bob".to_owned()).await.unwrap();
+    runtime.restore_to(id, &now).await.unwrap();
+    assert_eq!(note.read().await.unwrap(), (Some("ada".to_owned()), "older no more".to_owned()));
+}

@@ -243,6 +243,8 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn shard_of(&self, id: &ObjectId) -> &Arc<Shard>;
     /// The id of the object of this name, in this jurisdiction.
     fn named(&self, name: &str, jurisdiction: Option<&str>) -> Result<ObjectId, Error>;
+    /// What stored states of the class were written with.
+    fn schemas(&self) -> &Schemas;
     /// Has something done to an object before it is loaded anew.
     fn send(self: Arc<Self>, id: ObjectId, known: Known, errand: Errand);
     /// Lets all activations serve the calls that wait and then end, and waits until they are gone.
@@ -324,6 +326,10 @@ impl<O: Object> ClassGroup for Group<O> {
     fn named(&self, name: &str, jurisdiction: Option<&str>) -> Result<ObjectId, Error> {
         check_name(O::CLASS.name, name)?;
         Ok(self.key.named(name, jurisdiction))
+    }
+
+    fn schemas(&self) -> &Schemas {
+        self.schemas()
     }
 
     fn send(self: Arc<Self>, id: ObjectId, (name, placement): Known, errand: Errand) {

@@ -71,7 +71,7 @@ pub(crate) fn read<O: Object>(
 }
 
 /// Checks that a frame is whole.
-fn open_frame(body: &[u8]) -> Result<(Header, &[u8]), Error> {
+pub(crate) fn open_frame(body: &[u8]) -> Result<(Header, &[u8]), Error> {
     frame::decode(body).map_err(|error| {
         if error.is_newer() {
             Code::StateNewer.error(format!(
