@@ -244,6 +244,8 @@ fn past(cause: u8, rest: &mut Rest<'_>) -> Option<Past> {
     let method = std::str::from_utf8(rest.take(length)?).ok()?;
     let cause = match cause {
         1 => Cause::Method(Cow::Owned(method.to_owned())),
+        // Nothing else has a name.
+        _ if !method.is_empty() => return None,
         2 => Cause::Activation,
         3 => Cause::Restore,
         _ => Cause::Fork,
