@@ -4,12 +4,14 @@
 //! `commits_per_s` compares durable inserts in each second, `device_bytes_per_commit` what is
 //! written to the device meanwhile, the file system's own included; `insert_p50_us`,
 //! `select_p50_us` and `cold_p50_us` one call, the last of an object that is not in memory;
-//! `bytes_per_open_object` what an open database adds to the process.
+//! `bytes_per_open_object` what an open database adds to the process. Cases called `history` say what
+//! keeping the past costs.
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
 mod load;
 mod memory;
 mod own_file;
+mod past;
 #[allow(dead_code, reason = "not every bench uses every part")]
 mod report;
 
@@ -72,6 +74,13 @@ async fn main() {
             report.note(pattern.name);
             let dir = stores.dir().join(pattern.name.replace('/', "-"));
             measure(&options, &dir, pattern, &mut report).await;
+        }
+    }
+    for (pattern, is_sql) in past::PATTERNS {
+        if options.wants(pattern.name) {
+            report.note(pattern.name);
+            let dir = stores.dir().join(pattern.name.replace('/', "-"));
+            past::measure(&options, &dir, (pattern, is_sql), &mut report).await;
         }
     }
     report.print();
