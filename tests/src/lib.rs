@@ -3,6 +3,7 @@
 
 pub mod classes;
 pub mod diary;
+pub mod past;
 pub mod releases;
 pub mod workload;
 

@@ -52,6 +52,7 @@ pub(crate) fn submit<O: Object>(
         kv: &[],
         sql: None,
         erases: true,
+        restores: None,
     });
 }
 

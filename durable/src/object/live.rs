@@ -242,6 +242,7 @@ impl<O: Object> Live<O> {
             kv: &kv,
             sql: change.as_ref(),
             erases: false,
+            restores: None,
         });
         self.kv.on_submit(place, kv);
         if let (Some(live), Some(is_fold)) = (self.sql.get(), is_fold) {

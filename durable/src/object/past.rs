@@ -63,8 +63,8 @@ async fn restore<O: Object>(slot: &Slot<O>, to: Bookmark) -> Result<Bookmark, Er
     let Restoring { snapshot, kv, sql } = restoring;
     let now = here.stored.body.clone().unwrap_or_default();
     let state = snapshot.clone().unwrap_or_else(|| now.clone());
-    let commit =
-        Commit { after: Some(here), birth: None, snapshot, kv, sql, cause: Cause::Restore };
+    let (cause, restores) = (Cause::Restore, Some(to.commit()));
+    let commit = Commit { after: Some(here), birth: None, snapshot, kv, sql, cause, restores };
     commit.store(slot, (&now, &state)).await?;
     Ok(undo)
 }
@@ -94,7 +94,7 @@ async fn fork<O: Object>(slot: &Slot<O>, whole: Whole) -> Result<(), Error> {
     let now = after.as_ref().and_then(|here| here.stored.body.clone());
     let birth = Some(Box::new(birth_of(slot)));
     let (snapshot, cause) = (Some(Arc::clone(&body)), Cause::Fork);
-    let commit = Commit { after, birth, snapshot, kv, sql, cause };
+    let commit = Commit { after, birth, snapshot, kv, sql, cause, restores: None };
     commit.store(slot, (&now.unwrap_or_else(|| Arc::clone(&body)), &body)).await
 }
 
@@ -107,6 +107,8 @@ struct Commit {
     kv: Vec<KvChange>,
     sql: Option<(SqlWrite, SqlChange)>,
     cause: Cause,
+    /// The commit whose moment it brings back. `None`: it brings none back.
+    restores: Option<u64>,
 }
 
 impl Commit {
@@ -116,7 +118,7 @@ impl Commit {
         slot: &Slot<O>,
         (now, then): (&[u8], &[u8]),
     ) -> Result<(), Error> {
-        let Commit { after, birth, snapshot, kv, sql, cause } = self;
+        let Commit { after, birth, snapshot, kv, sql, cause, restores } = self;
         let shard = slot.group().shard(&slot.id());
         let fence = Fence::new(shard.next_epoch());
         let (object, epoch) = (slot.id_ref(), fence.epoch.0);
@@ -151,6 +153,7 @@ impl Commit {
             kv: &kv,
             sql: change.as_ref(),
             erases: false,
+            restores,
         });
         // It is dropped without a word if the shard closes.
         receiver.await.unwrap_or_else(|_| Err(gone()))
