@@ -672,3 +672,47 @@ async fn a_state_of_older_code_is_brought_back_and_read_by_name() {
     runtime.restore_to(id, &now).await.unwrap();
     assert_eq!(note.read().await.unwrap(), (Some("ada".to_owned()), "older no more".to_owned()));
 }
+
+/// A class with history whose tables come from files.
+mod ledger {
+    use durable::prelude::*;
+
+    #[derive(Default, DurableState)]
+    pub struct Ledger {
+        pub turns: u64,
+    }
+
+    #[durable_object(name = "test.Ledger", migrations = "migrations/register", history)]
+    impl Ledger {
+        pub fn enter(&mut self, cx: &mut Context<'_, Self>, name: String) -> Result<(), Error> {
+            self.turns += 1;
+            cx.sql().exec("INSERT INTO people VALUES (?, 1)", [name]).map(drop)
+        }
+
+        pub fn people(&self, cx: &Context<'_, Self>) -> Result<i64, Error> {
+            cx.sql().query_one("SELECT count(*) FROM people", ())
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_object_with_migrations_that_was_brought_back_before_its_birth_is_not_born_by_a_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = Runtime::builder(dir.path()).register::<ledger::Ledger>().start().await.unwrap();
+    let ledger = runtime.get::<ledger::Ledger>("a");
+    let id = ledger.id().unwrap();
+    let birth = runtime.bookmark(id).await.unwrap();
+    ledger.enter("ada".to_owned()).await.unwrap();
+    let undo = runtime.restore_to(id, &birth).await.unwrap();
+    let gone = runtime.bookmark(id).await.unwrap();
+    assert_eq!(ledger.people().await.unwrap(), 0);
+    runtime.evict(id).await.unwrap();
+    assert_eq!(ledger.people().await.unwrap(), 0);
+    assert_eq!(runtime.bookmark(id).await.unwrap(), gone, "a read stores nothing");
+    assert!(runtime.list::<ledger::Ledger>().page().await.unwrap().is_empty());
+    ledger.enter("bob".to_owned()).await.unwrap();
+    assert_eq!(ledger.people().await.unwrap(), 1);
+    runtime.restore_to(id, &undo).await.unwrap();
+    ledger.enter("bob".to_owned()).await.unwrap();
+    assert_eq!(ledger.people().await.unwrap(), 2);
+}

@@ -27,6 +27,8 @@ pub(crate) struct Live<O: Object> {
     framed: Arc<[u8]>,
     /// Whether what is stored is still as older code wrote it. The next commit stores it anew, whatever it changes.
     is_evolved: bool,
+    /// It was brought back to before its birth, and has not committed since.
+    is_gone: bool,
     object_no: ObjectNo,
     fence: Arc<Fence>,
     /// Number of the newest submitted commit of this object; 0: none yet.
@@ -78,9 +80,18 @@ impl<O: Object> Live<O> {
             let framed = Self::frame(&object, group.fingerprint())?;
             let known = Known::Nothing;
             let kv = LiveKv::new(shard, object_no, &fence, false);
-            let (is_evolved, commit_no, sql) = (false, 0, OnceLock::new());
-            let live =
-                Live { object, framed, is_evolved, object_no, fence, commit_no, known, kv, sql };
+            let live = Live {
+                object,
+                framed,
+                is_evolved: false,
+                is_gone: false,
+                object_no,
+                fence,
+                commit_no: 0,
+                known,
+                kv,
+                sql: OnceLock::new(),
+            };
             slot.host().report(|| Event::Loaded {
                 object: slot.id_ref(),
                 epoch: live.fence.epoch.0,
@@ -101,7 +112,8 @@ impl<O: Object> Live<O> {
         let (object, epoch, commit) = (slot.id_ref(), fence.epoch.0, stored.commit_no);
         slot.host().report(|| Event::Loaded { object, epoch, commit, state });
         let (fingerprint, schemas) = (group.fingerprint(), group.schemas());
-        let read = if frame::is_gone(&framed) {
+        let is_gone = frame::is_gone(&framed);
+        let read = if is_gone {
             // It was brought back to before its birth, so it begins anew; its commits go on being counted.
             Read { object: O::create(&Context::of_init(slot)), is_evolved: true }
         } else {
@@ -116,7 +128,19 @@ impl<O: Object> Live<O> {
         }
         let kv = LiveKv::new(shard, object_no, &fence, true);
         let (commit_no, sql) = (stored.commit_no, OnceLock::new());
-        Ok(Live { object, framed, is_evolved, object_no, fence, commit_no, known, kv, sql })
+        let live = Live {
+            object,
+            framed,
+            is_evolved,
+            is_gone,
+            object_no,
+            fence,
+            commit_no,
+            known,
+            kv,
+            sql,
+        };
+        Ok(live)
     }
 
     fn frame(object: &O, fingerprint: Fingerprint) -> Result<Arc<[u8]>, Error> {
@@ -163,7 +187,7 @@ impl<O: Object> Live<O> {
     /// be submitted. An object that was never stored has its tables made when they are first used, and stored with
     /// its first commit.
     pub(crate) fn migrate(&mut self, slot: &Arc<Slot<O>>) -> Result<bool, Error> {
-        if O::CLASS.migrations.is_empty() || self.commit_no == 0 {
+        if O::CLASS.migrations.is_empty() || self.commit_no == 0 || self.is_gone {
             return Ok(false);
         }
         let (_, cx) = self.turn(slot, 0);
@@ -203,6 +227,7 @@ impl<O: Object> Live<O> {
         let cause = method.map_or(Cause::Activation, |method| Cause::Method(Cow::Borrowed(method)));
         // The first commit stores the state whatever it changed: rows are found through it.
         let is_evolved = std::mem::take(&mut self.is_evolved);
+        self.is_gone = false;
         let has_snapshot = encoded.is_some() || self.commit_no == 0 || is_evolved;
         if let Some(encoded) = encoded {
             warn_if_large(slot, encoded.len() - frame::HEADER_BYTES);

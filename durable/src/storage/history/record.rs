@@ -214,7 +214,7 @@ pub(in crate::storage) fn record(
     let head = Head { object_no, commit_no, after_no, at: now, total };
     history::seal(&head, &mut body);
     history::insert(connection, &head, &body)?;
-    expire(connection, object_no, (bounds, now), HISTORY_EXPIRED_BY_COMMIT).map(drop)
+    expire_of(connection, (object_no, total), (bounds, now), HISTORY_EXPIRED_BY_COMMIT).map(drop)
 }
 
 /// Takes some of an object's rows away, if they are too old or too much. Gives how many, and when the oldest that is left
@@ -225,9 +225,21 @@ pub(super) fn expire(
     (bounds, now): (Bounds, WallMs),
     limit: usize,
 ) -> rusqlite::Result<(usize, Option<WallMs>)> {
-    let Some(newest) = history::newest(connection, object_no)? else { return Ok((0, None)) };
+    match history::newest(connection, object_no)? {
+        Some(newest) => expire_of(connection, (object_no, newest.total), (bounds, now), limit),
+        None => Ok((0, None)),
+    }
+}
+
+/// The same of an object whose newest row says `total`.
+fn expire_of(
+    connection: &Connection,
+    (object_no, total): (ObjectNo, u64),
+    (bounds, now): (Bounds, WallMs),
+    limit: usize,
+) -> rusqlite::Result<(usize, Option<WallMs>)> {
     let (commits, oldest) = history::oldest(connection, object_no, limit)?;
-    let gone = expired(bounds, &oldest, newest.total, now);
+    let gone = expired(bounds, &oldest, total, now);
     if let Some(last) = gone.checked_sub(1) {
         history::expire(connection, object_no, commits[last])?;
     }

@@ -25,6 +25,8 @@ pub(in crate::storage) struct Sweep {
     is_asked: AtomicBool,
     /// The last sweep found no row, and none was stored since.
     is_empty: AtomicBool,
+    /// A row was stored since the last sweep began, maybe of an object that it had passed.
+    is_recorded: AtomicBool,
     /// Rung when the first row comes, and when the shard is closed.
     bell: Arc<Notify>,
 }
@@ -44,7 +46,8 @@ impl Sweep {
     /// `is_empty`: the shard has no row.
     pub(in crate::storage) fn new(bounds: Bounds, is_empty: bool, bell: Arc<Notify>) -> Self {
         let (asked, is_asked) = (Mutex::new(Some(Vec::new())), AtomicBool::new(false));
-        Sweep { bounds, asked, is_asked, is_empty: AtomicBool::new(is_empty), bell }
+        let (is_empty, is_recorded) = (AtomicBool::new(is_empty), AtomicBool::new(false));
+        Sweep { bounds, asked, is_asked, is_empty, is_recorded, bell }
     }
 
     /// Whether there is nothing to be swept.
@@ -75,6 +78,7 @@ impl Sweep {
 
     /// A row was stored.
     pub(in crate::storage) fn on_recorded(&self) {
+        self.is_recorded.store(true, Ordering::Release);
         if self.is_empty() {
             self.is_empty.store(false, Ordering::Release);
             self.bell.notify_one();
@@ -87,11 +91,16 @@ impl Sweep {
             return None;
         }
         let askers = self.asked().as_mut().map(std::mem::take)?;
+        self.is_recorded.store(false, Ordering::Release);
         Some(Pass { at: ObjectNo(i64::MIN), due: None, askers })
     }
 
     /// The sweep is over, or was given up.
-    pub(in crate::storage) fn end(&self, pass: Pass, ended: Result<(), Error>) {
+    pub(in crate::storage) fn end(&self, mut pass: Pass, ended: Result<(), Error>) {
+        if self.is_recorded.load(Ordering::Acquire) {
+            // When that falls due is not known: the next sweep finds out.
+            pass.due = pass.due.or(Some(WallMs(0)));
+        }
         if ended.is_ok() && pass.due.is_none() {
             self.is_empty.store(true, Ordering::Release);
         }
