@@ -39,6 +39,9 @@ use proc_macro::TokenStream;
 ///   object is given those that it has not had when it comes into memory, in one commit; never
 ///   change one that was released. Cargo sees when a file changes; after adding one, save the file
 ///   with this attribute, too.
+/// - `history`: what commits replace is kept, so that an object can be brought back to a former
+///   moment (`Runtime::restore_to`), copied as it was then, and compared with it. Taken away again,
+///   it takes the kept moments with it at the next start.
 /// - `visibility = "pub(crate)"`: visibility of the generated types, `pub` unless given.
 /// - `crate = path`: where the `durable` crate is found, `::durable` unless given.
 ///

@@ -21,6 +21,8 @@ pub(crate) struct Class {
     pub(crate) idle_ms: Option<u64>,
     /// Answers do not wait for the disk.
     pub(crate) is_relaxed: bool,
+    /// Former states are kept.
+    pub(crate) keeps_history: bool,
     /// By number. Empty: the class has none.
     pub(crate) tables: Vec<TableMigration>,
     pub(crate) visibility: Visibility,
@@ -120,6 +122,7 @@ impl Class {
             key: options.key,
             idle_ms: options.idle_ms,
             is_relaxed: options.is_relaxed.unwrap_or_default(),
+            keeps_history: options.keeps_history,
             tables: Vec::new(),
             visibility: options
                 .visibility

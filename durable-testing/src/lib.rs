@@ -15,6 +15,7 @@ pub mod history;
 mod intercept;
 mod ledger;
 mod lock;
+mod past;
 pub mod plan;
 mod process;
 mod real;

@@ -81,7 +81,7 @@ impl Sim {
         Ok(self.runtime()?.list::<C>())
     }
 
-    fn runtime(&self) -> Result<Runtime, durable::Error> {
+    pub(crate) fn runtime(&self) -> Result<Runtime, durable::Error> {
         match &self.stage {
             Stage::World(world) => world.runtime(),
             Stage::Real(real) => real.runtime(),

@@ -5,7 +5,8 @@
 //! written to the device meanwhile, the file system's own included; `insert_p50_us`,
 //! `select_p50_us` and `cold_p50_us` one call, the last of an object that is not in memory;
 //! `bytes_per_open_object` what an open database adds to the process; `vs_packed` the same inserts against commits of
-//! objects that are a struct only. The cases `kv/…` are turns with one put or get, `disk` is what small objects take.
+//! objects that are a struct only. The cases `kv/…` are turns with one put or get, `disk` is what small objects take,
+//! and those called `history` say what keeping the past costs.
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
 mod keys;
@@ -13,6 +14,7 @@ mod load;
 mod memory;
 mod own_file;
 mod packed;
+mod past;
 #[allow(dead_code, reason = "not every bench uses every part")]
 mod report;
 
@@ -81,6 +83,13 @@ async fn main() {
     keys::measure(&options, stores.dir(), &mut report).await;
     if options.wants("disk") {
         packed::measure_disk(&options, stores.dir(), &mut report).await;
+    }
+    for (pattern, is_sql) in past::PATTERNS {
+        if options.wants(pattern.name) {
+            report.note(pattern.name);
+            let dir = stores.dir().join(pattern.name.replace('/', "-"));
+            past::measure(&options, &dir, (pattern, is_sql), &mut report).await;
+        }
     }
     report.print();
 }

@@ -38,7 +38,12 @@ impl BareWriter {
     /// # Errors
     /// As `RuntimeBuilder::start`.
     pub async fn open(dir: &Path, rows: usize) -> Result<Self, Error> {
-        let class = ClassRow { name: CLASS, fingerprint: Fingerprint(0), schema: &[] };
+        let class = ClassRow {
+            name: CLASS,
+            fingerprint: Fingerprint(0),
+            schema: &[],
+            keeps_history: false,
+        };
         let store = Store::open(
             &Host::os(),
             dir,
@@ -77,6 +82,7 @@ impl BareWriter {
                 snapshot: Some(framed.into()),
                 kv: Vec::new(),
                 erases: false,
+                history: None,
                 sql: None,
                 release: Some(Arc::new(Answer(Mutex::new(Some(sender))))),
             });

@@ -25,6 +25,8 @@ pub struct ClassSpec {
     pub durability: Durability,
     /// How the tables of its objects came to be, by number. Empty: its methods make them.
     pub migrations: &'static [Migration],
+    /// Whether what commits replace is kept, so that its objects can be brought back to a former moment.
+    pub keeps_history: bool,
 }
 
 /// What the answer of a call waits for.
@@ -51,6 +53,7 @@ impl ClassSpec {
             idle: None,
             durability: Durability::Synced,
             migrations: &[],
+            keeps_history: false,
         }
     }
 
@@ -69,6 +72,12 @@ impl ClassSpec {
     #[doc(hidden)]
     pub const fn relaxed(mut self) -> Self {
         self.durability = Durability::Relaxed;
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn history(mut self) -> Self {
+        self.keeps_history = true;
         self
     }
 

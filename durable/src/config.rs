@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::error::{Code, Error};
+use crate::history::History;
 use crate::limits;
 
 /// Settings of a runtime, from its builder.
@@ -15,6 +16,7 @@ pub(crate) struct Config {
     /// `None`: as the data directory says, or the default for a new one.
     pub(crate) shards: Option<u16>,
     pub(crate) log_pages: u32,
+    pub(crate) history: History,
 }
 
 impl Default for Config {
@@ -26,6 +28,7 @@ impl Default for Config {
             in_flight_calls_max: limits::IN_FLIGHT_CALLS_MAX,
             shards: None,
             log_pages: limits::CHECKPOINT_PAGES,
+            history: History::default(),
         }
     }
 }
@@ -45,6 +48,12 @@ impl Config {
                     "{setting} is {value}, allowed are 1 to {max}; set it within that range"
                 )));
             }
+        }
+        let (bytes, max) = (self.history.bytes_per_object, limits::HISTORY_BYTES_PER_OBJECT_MAX);
+        if bytes == 0 || bytes > max {
+            return Err(Code::ConfigInvalid.error(format!(
+                "history.bytes_per_object is {bytes}, allowed are 1 to {max}; set it within that range"
+            )));
         }
         Ok(())
     }

@@ -4,10 +4,12 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Code, Error};
+use crate::history::{Bookmark, HistoryEntry};
 use crate::host::Host;
 use crate::inspection::{Backup, StoredClass, StoredObject, Summary, Verified};
 use crate::limits::LIST_PAGE_MAX;
 use crate::listing::Listed;
+use crate::rewind::check_limit;
 use crate::storage::{After, Look};
 
 /// A data directory, seen from outside: what is stored in it, whether it is sound, and copies of it.
@@ -161,6 +163,24 @@ impl DataDirectory {
     /// `class.unknown`; `storage.corrupt`, `storage.failed`.
     pub fn object(&self, class: &str, who: &str) -> Result<Option<StoredObject>, Error> {
         self.look.object(class, who)
+    }
+
+    /// What the commits of one object of a class did, the newest first, as
+    /// [`Runtime::history`](crate::Runtime::history) does. `who`: its id, or its name. `None`: no such object is stored, not
+    /// even one that was brought back to before its first commit.
+    ///
+    /// # Errors
+    /// `class.unknown`; `config.invalid` for a limit out of range; `bookmark.foreign`; `history.torn`, `history.newer`;
+    /// `storage.corrupt`, `storage.failed`.
+    pub fn history(
+        &self,
+        class: &str,
+        who: &str,
+        until: Option<&Bookmark>,
+        limit: usize,
+    ) -> Result<Option<Vec<HistoryEntry>>, Error> {
+        check_limit(limit)?;
+        self.look.history(class, who, until, limit)
     }
 }
 

@@ -221,6 +221,20 @@ codes! {
     BackupIncomplete = "backup.incomplete", FixCall, NotStarted;
     /// Another backup of this runtime is under way.
     BackupRunning = "backup.running", Retry, NotStarted;
+    /// The text is not a bookmark.
+    BookmarkMalformed = "bookmark.malformed", FixCall, NotStarted;
+    /// The bookmark is another object's, or of a moment that the object never had, or that was stored together with a later one.
+    BookmarkForeign = "bookmark.foreign", FixCall, NotStarted;
+    /// The object's history does not go back that far.
+    HistoryPruned = "history.pruned", FixCall, NotStarted;
+    /// The class keeps no history.
+    HistoryOff = "history.off", FixCall, NotStarted;
+    /// A stored row of an object's history is damaged, or missing.
+    HistoryTorn = "history.torn", Corrupt, NotStarted;
+    /// A stored row of an object's history was written by newer code.
+    HistoryNewer = "history.newer", Corrupt, NotStarted;
+    /// An object would be made where one is.
+    ObjectExists = "object.exists", FixCall, NotStarted;
     /// A setting of the runtime is out of range.
     ConfigInvalid = "config.invalid", FixCall, NotStarted;
 }

@@ -14,21 +14,23 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use self::types::{Any, State};
 use crate::codec::{self, decode_wire, encode_wire};
 use crate::error::{CallError, Error};
-use crate::kernel::pages::{Found, PageOverlay};
+use crate::kernel::pages::{Found, PageOverlay, Replayed};
 use crate::kv::KvKey;
 use crate::limits::SQL_PAGE_BYTES;
 use crate::sql::Page;
 use crate::state::shape::Shape;
 use crate::state::{StateValue, by_name, check_schema, schema_of};
-use crate::storage::rows::sql;
+use crate::storage::rows::{history as past, sql};
 use crate::storage::{ObjectNo, frame, fuzz_manifest, kv};
+use crate::time::WallMs;
 
 /// A decoder that is fed with any bytes. It panics if they harm it.
 pub type Target = fn(&[u8]);
 
 /// What is to be fed with bytes: the names of folders in the corpus, and the functions.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("by_name", by_name),
+    ("history", history),
     ("kv_value", kv_value),
     ("manifest", manifest),
     ("schema", schema),
@@ -40,6 +42,10 @@ pub const TARGETS: [(&str, Target); 8] = [
 
 /// The object whose pages are read.
 const OBJECT: ObjectNo = ObjectNo(7);
+
+/// The columns of the row of an object's past whose body is read.
+const PAST: past::Head =
+    past::Head { object_no: OBJECT, commit_no: 3, after_no: 2, at: WallMs(5), total: 9 };
 
 /// The body of a row of `snapshots`.
 pub fn snapshot(bytes: &[u8]) {
@@ -111,6 +117,25 @@ pub fn sql_log(mut bytes: &[u8]) {
     }
     let end = overlay.count() + 1;
     assert_eq!(overlay.find(end), Found::Beyond, "the database ends");
+}
+
+/// The body of a row of `history`.
+pub fn history(bytes: &[u8]) {
+    let _ = past::open(&PAST, bytes);
+    let mut sealed = bytes.to_vec();
+    past::seal(&PAST, &mut sealed);
+    let Ok(past) = past::open(&PAST, &sealed) else { return };
+    for (number, page) in past.undo.sql.iter().flat_map(|sql| &sql.pages) {
+        let _ = sql::place(OBJECT, *number);
+        if let Replayed::Ranges(ranges) = page {
+            let is_inside =
+                |(start, bytes): &(usize, Vec<u8>)| start + bytes.len() <= SQL_PAGE_BYTES;
+            assert!(ranges.iter().all(is_inside), "page {number} has room for what it was");
+        }
+    }
+    let mut again = past::encode(&past);
+    past::seal(&PAST, &mut again);
+    assert_eq!(again, sealed, "a row is written as it was read");
 }
 
 /// A row of `sql_pages`: as a page, and as the head in front of the pages.

@@ -96,6 +96,9 @@ pub struct StoredObject {
     pub keys_count: u64,
     /// Bytes of all values, with their headers.
     pub values_bytes: u64,
+    /// How far back its history goes: the number of the commit at whose end it begins, and when the next one was stored.
+    /// `None`: nothing of its past is kept.
+    pub history: Option<(u64, WallMs)>,
 }
 
 /// A stored state.
@@ -261,6 +264,12 @@ kinds! {
     TablesNewer = "tables.newer", "start a version that knows it";
     /// A database belongs to no object.
     TablesOrphaned = "tables.orphaned", "keep a copy of the file: it may be all that is left of an object";
+    /// A row of an object's history is damaged or missing, or does not follow the one before it.
+    HistoryTorn = "history.torn", "the object itself is sound: take a backup's copy if you must go further back than the row";
+    /// A row of an object's history is in an envelope of newer code.
+    HistoryNewer = "history.newer", "start a version that knows it";
+    /// A history belongs to no object.
+    HistoryOrphaned = "history.orphaned", "keep a copy of the file: it may be all that is left of an object";
     /// A row holds what no commit has written.
     RowUnreadable = "row.unreadable", "check the disk and restore the directory from a backup";
 }

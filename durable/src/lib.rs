@@ -43,6 +43,7 @@ mod directory;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
+mod history;
 #[doc(hidden)]
 pub mod host;
 mod id;
@@ -55,6 +56,7 @@ mod listing;
 pub mod lock;
 mod object;
 mod registry;
+mod rewind;
 mod runtime;
 mod sql;
 mod state;
@@ -140,6 +142,7 @@ pub use durable_macros::DurableState;
 /// ```
 pub use durable_macros::durable_object;
 pub use error::{CallError, Code, Error, ErrorKind, Outcome};
+pub use history::{Bookmark, Cause, Diff, FieldDiff, History, HistoryEntry, KeyDiff, TableDiff};
 pub use id::{IntoKey, Name, ObjectId, Placement};
 pub use inspection::{
     Backup, Problem, ProblemKind, ShardSummary, StoredClass, StoredKey, StoredObject, StoredState,

@@ -161,6 +161,27 @@ pub(crate) const CHECKPOINT_PASSES_MAX: u32 = 4;
 /// Objects of a deleted class that one commit erases at most: enough to share a sync, few enough that the log stays short.
 pub(crate) const ERASED_AT_ONCE_MAX: u32 = 1_000;
 
+/// For how long the past of objects is kept.
+pub const HISTORY_KEEP: Duration = Duration::from_secs(30 * 86_400);
+
+/// Bytes of the past that are kept of one object.
+pub const HISTORY_BYTES_PER_OBJECT: u64 = 16 * 1024 * 1024;
+
+/// Most bytes of the past of one object that may be asked for: going back reads them, and one row holds half of it at most.
+pub const HISTORY_BYTES_PER_OBJECT_MAX: u64 = 512 * 1024 * 1024;
+
+/// Rows of its object's past that a commit takes away at most, beside the one that it adds.
+pub(crate) const HISTORY_EXPIRED_BY_COMMIT: usize = 4;
+
+/// Rows of the past that one step of a sweep takes away at most, and objects that it looks at: bounds how long commits wait.
+pub(crate) const HISTORY_SWEPT_AT_ONCE: usize = 128;
+
+/// Batches that a writer stores before a sweep that is under way has its turn, when it never rests.
+pub(crate) const HISTORY_SWEEP_BATCHES: u32 = 64;
+
+/// Between two sweeps, at least.
+pub(crate) const HISTORY_SWEEP_EVERY: Duration = Duration::from_secs(3_600);
+
 /// Objects that one page of a listing holds at most.
 pub const LIST_PAGE_MAX: usize = 1_000;
 

@@ -17,7 +17,8 @@ use crate::config::Config;
 use crate::data_directory::named;
 use crate::directory::{ClassGroup, Group, GroupSpec, Residents};
 use crate::error::{Code, Error, Outcome};
-use crate::host::Host;
+use crate::history::History;
+use crate::host::{Entropy, Host};
 use crate::id::{IntoKey, ObjectId};
 use crate::inspection::Backup;
 use crate::kernel::lifecycle::Step;
@@ -25,6 +26,7 @@ use crate::listing::Listing;
 use crate::lock::{self, Change, Lock, Locked, Reads};
 use crate::object::{BoxFuture, Object};
 use crate::registry::{AnyGroup, Registry, Sentinel, Shared};
+use crate::rewind::shorten_forever;
 use crate::state::{Fingerprint, check_schema, schema_of};
 use crate::storage::{ClassRow, Declared, Store};
 use crate::supervise::Supervision;
@@ -108,13 +110,10 @@ impl Runtime {
     /// # Cancel safety
     /// The eviction goes on if the future is dropped.
     pub async fn evict(&self, id: ObjectId) -> Result<bool, Error> {
-        match self.registry.groups().iter().find(|group| group.owns(&id)) {
-            Some(group) => Ok(group.evict(id).await),
-            None => Err(foreign(id)),
-        }
+        Ok(self.owner(&id)?.evict(id).await)
     }
 
-    /// Erases an object, with everything that it has stored, in one commit; also one that cannot start. The object is not
+    /// Erases an object, with everything that it has stored, its history, too, in one commit; also one that cannot start. The object is not
     /// listed any more, and the next call starts it anew. Gives whether there was anything to erase.
     ///
     /// It happens when no turn of the object runs. Calls that wait are served by the object as it begins anew.
@@ -125,10 +124,18 @@ impl Runtime {
     /// # Cancel safety
     /// The erasure goes on if the future is dropped after it was polled.
     pub async fn delete(&self, id: ObjectId) -> Result<bool, Error> {
-        match self.registry.groups().iter().find(|group| group.owns(&id)) {
-            Some(group) => Arc::clone(group).erase(id).await,
-            None => Err(foreign(id)),
-        }
+        Arc::clone(self.owner(&id)?).erase(id).await
+    }
+
+    /// Where random bytes come from.
+    pub(crate) fn entropy(&self) -> &Arc<dyn Entropy> {
+        &self.registry.shared().host.entropy
+    }
+
+    /// The class of an object.
+    pub(crate) fn owner(&self, id: &ObjectId) -> Result<&Arc<dyn ClassGroup>, Error> {
+        let group = self.registry.groups().iter().find(|group| group.owns(id));
+        group.ok_or_else(|| foreign(*id))
     }
 
     /// Takes a call that came over a wire; it is queued when this returns. `number`: a director's name for it.
@@ -274,7 +281,8 @@ struct ClassEntry {
 impl ClassEntry {
     fn row(&self) -> ClassRow<'_> {
         let ClassEntry { spec, fingerprint, schema, .. } = self;
-        ClassRow { name: spec.name, fingerprint: *fingerprint, schema }
+        let keeps_history = spec.keeps_history;
+        ClassRow { name: spec.name, fingerprint: *fingerprint, schema, keeps_history }
     }
 }
 
@@ -352,6 +360,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// How much of the past is kept of objects whose class says `#[durable_object(history)]`. Default: 30 days, 16 MiB of
+    /// each object.
+    pub fn history(mut self, history: History) -> Self {
+        self.config.history = history;
+        self
+    }
+
     /// What of the classes outlives a release.
     #[doc(hidden)]
     pub fn lock(&self) -> Lock {
@@ -412,6 +427,7 @@ impl RuntimeBuilder {
         let store = Store::open(&host, &self.dir, &self.config, declared)?;
         let residents = Residents::new(self.config.resident_objects_max);
         let shared = Shared::new(host, self.config, store, residents);
+        let keeps_history = self.classes.iter().any(|class| class.spec.keeps_history);
         let mut started = Vec::with_capacity(self.classes.len());
         for class in self.classes {
             let name = class.spec.name;
@@ -429,6 +445,10 @@ impl RuntimeBuilder {
             let groups = started.into_iter().map(build).collect();
             Registry::new(Arc::clone(&shared), groups)
         });
+        if keeps_history || shared.store.has_past() {
+            let shortened = shorten_forever(Arc::downgrade(&shared), shared.host.clone());
+            shared.host.tasks.spawn(Box::pin(shortened));
+        }
         let (residents, host) = (Arc::downgrade(&shared.residents), shared.host.clone());
         let sentinel = Sentinel(Arc::downgrade(&registry));
         shared.host.tasks.spawn(Box::pin(async move {

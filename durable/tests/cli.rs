@@ -16,7 +16,7 @@ pub struct Journal {
     lines: u64,
 }
 
-#[durable_object(name = "cli.Journal")]
+#[durable_object(name = "cli.Journal", history)]
 impl Journal {
     pub fn write(&mut self, cx: &mut Context<'_, Self>, line: String) -> Result<u64, Error> {
         self.lines += 1;
@@ -159,4 +159,40 @@ fn a_wrong_command_is_told_so() {
         assert!(said.err.starts_with("error: "), "{}", said.err);
     }
     assert_eq!(durable(&[&"--help"]).code, 0);
+}
+
+#[tokio::test]
+async fn a_history_is_listed_page_by_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let runtime = journals(data).await;
+    let journal = runtime.get::<Journal>("a");
+    for line in ["fog", "sun", "rain"] {
+        journal.write(line.to_owned()).await.unwrap();
+    }
+    let past = runtime.history(journal.id().unwrap(), None, 10).await.unwrap();
+    let said = durable(&[&"history", &data, &"cli.Journal", &"a"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    let lines: Vec<_> = said.out.lines().collect();
+    assert_eq!(lines.len(), 5, "{}", said.out);
+    for (line, entry) in lines[1..4].iter().zip(&past) {
+        assert!(line.starts_with(&entry.bookmark.commit().to_string()), "{line}");
+        assert!(line.contains("write") && line.contains("struct, 1 keys"), "{line}");
+        assert!(line.ends_with(&entry.bookmark.to_string()), "{line}");
+    }
+    assert_eq!(lines[4], format!("back to {}", past[2].before));
+    let page =
+        durable(&[&"history", &data, &"cli.Journal", &"a", &"--limit", &"2", &"--json"]).json();
+    assert_eq!(page["entries"].as_array().unwrap().len(), 2);
+    assert_eq!(page["is_last"], false);
+    assert_eq!(page["entries"][0]["bookmark"], past[0].bookmark.to_string());
+    let until = page["entries"][1]["before"].as_str().unwrap().to_owned();
+    let rest = durable(&[&"history", &data, &"cli.Journal", &"a", &"--until", &until, &"--json"]);
+    assert_eq!(rest.json()["entries"][0]["last_commit"], 1);
+    let shown = durable(&[&"show", &data, &"cli.Journal", &"a"]);
+    assert!(shown.out.contains("history       back to commit 0"), "{}", shown.out);
+    assert_eq!(durable(&[&"history", &data, &"cli.Journal", &"nobody"]).code, 1);
+    let wrong = durable(&[&"history", &data, &"cli.Journal", &"a", &"--until", &"noon"]);
+    assert_eq!(wrong.code, 2);
+    assert!(wrong.err.contains("bookmark.malformed"), "{}", wrong.err);
 }

@@ -29,7 +29,7 @@ pub enum Part {
     Struct { bytes: Vec<u8> },
 }
 
-#[durable_object(name = "golden.Everything", version = 3)]
+#[durable_object(name = "golden.Everything", version = 3, history)]
 impl Everything {
     pub fn set(&mut self, to: Everything) {
         *self = to;
@@ -169,6 +169,18 @@ async fn the_golden_directory_of_format_1_reads_and_goes_on() {
         named.keep(part(n + 100)).await.unwrap();
         named.tabulate(100).await.unwrap();
     }
+    // The past of the golden directory leads back to before its last turns.
+    let object = runtime.get::<Everything>("named/3");
+    let id = object.id().unwrap();
+    let past = runtime.history(id, None, 100).await.unwrap();
+    let causes: Vec<_> = past.iter().rev().map(|entry| entry.cause.to_string()).collect();
+    let golden = ["set", "keep", "tabulate", "tabulate", "tabulate"];
+    assert_eq!(causes, [&golden[..], &["set", "keep", "tabulate"]].concat());
+    let undo = runtime.restore_to(id, &past[3].before).await.unwrap();
+    assert_eq!(object.get().await.unwrap(), sample(3));
+    assert_eq!(object.kept().await.unwrap().2, part(3));
+    assert_eq!(object.tabulated().await.unwrap(), tabulated(&tables(3)[..2]));
+    runtime.restore_to(id, &undo).await.unwrap();
     runtime.shutdown().await.unwrap();
     let runtime = open(dir.path()).await;
     let object = runtime.get::<Everything>("named/3");
@@ -199,6 +211,12 @@ async fn the_present_code_writes_the_golden_bytes() {
         CAST(length(deltas) AS BLOB) FROM objects JOIN sql_log ON place >> 24 = object_no";
     assert_eq!(stored(dir.path(), log), stored(&golden(1), log));
     assert!(stored(dir.path(), log).len() >= 8, "and all go on in the log");
+    // Of the past the struct and the keys: what pages were has SQLite's version in it, and rows have times.
+    let past =
+        "SELECT name || ' ' || commit_no || ' ' || after_no, CAST(substr(body, 5, 2) || substr(body, 31) AS BLOB)
+        FROM objects JOIN history USING (object_no) WHERE commit_no < 3";
+    assert_eq!(stored(dir.path(), past), stored(&golden(1), past));
+    assert_eq!(stored(dir.path(), past).len(), 16);
 }
 
 /// What is stored by name, over all shards: another directory has another key, and so spreads its names otherwise.

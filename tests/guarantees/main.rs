@@ -11,6 +11,7 @@ mod endings;
 mod evolution;
 mod face;
 mod faults;
+mod history;
 mod ids;
 mod kv;
 mod lifecycle;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use durable::RuntimeBuilder;
 use durable_testing::prelude::*;
 use tests::classes::{Account, bank};
+use tests::past;
 use tests::releases;
 use tests::workload::{Objects, work, work_a_little};
 
@@ -54,6 +55,18 @@ fn the_workload_keeps_every_promise_in_a_crowd() {
 fn the_workload_keeps_every_promise_over_wires() {
     let simulation = Simulation::new().seeds(50).allow_panics().wire();
     simulation.check(bank, async |sim| work(sim, Faults::all()).await);
+}
+
+#[test]
+fn what_was_is_brought_back() {
+    let simulation = Simulation::new().seeds(seeds()).allow_panics();
+    simulation.check(bank, async |sim| past::work(sim, Faults::all()).await);
+}
+
+#[test]
+fn what_was_is_brought_back_as_far_as_it_is_kept() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(past::forgetful, async |sim| past::work(sim, Faults::all()).await);
 }
 
 #[test]

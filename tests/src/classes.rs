@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use durable::RuntimeBuilder;
 use durable::prelude::*;
 
+use crate::diary::Diary;
+
 #[derive(Debug, DurableState)]
 pub enum Refused {
     Overdrawn { have: u64, want: u64 },
@@ -424,5 +426,5 @@ impl Register {
 
 pub fn bank(builder: RuntimeBuilder) -> RuntimeBuilder {
     let builder = builder.register::<Account>().register::<Slow>().register::<Teller>();
-    builder.register::<Log>().register::<Shelf>().register::<Register>()
+    builder.register::<Log>().register::<Shelf>().register::<Register>().register::<Diary>()
 }

@@ -2,6 +2,8 @@
 //! look at the stored rows.
 
 pub mod classes;
+pub mod diary;
+pub mod past;
 pub mod releases;
 pub mod workload;
 

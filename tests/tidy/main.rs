@@ -64,6 +64,7 @@ fn report(broken: &[String]) {
 const FLOORS: [&[&str]; 6] = [
     &[
         "error",
+        "history",
         "limits",
         "time",
         "id",
@@ -86,6 +87,7 @@ const FLOORS: [&[&str]; 6] = [
         "stub",
         "client",
         "runtime",
+        "rewind",
         "listing",
         "lock",
         "data_directory",

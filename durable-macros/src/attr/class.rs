@@ -13,7 +13,7 @@ use crate::parse::Function;
 
 const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idle = \"10s\"`, \
                              `durability = \"relaxed\"`, `migrations = \"migrations/account\"`, \
-                             `visibility = \"pub(crate)\"`, `crate = path`";
+                             `history`, `visibility = \"pub(crate)\"`, `crate = path`";
 const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`";
 const MIGRATE_OPTIONS: &str = "`from = 1`";
 
@@ -32,6 +32,8 @@ pub(crate) struct ClassOptions {
     pub(crate) is_relaxed: Option<bool>,
     /// The folder of the migrations. `None`: there are none.
     pub(crate) migrations: Option<LitStr>,
+    /// Former states are kept.
+    pub(crate) keeps_history: bool,
     /// `None`: `pub`.
     pub(crate) visibility: Option<Visibility>,
     /// `None`: `::durable`.
@@ -56,6 +58,11 @@ impl ClassOptions {
                 "durability" => set(&mut options.is_relaxed, durability(key, value), errors),
                 "migrations" => {
                     set(&mut options.migrations, literal(key, value, "migrations/account"), errors)
+                }
+                // A value after it is reported as one that is not part of it.
+                "history" => {
+                    options.keeps_history = true;
+                    true
                 }
                 "visibility" => set(&mut options.visibility, visibility(key, value), errors),
                 "crate" => set(&mut options.krate, value.call(Path::parse_mod_style), errors),

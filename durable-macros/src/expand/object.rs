@@ -67,7 +67,8 @@ fn spec(class: &Class) -> TokenStream {
     let idle = class.idle_ms.map(|idle_ms| quote!(.idle_ms(#idle_ms)));
     let relaxed = class.is_relaxed.then(|| quote!(.relaxed()));
     let tables = tables(class);
-    let settings = quote!(#version #idle #relaxed #tables);
+    let history = class.keeps_history.then(|| quote!(.history()));
+    let settings = quote!(#version #idle #relaxed #history #tables);
     quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#settings)
 }
 

@@ -331,11 +331,12 @@ impl Promises {
     }
 
     fn submitted(&mut self, event: &Event<'_>) -> Verdict {
-        let Event::Submitted { object, epoch, commit, call, shard, place, state, kv, sql, erases } =
+        let Event::Submitted { object, epoch, commit, call, shard, place, state, kv, sql, .. } =
             *event
         else {
             return Ok(());
         };
+        let Event::Submitted { erases, restores, .. } = *event else { return Ok(()) };
         let rows = Done { kv, sql }.digest();
         let syncs = self.syncs.get(&shard).copied().unwrap_or_default();
         let submitted = Submitted { object: *object, commit, epoch, call, syncs };
@@ -361,7 +362,8 @@ impl Promises {
         }
         watch.rows.submitted(commit, kv);
         watch.pages.submitted(commit, sql);
-        watch.submitted(epoch, commit, Some(state))
+        watch.submitted(epoch, commit, Some(state))?;
+        restores.map_or(Ok(()), |to| watch.is_back_at(to, commit))
     }
 
     fn settled(&mut self, shard: u16, place: u64, is_durable: bool) -> Verdict {

@@ -14,6 +14,7 @@ use crate::id::{ClassKey, ObjectId, Placement, check_name};
 use crate::kernel::activation::EndWish;
 use crate::kernel::admission::{self, Refusal};
 use crate::listing::Listed;
+use crate::object::past::Errand;
 use crate::object::{BoxFuture, Incarnation, Object, PendingCall, Permit, Refused, Slot};
 use crate::registry::{Registry, Shared};
 use crate::state::{Fingerprint, Schemas};
@@ -213,6 +214,9 @@ impl<O: Object> Group<O> {
     }
 }
 
+/// What is known of an object beside its id.
+pub(crate) type Known = (Option<Arc<str>>, Option<Arc<Placement>>);
+
 /// A class group without its type, for what a runtime does to all of them.
 pub(crate) trait ClassGroup: Send + Sync {
     /// The class's name.
@@ -233,6 +237,16 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn evict(&self, id: ObjectId) -> BoxFuture<'_, bool>;
     /// Erases one object; whether there was anything to erase.
     fn erase(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>>;
+    /// Whether its objects' past is kept.
+    fn keeps_history(&self) -> bool;
+    /// The shard that owns an object.
+    fn shard_of(&self, id: &ObjectId) -> &Arc<Shard>;
+    /// The id of the object of this name, in this jurisdiction.
+    fn named(&self, name: &str, jurisdiction: Option<&str>) -> Result<ObjectId, Error>;
+    /// What stored states of the class were written with.
+    fn schemas(&self) -> &Schemas;
+    /// Has something done to an object before it is loaded anew.
+    fn send(self: Arc<Self>, id: ObjectId, known: Known, errand: Errand);
     /// Lets all activations serve the calls that wait and then end, and waits until they are gone.
     fn drain(&self) -> BoxFuture<'_, ()>;
     /// Takes no more activations, and ends those that run, without waiting for their turns.
@@ -299,6 +313,27 @@ impl<O: Object> ClassGroup for Group<O> {
     fn erase(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>> {
         let slot = self.place(id, None, None);
         Box::pin(async move { slot.erase().await })
+    }
+
+    fn keeps_history(&self) -> bool {
+        O::CLASS.keeps_history
+    }
+
+    fn shard_of(&self, id: &ObjectId) -> &Arc<Shard> {
+        self.shard(id)
+    }
+
+    fn named(&self, name: &str, jurisdiction: Option<&str>) -> Result<ObjectId, Error> {
+        check_name(O::CLASS.name, name)?;
+        Ok(self.key.named(name, jurisdiction))
+    }
+
+    fn schemas(&self) -> &Schemas {
+        self.schemas()
+    }
+
+    fn send(self: Arc<Self>, id: ObjectId, (name, placement): Known, errand: Errand) {
+        self.place(id, name.as_ref(), placement.as_ref()).send(errand);
     }
 
     fn drain(&self) -> BoxFuture<'_, ()> {

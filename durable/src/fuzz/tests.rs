@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::types::{Kind, Kind2, Line};
 use super::*;
 use crate::error::{Code, Outcome};
+use crate::history::Cause;
 use crate::kernel::pages::Delta;
 use crate::state::Fingerprint;
 
@@ -89,7 +90,8 @@ fn made() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let failed: Result<Vec<Vec<u8>>, Error> = Err(error);
     let maps = (vec![Some(-1), None], BTreeMap::from([("é".to_owned(), (true, 'ß'))]));
     let lists = BTreeMap::from([("a", vec![Some(1_i64), None]), ("b", vec![])]);
-    vec![
+    let mut made = pasts();
+    made.extend([
         ("snapshot", "state", framed),
         ("kv_value", "state", keyed("k", kv::Codec::Postcard, &payload)),
         ("kv_value", "bytes", keyed("line/1", kv::Codec::Bytes, b"\0\xff")),
@@ -104,6 +106,45 @@ fn made() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("wire", "rejected", encoded(&reply)),
         ("wire", "failed", encoded(&failed)),
         ("wire", "lists", encoded(&Ok::<_, ()>(vec![vec![1_u8, 2], vec![]]))),
+    ]);
+    made
+}
+
+/// Rows of an object's past.
+fn pasts() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    let framed = |bytes: &[u8]| Some(crate::kv::Framed::from(bytes));
+    let row = |cause, after_at, undo| {
+        let past = past::Past { cause, epoch: 1 << 40, after_epoch: 0, after_at, undo };
+        let mut body = past::encode(&past);
+        past::seal(&PAST, &mut body);
+        body
+    };
+    let whole: Page = vec![1; SQL_PAGE_BYTES].into();
+    let ranges = Replayed::Ranges(vec![(0, vec![1, 2]), (1_020, vec![3; 4])]);
+    let kv = vec![(KvKey::stored(b"k"), None), (KvKey::stored(b"line"), framed(b"value"))];
+    let sql = past::UndoSql { count: 9, pages: vec![(1, Replayed::Whole(whole)), (9, ranges)] };
+    let empty = past::Undo::default;
+    let all = past::Undo { snapshot: framed(b"frame"), kv: kv.clone(), sql: Some(sql.clone()) };
+    let method = Cause::Method("deposit".into());
+    vec![
+        ("history", "nothing", row(Cause::Activation, None, empty())),
+        (
+            "history",
+            "born",
+            row(method.clone(), None, past::Undo { snapshot: framed(b""), ..empty() }),
+        ),
+        ("history", "keys", row(Cause::Restore, Some(WallMs(7)), past::Undo { kv, ..empty() })),
+        ("history", "pages", row(Cause::Fork, None, past::Undo { sql: Some(sql), ..empty() })),
+        (
+            "history",
+            "cut",
+            row(
+                method.clone(),
+                None,
+                past::Undo { sql: Some(past::UndoSql::default()), ..empty() },
+            ),
+        ),
+        ("history", "everything", row(method, Some(WallMs(1)), all)),
     ]
 }
 

@@ -111,6 +111,8 @@ pub enum Event<'a> {
         sql: Option<&'a SqlChange>,
         /// Nothing of the object is left; `state` is empty.
         erases: bool,
+        /// The commit of the object whose moment it brings back; 0: that before the first. `None`: it brings none back.
+        restores: Option<u64>,
     },
     /// The shard has stored a batch, and nobody was told.
     Stored { shard: u16 },

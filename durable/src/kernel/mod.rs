@@ -9,6 +9,7 @@ pub(crate) mod commit;
 pub(crate) mod delta;
 pub(crate) mod evolve;
 pub(crate) mod gate;
+pub(crate) mod history;
 pub(crate) mod lifecycle;
 pub(crate) mod merge;
 pub(crate) mod overlay;

@@ -280,7 +280,7 @@ impl<P: Clone + Deref<Target = [u8]> + for<'a> From<&'a [u8]>> PageOverlay<P> {
 }
 
 /// What a row of the stored log says of a page.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Replayed<P> {
     Whole(P),
     /// What stands at these positions.

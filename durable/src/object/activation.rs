@@ -88,18 +88,22 @@ impl<O: Object> Actor for Activation<O> {
         slot: &mut Arc<Slot<O>>,
     ) -> Result<(), ActorProcessingErr> {
         let _presence = slot.host().director.is_some().then(|| Presence::new(slot));
-        let erasures = slot.take_erasures();
+        let (erasures, errands) = (slot.take_erasures(), slot.take_errands());
+        let is_asked = !erasures.is_empty() || !errands.is_empty();
         if !erasures.is_empty() {
             let erased = Box::pin(erase_stored(slot)).await;
             for erasure in erasures {
                 // Whoever no longer waits does not need to be told.
                 let _ = erasure.send(erased.clone());
             }
-            if !slot.is_wanted() {
-                slot.end();
-                myself.stop(None);
-                return Ok(());
-            }
+        }
+        for errand in errands {
+            Box::pin(errand.run(slot)).await;
+        }
+        if is_asked && !slot.is_wanted() {
+            slot.end();
+            myself.stop(None);
+            return Ok(());
         }
         let mut live = match Box::pin(start(slot)).await {
             Ok(live) => live,
@@ -399,9 +403,9 @@ fn catch_encode<O: Object>(live: &Live<O>) -> Result<Option<Vec<u8>>, Error> {
 }
 
 /// A write that has run.
-struct Write<'a, O: Object> {
+struct Write<O: Object> {
     running: Running<O>,
-    method: &'a str,
+    method: &'static str,
     ran: Caught<O::Reply>,
     ended: Ended,
     encoded: Result<Option<Vec<u8>>, Error>,
@@ -412,7 +416,7 @@ struct Write<'a, O: Object> {
 async fn settle_write<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
-    write: Write<'_, O>,
+    write: Write<O>,
 ) -> Result<(), String> {
     let Write { running, method, ran, ended, encoded, kv, has_sql } = write;
     let comparison = match &encoded {
@@ -423,7 +427,8 @@ async fn settle_write<O: Object>(
     let rows = if kv.is_empty() && !has_sql { Rows::Same } else { Rows::Changed };
     let answer = match (commit::judge(ended, comparison, rows), ran, encoded) {
         (Verdict::Commit, Ok(ran), Ok(encoded)) => {
-            let (number, changes) = (running.number(), Changes { encoded, kv, has_sql });
+            let changes = Changes { encoded, kv, has_sql, method: Some(method) };
+            let number = running.number();
             if running.durability() == Durability::Relaxed {
                 live.submit(slot, changes, (number, None));
                 running.answer(Ok(ran.reply));

@@ -38,6 +38,7 @@ pub(crate) fn submit<O: Object>(
         kv: Vec::new(),
         sql: None,
         erases: true,
+        history: None,
         release,
     });
     slot.host().report(|| Event::Submitted {
@@ -51,6 +52,7 @@ pub(crate) fn submit<O: Object>(
         kv: &[],
         sql: None,
         erases: true,
+        restores: None,
     });
 }
 

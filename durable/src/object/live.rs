@@ -1,10 +1,12 @@
 //! The object itself: the user's struct beside the bytes of it that were submitted last.
 
 use std::any::type_name;
+use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::codec::{self, EncodeError};
 use crate::error::{Code, Error, Outcome};
+use crate::history::Cause;
 use crate::host::Event;
 use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
@@ -25,6 +27,8 @@ pub(crate) struct Live<O: Object> {
     framed: Arc<[u8]>,
     /// Whether what is stored is still as older code wrote it. The next commit stores it anew, whatever it changes.
     is_evolved: bool,
+    /// It was brought back to before its birth, and has not committed since.
+    is_gone: bool,
     object_no: ObjectNo,
     fence: Arc<Fence>,
     /// Number of the newest submitted commit of this object; 0: none yet.
@@ -44,6 +48,8 @@ pub(crate) struct Changes {
     pub(crate) kv: Vec<KvChange>,
     /// Whether something in the object's database was changed and kept.
     pub(crate) has_sql: bool,
+    /// The method whose turn it was. `None`: a hook's.
+    pub(crate) method: Option<&'static str>,
 }
 
 impl Changes {
@@ -69,22 +75,7 @@ impl<O: Object> Live<O> {
         let shard = group.shard(&slot.id());
         let Loaded { object_no, stored } = shard.load(&slot.id(), group.class_no()).await?;
         let fence = Fence::new(shard.next_epoch());
-        let Some(stored) = stored else {
-            let object = O::create(&Context::of_init(slot));
-            let framed = Self::frame(&object, group.fingerprint())?;
-            let known = Known::Nothing;
-            let kv = LiveKv::new(shard, object_no, &fence, false);
-            let (is_evolved, commit_no, sql) = (false, 0, OnceLock::new());
-            let live =
-                Live { object, framed, is_evolved, object_no, fence, commit_no, known, kv, sql };
-            slot.host().report(|| Event::Loaded {
-                object: slot.id_ref(),
-                epoch: live.fence.epoch.0,
-                commit: 0,
-                state: &live.framed[frame::HEADER_BYTES..],
-            });
-            return Ok(live);
-        };
+        let Some(stored) = stored else { return Self::unborn(slot, object_no, fence) };
         let known = if stored.name.is_some() { Known::All } else { Known::Nameless };
         slot.learn(stored.name.as_ref(), Some(&Arc::new(stored.placement)));
         let framed = stored.body.ok_or_else(|| {
@@ -97,7 +88,13 @@ impl<O: Object> Live<O> {
         let (object, epoch, commit) = (slot.id_ref(), fence.epoch.0, stored.commit_no);
         slot.host().report(|| Event::Loaded { object, epoch, commit, state });
         let (fingerprint, schemas) = (group.fingerprint(), group.schemas());
-        let read = stored::read::<O>(&|| slot.label(), &framed, fingerprint, schemas)?;
+        let is_gone = frame::is_gone(&framed);
+        let read = if is_gone {
+            // It was brought back to before its birth, so it begins anew; its commits go on being counted.
+            Read { object: O::create(&Context::of_init(slot)), is_evolved: true }
+        } else {
+            stored::read::<O>(&|| slot.label(), &framed, fingerprint, schemas)?
+        };
         let Read { object, is_evolved } = read;
         // What turns change is seen against what this code would have written.
         let framed = if is_evolved { Self::frame(&object, fingerprint)? } else { framed };
@@ -107,7 +104,45 @@ impl<O: Object> Live<O> {
         }
         let kv = LiveKv::new(shard, object_no, &fence, true);
         let (commit_no, sql) = (stored.commit_no, OnceLock::new());
-        Ok(Live { object, framed, is_evolved, object_no, fence, commit_no, known, kv, sql })
+        let live = Live {
+            object,
+            framed,
+            is_evolved,
+            is_gone,
+            object_no,
+            fence,
+            commit_no,
+            known,
+            kv,
+            sql,
+        };
+        Ok(live)
+    }
+
+    /// An object that was never stored.
+    fn unborn(slot: &Arc<Slot<O>>, object_no: ObjectNo, fence: Arc<Fence>) -> Result<Self, Error> {
+        let group = slot.group();
+        let object = O::create(&Context::of_init(slot));
+        let framed = Self::frame(&object, group.fingerprint())?;
+        let live = Live {
+            object,
+            framed,
+            is_evolved: false,
+            is_gone: false,
+            object_no,
+            kv: LiveKv::new(group.shard(&slot.id()), object_no, &fence, false),
+            fence,
+            commit_no: 0,
+            known: Known::Nothing,
+            sql: OnceLock::new(),
+        };
+        slot.host().report(|| Event::Loaded {
+            object: slot.id_ref(),
+            epoch: live.fence.epoch.0,
+            commit: 0,
+            state: &live.framed[frame::HEADER_BYTES..],
+        });
+        Ok(live)
     }
 
     fn frame(object: &O, fingerprint: Fingerprint) -> Result<Arc<[u8]>, Error> {
@@ -147,14 +182,14 @@ impl<O: Object> Live<O> {
         }
         let encoded = self.encode()?;
         let has_sql = sql.is_used && self.end_sql(Fate::Keep)?;
-        Ok(Changes { encoded, kv, has_sql })
+        Ok(Changes { encoded, kv, has_sql, method: None })
     }
 
     /// Brings the tables of a stored object up to date, if its class says how they are to be. Gives whether that is then to
     /// be submitted. An object that was never stored has its tables made when they are first used, and stored with
     /// its first commit.
     pub(crate) fn migrate(&mut self, slot: &Arc<Slot<O>>) -> Result<bool, Error> {
-        if O::CLASS.migrations.is_empty() || self.commit_no == 0 {
+        if O::CLASS.migrations.is_empty() || self.commit_no == 0 || self.is_gone {
             return Ok(false);
         }
         let (_, cx) = self.turn(slot, 0);
@@ -190,9 +225,11 @@ impl<O: Object> Live<O> {
         (call, release): (u64, Option<Arc<dyn Release>>),
     ) {
         assert!(!changes.is_empty(), "a commit changes something");
-        let Changes { encoded, kv, has_sql: _ } = changes;
+        let Changes { encoded, kv, has_sql: _, method } = changes;
+        let cause = method.map_or(Cause::Activation, |method| Cause::Method(Cow::Borrowed(method)));
         // The first commit stores the state whatever it changed: rows are found through it.
         let is_evolved = std::mem::take(&mut self.is_evolved);
+        self.is_gone = false;
         let has_snapshot = encoded.is_some() || self.commit_no == 0 || is_evolved;
         if let Some(encoded) = encoded {
             warn_if_large(slot, encoded.len() - frame::HEADER_BYTES);
@@ -218,6 +255,7 @@ impl<O: Object> Live<O> {
             kv: kv.clone(),
             sql,
             erases: false,
+            history: O::CLASS.keeps_history.then_some(cause),
             release,
         });
         slot.host().report(|| Event::Submitted {
@@ -231,6 +269,7 @@ impl<O: Object> Live<O> {
             kv: &kv,
             sql: change.as_ref(),
             erases: false,
+            restores: None,
         });
         self.kv.on_submit(place, kv);
         if let (Some(live), Some(is_fold)) = (self.sql.get(), is_fold) {
@@ -311,7 +350,7 @@ fn warn_if_large<O: Object>(slot: &Slot<O>, size: usize) {
     }
 }
 
-fn birth_of<O: Object>(slot: &Slot<O>) -> Birth {
+pub(crate) fn birth_of<O: Object>(slot: &Slot<O>) -> Birth {
     Birth {
         id: slot.id(),
         class_no: slot.group().class_no(),

@@ -8,6 +8,7 @@ mod definition;
 mod erased;
 mod kv;
 mod live;
+pub(crate) mod past;
 mod settled;
 mod slot;
 mod sql;
@@ -22,6 +23,6 @@ pub use definition::{
     Activated, BoxFuture, FromError, Object, Plain, Probe, Ran, Returned, misdirected,
 };
 pub use kv::{Kv, KvList};
-pub(crate) use slot::{Incarnation, Refused, Resident, Slot};
+pub(crate) use slot::{Incarnation, Refused, Resident, Slot, gone};
 pub use sql::{Sql, SqlExecuted, SqlRow, SqlRows};
 pub use stored::{Migrated, OldState};

@@ -19,6 +19,7 @@ use crate::kernel::activation::{Action, EndWish, Lifecycle};
 use crate::kernel::admission;
 use crate::kernel::residency::Use;
 use crate::kernel::turn::{self, Next, Sight};
+use crate::object::past::Errand;
 use crate::object::{Object, PendingCall};
 use crate::stub::{Address, Origin};
 use crate::time::MonoNs;
@@ -42,6 +43,8 @@ struct State<O: Object> {
     visits: Vec<Visit<O>>,
     /// Who wants nothing of the object to be left.
     erasures: Vec<Erasure>,
+    /// What else is to be done before it is loaded, in order.
+    errands: Vec<Errand>,
     /// Whether the present activation has taken a call.
     has_served: bool,
     /// Set while the activation waits for a call.
@@ -84,6 +87,7 @@ impl<O: Object> Slot<O> {
             inbox: VecDeque::new(),
             visits: Vec::new(),
             erasures: Vec::new(),
+            errands: Vec::new(),
             has_served: false,
             waker: None,
             idle_since: MonoNs(0),
@@ -213,6 +217,21 @@ impl<O: Object> Slot<O> {
     /// What is to be done before the object is loaded.
     pub(crate) fn take_erasures(&self) -> Vec<Erasure> {
         std::mem::take(&mut self.state.lock().erasures)
+    }
+
+    /// Has something done to the object before it is loaded anew, when no turn of it runs. It is dropped if the runtime goes.
+    pub(crate) fn send(self: &Arc<Self>, errand: Errand) {
+        let mut state = self.state.lock();
+        if !state.life.is_abandoned() {
+            state.errands.push(errand);
+            state.life.on_evict(EndWish::Soon);
+            self.wake(state);
+        }
+    }
+
+    /// What else is to be done before the object is loaded.
+    pub(crate) fn take_errands(&self) -> Vec<Errand> {
+        std::mem::take(&mut self.state.lock().errands)
     }
 
     /// Whether anybody waits for the object itself.
@@ -345,8 +364,8 @@ impl<O: Object> Incarnation for Slot<O> {
         }
         state.waker = None;
         state.has_served = false;
-        let are_calls_waiting =
-            !state.inbox.is_empty() || !state.visits.is_empty() || !state.erasures.is_empty();
+        let is_asked = !state.erasures.is_empty() || !state.errands.is_empty();
+        let are_calls_waiting = !state.inbox.is_empty() || !state.visits.is_empty() || is_asked;
         let action = state.life.on_exit(are_calls_waiting);
         let waiters = std::mem::take(&mut state.exit_waiters);
         drop(state);
@@ -368,8 +387,9 @@ impl<O: Object> Incarnation for Slot<O> {
         let visits = std::mem::take(&mut state.visits);
         let waiters = std::mem::take(&mut state.exit_waiters);
         let erasures = std::mem::take(&mut state.erasures);
+        let errands = std::mem::take(&mut state.errands);
         drop(state);
-        drop((waiters, visits, erasures));
+        drop((waiters, visits, erasures, errands));
         for call in calls {
             call.answer(Err(gone()));
         }

@@ -41,7 +41,12 @@ pub(crate) fn read<O: Object>(
     schemas: &Schemas,
 ) -> Result<Read<O>, Error> {
     let (header, payload) = open_frame(framed)?;
-    let Header { codec: Codec::Postcard, state_version, fingerprint: stored } = header;
+    let Header { codec, state_version, fingerprint: stored } = header;
+    if codec == Codec::Nothing {
+        return Err(Code::StateTorn.error(
+            "the stored state says that the object does not exist; restore it to a moment of its history",
+        ));
+    }
     let layout = Layout { version: state_version, fingerprint: stored };
     let (class, version) = (O::CLASS.name, O::CLASS.version);
     let old = OldState { label, class, layout, schemas, payload };
@@ -66,7 +71,7 @@ pub(crate) fn read<O: Object>(
 }
 
 /// Checks that a frame is whole.
-fn open_frame(body: &[u8]) -> Result<(Header, &[u8]), Error> {
+pub(crate) fn open_frame(body: &[u8]) -> Result<(Header, &[u8]), Error> {
     frame::decode(body).map_err(|error| {
         if error.is_newer() {
             Code::StateNewer.error(format!(

@@ -49,6 +49,59 @@ impl StateValue {
         bytes.end().map(|()| value)
     }
 
+    /// The values that hold no others, each with its place, in their order: `lines[3].count` and `2`. Texts are quoted,
+    /// bytes in hex; what is empty shows as `[]` or `{}`, nothing as `none`. A variant is part of the place of what it holds.
+    pub(crate) fn leaves(&self) -> Vec<(String, String)> {
+        let mut leaves = Vec::new();
+        self.leaves_at(String::new(), &mut leaves);
+        leaves
+    }
+
+    /// Schemas are nested only so deep, so this recurses only so deep.
+    fn leaves_at(&self, path: String, to: &mut Vec<(String, String)>) {
+        let leaf = match self {
+            StateValue::Nothing => "none".to_owned(),
+            StateValue::Bool(flag) => flag.to_string(),
+            StateValue::Signed(number) => number.to_string(),
+            StateValue::Unsigned(number) => number.to_string(),
+            StateValue::Float(number) => format!("{number:?}"),
+            StateValue::Text(text) => format!("{text:?}"),
+            StateValue::Bytes(bytes) => format!("0x{}", hex(bytes)),
+            StateValue::Variant(name, fields) => match **fields {
+                StateValue::Nothing => name.clone(),
+                ref fields => return fields.leaves_at(format!("{path}({name})"), to),
+            },
+            StateValue::List(members) if members.is_empty() => "[]".to_owned(),
+            StateValue::List(members) => {
+                let members = members.iter().enumerate();
+                return members.for_each(|(nth, one)| one.leaves_at(format!("{path}[{nth}]"), to));
+            }
+            StateValue::Map(entries) if entries.is_empty() => "{}".to_owned(),
+            StateValue::Map(entries) => {
+                return entries.iter().for_each(|(key, value)| {
+                    value.leaves_at(format!("{path}[{}]", key.in_one_piece()), to);
+                });
+            }
+            StateValue::Struct(fields) if fields.is_empty() => "{}".to_owned(),
+            StateValue::Struct(fields) => {
+                let dot = if path.is_empty() { "" } else { "." };
+                return fields.iter().for_each(|(name, value)| {
+                    value.leaves_at(format!("{path}{dot}{name}"), to);
+                });
+            }
+        };
+        to.push((path, leaf));
+    }
+
+    /// The key of a map.
+    fn in_one_piece(&self) -> String {
+        let part = |(path, value): (String, String)| match path.is_empty() {
+            true => value,
+            false => format!("{path}: {value}"),
+        };
+        self.leaves().into_iter().map(part).collect::<Vec<_>>().join(", ")
+    }
+
     /// What a map's key is in a format whose keys are text. `None`: a text cannot say it.
     fn key(&self) -> Option<String> {
         Some(match self {
@@ -67,7 +120,7 @@ fn one(shape: &Shape, bytes: &mut Bytes<'_>) -> Result<StateValue, Damage> {
     Ok(match shape {
         Shape::Unit => StateValue::Nothing,
         Shape::Bool => StateValue::Bool(bytes.flag()?),
-        Shape::F32 => StateValue::Float(f32::from_le_bytes(bytes.array()?).into()),
+        Shape::F32 => StateValue::Float(widened(f32::from_le_bytes(bytes.array()?))),
         Shape::F64 => StateValue::Float(f64::from_le_bytes(bytes.array()?)),
         Shape::Char => StateValue::Text(bytes.letter()?.into()),
         Shape::String => StateValue::Text(bytes.text()?.to_owned()),
@@ -110,6 +163,11 @@ fn one(shape: &Shape, bytes: &mut Bytes<'_>) -> Result<StateValue, Damage> {
             Integer::Unsigned(number) => StateValue::Unsigned(number),
         },
     })
+}
+
+/// The number that is written with the same digits.
+fn widened(narrow: f32) -> f64 {
+    narrow.to_string().parse().unwrap_or_else(|_| narrow.into())
 }
 
 /// So many values. The bytes have been asked whether they can be so many.
@@ -209,15 +267,14 @@ mod tests {
         Captain { since: i64 },
     }
 
-    #[test]
-    fn a_state_is_shown_as_people_read_it() {
+    fn ship() -> Ship {
         let crew = [
             Sailor::Cook,
             Sailor::Mate(7),
             Sailor::Pair(true, "x".to_owned()),
             Sailor::Captain { since: -3 },
         ];
-        let ship = Ship {
+        Ship {
             name: "Beagle".to_owned(),
             crew: (1..).zip(crew).collect(),
             cargo: vec![('t', Some(u64::MAX)), ('u', None)],
@@ -225,12 +282,48 @@ mod tests {
             mark: vec![0, 255],
             ports: [-5, 5].into(),
             weight: f64::NAN,
-            fathoms: 0.5,
+            fathoms: 0.1,
             far: i128::MIN,
             great: u128::MAX,
             nothing: (),
-        };
-        let bytes = postcard::to_stdvec(&ship).expect("it encodes");
+        }
+    }
+
+    #[test]
+    fn every_value_has_its_place() {
+        let bytes = postcard::to_stdvec(&ship()).expect("it encodes");
+        let value = StateValue::read(&Shape::of(Ship::SCHEMA), &bytes).expect("they fit");
+        let leaves = value.leaves();
+        let leaves: Vec<_> = leaves.iter().map(|(path, value)| (&**path, &**value)).collect();
+        assert_eq!(
+            leaves,
+            [
+                ("name", "\"Beagle\""),
+                ("crew[1]", "Cook"),
+                ("crew[2](Mate)", "7"),
+                ("crew[3](Pair)[0]", "true"),
+                ("crew[3](Pair)[1]", "\"x\""),
+                ("crew[4](Captain).since", "-3"),
+                ("cargo[0][0]", "\"t\""),
+                ("cargo[0][1]", "18446744073709551615"),
+                ("cargo[1][0]", "\"u\""),
+                ("cargo[1][1]", "none"),
+                ("seen[[0]: 1, [1]: -1]", "true"),
+                ("mark", "0x00ff"),
+                ("ports[0]", "-5"),
+                ("ports[1]", "5"),
+                ("weight", "NaN"),
+                ("fathoms", "0.1"),
+                ("far", "-170141183460469231731687303715884105728"),
+                ("great", "340282366920938463463374607431768211455"),
+                ("nothing", "none"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_state_is_shown_as_people_read_it() {
+        let bytes = postcard::to_stdvec(&ship()).expect("it encodes");
         let value = StateValue::read(&Shape::of(Ship::SCHEMA), &bytes).expect("they fit");
         let shown = serde_json::to_string(&value).expect("it is plain");
         assert_eq!(
@@ -238,7 +331,7 @@ mod tests {
             r#"{"name":"Beagle","#.to_owned()
                 + r#""crew":{"1":"Cook","2":{"Mate":7},"3":{"Pair":[true,"x"]},"4":{"Captain":{"since":-3}}},"#
                 + r#""cargo":[["t",18446744073709551615],["u",null]],"seen":[[[1,-1],true]],"#
-                + r#""mark":"00ff","ports":[-5,5],"weight":"NaN","fathoms":0.5,"#
+                + r#""mark":"00ff","ports":[-5,5],"weight":"NaN","fathoms":0.1,"#
                 + r#""far":"-170141183460469231731687303715884105728","#
                 + r#""great":"340282366920938463463374607431768211455","nothing":null}"#
         );

@@ -10,6 +10,7 @@ use super::numbers::{CommitSeq, ObjectNo};
 use super::rows::sql::SqlWrite;
 use super::write_set::{Birth, Fence, Release, WriteSet};
 use crate::error::Error;
+use crate::history::Cause;
 use crate::kv::KvChange;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_WRITE_SETS_MAX};
 
@@ -34,17 +35,18 @@ pub(super) struct Change {
     kv: Vec<KvChange>,
     sql: Option<Box<SqlWrite>>,
     erases: bool,
+    history: Option<Cause>,
     bytes: usize,
 }
 
 impl Item {
     pub(super) fn write(write: WriteSet, seq: CommitSeq) -> Self {
         let bytes = write.bytes();
-        let WriteSet { fence, object_no, commit_no, birth, snapshot, kv, sql, erases, release } =
-            write;
+        let WriteSet { fence, object_no, commit_no, birth, snapshot, kv, sql, erases, .. } = write;
+        let (history, release) = (write.history, write.release);
         let change =
-            Some(Change { seq, object_no, commit_no, birth, snapshot, kv, sql, erases, bytes });
-        Item { fence, release, change, failed: false }
+            Change { seq, object_no, commit_no, birth, snapshot, kv, sql, erases, history, bytes };
+        Item { fence, release, change: Some(change), failed: false }
     }
 
     pub(super) fn barrier(fence: &Arc<Fence>, release: Arc<dyn Release>) -> Self {
@@ -98,7 +100,12 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// Whether it stores more than a state.
     pub(super) fn has_rows(&self) -> bool {
-        self.erases() || !self.kv.is_empty() || !self.sql.is_empty()
+        self.erases() || !self.kv.is_empty() || !self.sql.is_empty() || self.cause().is_some()
+    }
+
+    /// Why the last of its commits was made. `None`: its class keeps no history.
+    pub(super) fn cause(&self) -> Option<&Cause> {
+        self.last.history.as_ref()
     }
 
     /// Whether nothing of the object is left.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::numbers::{ClassNo, ObjectNo};
 use super::rows::class::{self, ClassRow};
-use super::rows::{self, schema};
+use super::rows::{self, history, schema};
 use super::shard::Opened;
 use crate::error::{Code, Error};
 use crate::kernel::lifecycle::{self, Class, Misfit, Step};
@@ -64,6 +64,7 @@ pub(super) fn settle(
     for shard in &mut *opened {
         let stored = store(shard, &classes, declared.rows, now);
         let stored = stored.and_then(|()| purge(&mut shard.connection, &classes));
+        let stored = stored.and_then(|()| forget(shard, &classes, declared.rows));
         stored.map_err(|cause| shard.place.error(&cause, "changing the classes of"))?;
     }
     let named = classes.into_values().filter_map(|class| {
@@ -157,6 +158,32 @@ fn purge(connection: &mut Connection, classes: &BTreeMap<u32, Class>) -> rusqlit
             }
             let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             left.into_iter().try_for_each(|object_no| rows::erase(&all, object_no))?;
+            all.commit()?;
+        }
+    }
+    Ok(())
+}
+
+/// Deletes the past of objects whose classes do not keep it any more, some objects at a time: their next commits would
+/// leave a gap in it.
+fn forget(
+    shard: &mut Opened,
+    classes: &BTreeMap<u32, Class>,
+    rows: &[ClassRow<'_>],
+) -> rusqlite::Result<()> {
+    if !shard.has_past {
+        return Ok(());
+    }
+    for row in rows.iter().filter(|row| !row.keeps_history) {
+        let class = classes.values().find(|class| class.name.as_deref() == Some(row.name));
+        let class_no = ClassNo(class.expect("a registered class has a number").class_no);
+        loop {
+            let left = history::some_of(&shard.connection, class_no, ERASED_AT_ONCE_MAX)?;
+            if left.is_empty() {
+                break;
+            }
+            let all = shard.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            left.into_iter().try_for_each(|object_no| history::erase(&all, object_no))?;
             all.commit()?;
         }
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::oneshot;
 
 use super::numbers::{ClassNo, ObjectNo};
+use super::reader::ReadConnection;
 use super::stored::{After, KvAsk, KvRows, Listed, Loaded};
 use crate::error::Error;
 use crate::id::ObjectId;
@@ -24,9 +25,22 @@ type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
 /// One read that waits for a lane.
 pub(super) enum Job {
-    Load { id: ObjectId, class_no: ClassNo, answer: Answer<Loaded> },
-    List { page: Page, answer: Answer<Vec<Listed>> },
-    Kv { object_no: ObjectNo, ask: KvAsk, answer: Answer<KvRows> },
+    Load {
+        id: ObjectId,
+        class_no: ClassNo,
+        answer: Answer<Loaded>,
+    },
+    List {
+        page: Page,
+        answer: Answer<Vec<Listed>>,
+    },
+    Kv {
+        object_no: ObjectNo,
+        ask: KvAsk,
+        answer: Answer<KvRows>,
+    },
+    /// Whatever it does with the connection.
+    Other(Box<dyn FnOnce(&ReadConnection) + Send>),
 }
 
 /// The reads that wait, shared by the reader lanes of a shard.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 
 use super::copy::{self, Copier};
+use super::history::{self, Misplaced};
 use super::manifest::Manifest;
 use super::numbers::ClassNo;
 use super::rows::meta::{FORMAT, Meta};
@@ -18,6 +19,7 @@ use super::store::{check_meta, failed, shard_place, unopened};
 use super::stored::{After, Listed};
 use super::verify;
 use crate::error::{Code, Error, Outcome};
+use crate::history::{Bookmark, HistoryEntry};
 use crate::host::Host;
 use crate::id::{ClassKey, ObjectId};
 use crate::inspection::{
@@ -165,20 +167,55 @@ impl Look {
     /// The object of a class with this id, or with this name.
     pub(crate) fn object(&self, class: &str, who: &str) -> Result<Option<StoredObject>, Error> {
         let class = self.class(class)?;
-        let key = ClassKey::new(&self.manifest.id_key, &class.origin);
-        let by_id = who.parse().ok().filter(|id| key.owns(id));
-        for id in by_id.into_iter().chain([key.named(who, None)]) {
+        for id in self.ids(&class, who)? {
             if let Some(found) = self.load(&class, &id)? {
                 return Ok(Some(found));
             }
         }
+        Ok(None)
+    }
+
+    /// The ids that an object of a class with this id, or with this name, may have, the likelier first.
+    fn ids(&self, class: &Class, who: &str) -> Result<Vec<ObjectId>, Error> {
+        let key = ClassKey::new(&self.manifest.id_key, &class.origin);
+        let by_id = who.parse().ok().filter(|id| key.owns(id));
+        let mut ids: Vec<_> = by_id.into_iter().chain([key.named(who, None)]).collect();
         // In a jurisdiction its id is another one.
         let class_no = ClassNo(class.class_no);
-        let ids = self.each_shard(|_, connection| object::named(connection, class_no, who))?;
-        match ids.into_iter().flatten().next() {
-            Some(id) => self.load(&class, &id),
-            None => Ok(None),
+        let named = self.each_shard(|_, connection| object::named(connection, class_no, who))?;
+        ids.extend(named.into_iter().flatten().next());
+        Ok(ids)
+    }
+
+    /// Entries of the history of an object of a class, up to `until`, the newest first. `None`: it is not stored. It may be
+    /// one that was brought back to before its birth.
+    pub(crate) fn history(
+        &self,
+        class: &str,
+        who: &str,
+        until: Option<&Bookmark>,
+        limit: usize,
+    ) -> Result<Option<Vec<HistoryEntry>>, Error> {
+        let class = self.class(class)?;
+        for id in self.ids(&class, who)? {
+            let (place, connection) = self.shard(self.owner_of(&id))?;
+            let read = in_one_moment(&connection, |connection| {
+                let Some(here) = history::find(connection, &id)? else { return Ok(None) };
+                let until = until.copied().unwrap_or_else(|| here.bookmark());
+                if !until.is_of(&id) {
+                    let newest = here.bookmark();
+                    return Ok(Some(Err((until, Misplaced::Foreign { newest }))));
+                }
+                let entries = history::entries(connection, &here, &until, limit)?;
+                Ok(Some(entries.map_err(|misplaced| (until, misplaced))))
+            });
+            match read.map_err(|cause| asked(place.error(&cause, "reading from")))? {
+                Some(Ok(entries)) => return Ok(Some(entries)),
+                Some(Err((until, misplaced))) => return Err(misplaced.error(&until.to_string())),
+                None => {}
+            }
         }
+        Ok(None)
     }
 
     fn load(&self, class: &Class, id: &ObjectId) -> Result<Option<StoredObject>, Error> {
@@ -232,6 +269,9 @@ fn load(
     let Some((object_no, class_no, stored)) = object::load(connection, id)? else {
         return Ok(None);
     };
+    if stored.is_gone() {
+        return Ok(None);
+    }
     let keys = kv::sizes(connection, object_no, LIST_PAGE_MAX)?;
     let (keys_count, values_bytes) = kv::total(connection, object_no)?;
     let state = match stored.body.as_deref().map(frame::decode) {
@@ -258,6 +298,7 @@ fn load(
         keys: keys.into_iter().map(|(key, bytes)| StoredKey { key, bytes }).collect(),
         keys_count,
         values_bytes,
+        history: history::since(connection, object_no)?,
     }))
 }
 

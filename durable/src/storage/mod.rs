@@ -12,6 +12,7 @@ mod batch;
 mod checkpoint;
 mod classes;
 mod copy;
+pub(crate) mod history;
 mod jobs;
 mod lock;
 mod look;
@@ -37,7 +38,9 @@ pub(crate) use rows::class::ClassRow;
 pub(crate) use rows::sql::SqlWrite;
 pub(crate) use rows::{frame, kv};
 pub(crate) use shard::Shard;
-pub(crate) use sql::{Answer, Around, Ask, Asked, Database, Pages, Savepoint, SqlFailure, migrate};
+pub(crate) use sql::{
+    Answer, Around, Ask, Asked, Database, Pages, Savepoint, SqlFailure, compare, migrate,
+};
 pub(crate) use store::Store;
 pub(crate) use stored::{After, KvAsk, KvRows, Loaded};
 pub(crate) use write_set::{Birth, Fence, Release, WriteSet};

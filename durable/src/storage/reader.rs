@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 use rusqlite::Connection;
 
 use super::jobs::{Job, Page};
+use super::look::in_one_moment;
 use super::numbers::{ClassNo, ObjectNo};
 use super::rows::sql::{PageError, StoredSql};
 use super::rows::{kv, object, sql};
@@ -153,6 +154,17 @@ impl ReadConnection {
         Ok(Part { rows, is_last })
     }
 
+    /// Whatever `read` reads, in one moment, once the connection is free.
+    pub(super) fn read<T>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, Error> {
+        self.with(|connection| {
+            self.check_stopped()?;
+            in_one_moment(connection, read).map_err(|cause| self.failed(&cause))
+        })
+    }
+
     fn check_stopped(&self) -> Result<(), Error> {
         match self.shared.stopped() {
             Some(error) => Err(error.clone().with_outcome(Outcome::NotStarted)),
@@ -211,6 +223,7 @@ impl LaneWork for Reader {
                 let read = reads.with(|connection| reads.kv(connection, object_no, &ask));
                 let _ = answer.send(read);
             }
+            Some(Job::Other(read)) => read(reads),
             Some(_) => {}
         }
         Step::Again

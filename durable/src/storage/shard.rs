@@ -7,10 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::batch::Item;
 use super::checkpoint::Checkpointer;
+use super::history::Sweep;
 use super::jobs::{Job, Page};
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
 use super::reader::{Patience, ReadConnection, Reader};
@@ -24,10 +25,12 @@ use super::writer::Writer;
 use crate::error::{Code, Error};
 use crate::host::{Host, Lane};
 use crate::id::ObjectId;
+use crate::kernel::history::Bounds;
 use crate::kernel::lifecycle::Class;
 use crate::kernel::reads::ReadPath;
 use crate::limits::{KV_KEYS_AT_ONCE_MAX, LIST_PAGE_MAX};
 use crate::sql::Page as SqlPage;
+use crate::time::WallMs;
 
 /// What a shard's file said when it was opened.
 pub(super) struct Opened {
@@ -40,6 +43,17 @@ pub(super) struct Opened {
     pub(super) highest: ObjectNo,
     /// Number of this boot.
     pub(super) boot: u64,
+    /// Whether it holds anything of the past of its objects.
+    pub(super) has_past: bool,
+}
+
+/// What the shards of a store are started with.
+#[derive(Clone)]
+pub(super) struct Settings {
+    pub(super) log_pages: u32,
+    pub(super) bounds: Bounds,
+    /// Rung when the first row of a past comes.
+    pub(super) bell: Arc<Notify>,
 }
 
 /// One shard of the store.
@@ -59,10 +73,12 @@ impl Shard {
         host: &Host,
         opened: Opened,
         lock: &Arc<DirectoryLock>,
-        log_pages: u32,
+        settings: &Settings,
     ) -> Result<Shard, Error> {
-        let Opened { index, place, connection, highest, boot, .. } = opened;
-        let shared = Arc::new(Shared::new(host, (index, log_pages), place, highest));
+        let Opened { index, place, connection, highest, boot, has_past, .. } = opened;
+        let Settings { log_pages, bounds, bell } = settings.clone();
+        let sweep = Sweep::new(bounds, !has_past, bell);
+        let shared = Arc::new(Shared::new(host, (index, log_pages), place, highest, sweep));
         let open =
             |role| shared.place.open(role).map_err(|cause| shared.place.error(&cause, "opening"));
         let start = |name: &str, work| {
@@ -184,6 +200,44 @@ impl Shard {
         read
     }
 
+    /// Reads whatever `read` reads, in one moment, on a reader lane. It sees every commit whose place the watermark had
+    /// passed when it was asked.
+    pub(super) async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, Error> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Job::Other(Box::new(move |reads| {
+            // Whoever no longer waits does not need to be told.
+            let _ = answer.send(reads.read(read));
+        })));
+        answered.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Whether anything of the past of its objects may be stored.
+    pub(crate) fn has_past(&self) -> bool {
+        !self.shared.sweep.is_empty()
+    }
+
+    /// Takes away what is too old, or too much, of the past of all objects. Gives when the oldest that is left falls due;
+    /// `None`: nothing is left.
+    pub(crate) fn sweep(
+        &self,
+    ) -> impl Future<Output = Result<Option<WallMs>, Error>> + Send + 'static + use<> {
+        // One that has stopped takes no more writes.
+        let is_needed = self.has_past() && self.shared.stopped().is_none();
+        let asked = is_needed.then(|| self.shared.sweep.ask());
+        if asked.is_some() {
+            self.writer.poke();
+        }
+        async move {
+            match asked {
+                Some(swept) => swept.await.unwrap_or_else(|_| Err(closed())),
+                None => Ok(None),
+            }
+        }
+    }
+
     /// One page of the stored objects of a class, at most `limit` of those whose names begin with
     /// `prefix`.
     pub(crate) fn list(
@@ -197,6 +251,11 @@ impl Shard {
         let page = Page { class_no, prefix, after, limit: limit.min(LIST_PAGE_MAX) };
         self.ask(Job::List { page, answer });
         async move { answered.await.unwrap_or_else(|_| Err(closed())) }
+    }
+
+    /// A number that no object has, for one that is about to be stored.
+    pub(crate) fn new_object_no(&self) -> ObjectNo {
+        self.shared.next_object_no()
     }
 
     /// The epoch of a new activation: higher than all before, also those of earlier processes, at

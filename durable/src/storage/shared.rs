@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, AtomicUsize
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::batch::Item;
+use super::history::Sweep;
 use super::jobs::Jobs;
 use super::numbers::{CommitSeq, ObjectNo};
 use super::sqlite::Place;
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     /// Length of the log from which it is copied into the database.
     pub(super) log_pages: u32,
     pub(super) jobs: Jobs,
+    pub(super) sweep: Sweep,
     queue: Mutex<Queue>,
     durable: AtomicU64,
     /// Bytes of the snapshots and rows that wait.
@@ -72,6 +74,7 @@ impl Shared {
         (index, log_pages): (u16, u32),
         place: Place,
         highest: ObjectNo,
+        sweep: Sweep,
     ) -> Self {
         Shared {
             place,
@@ -79,6 +82,7 @@ impl Shared {
             index,
             log_pages,
             jobs: Jobs::new(readers_of(host)),
+            sweep,
             queue: Mutex::new(Queue { waiting: VecDeque::new(), submitted: 0, closed: false }),
             durable: AtomicU64::new(0),
             waiting_bytes: AtomicUsize::new(0),

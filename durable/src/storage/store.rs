@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+use tokio::sync::Notify;
 
 use super::backup::BackupSlot;
 use super::classes::{self, Declared, Named};
@@ -16,8 +17,8 @@ use super::lock;
 use super::manifest::{self, Manifest};
 use super::numbers::{ClassNo, Epoch, ObjectNo};
 use super::rows::meta::{self, FORMAT, Meta};
-use super::rows::{class, create_tables, object, schema};
-use super::shard::{Opened, Shard};
+use super::rows::{class, create_tables, history, object, schema};
+use super::shard::{Opened, Settings, Shard};
 use super::shared::DirectoryLock;
 use super::sqlite::{self, Checkpoint, Place, Role};
 use super::stored::{After, Listed};
@@ -25,6 +26,7 @@ use crate::config::Config;
 use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::ObjectId;
+use crate::kernel::history::Bounds;
 use crate::limits::{LIST_PAGE_MAX, SHARDS, SLOTS};
 
 /// An open data directory. Dropping it closes it.
@@ -32,6 +34,8 @@ pub(crate) struct Store {
     id_key: [u8; 32],
     shards: Vec<Arc<Shard>>,
     classes: BTreeMap<String, Named>,
+    /// Rung when the first row of a past comes, and when the store is closed.
+    bell: Arc<Notify>,
     /// The backup that is under way.
     pub(super) backup: BackupSlot,
     /// `None`: the store was closed.
@@ -53,7 +57,7 @@ impl Store {
         config: &Config,
         declared: Declared<'_>,
     ) -> Result<Self, Error> {
-        let Config { shards, log_pages, .. } = *config;
+        let Config { shards, log_pages, history, .. } = *config;
         if let Some(shards) = shards.filter(|shards| !(1..=SLOTS).contains(shards)) {
             return Err(Code::ConfigInvalid.error(format!(
                 "{shards} shards are asked for, possible are 1 to {SLOTS}; change the setting"
@@ -71,13 +75,17 @@ impl Store {
             None => files.create_all(shards.unwrap_or(SHARDS))?,
         };
         let classes = classes::settle(&mut opened, declared, host.clock.wall())?;
+        let bounds = Bounds { keep_ms: history.keep_ms(), bytes: history.bytes_per_object };
+        let bell = Arc::new(Notify::new());
+        let settings = Settings { log_pages, bounds, bell: Arc::clone(&bell) };
         let shards = opened
             .into_iter()
-            .map(|shard| Shard::start(host, shard, &lock, log_pages).map(Arc::new));
+            .map(|shard| Shard::start(host, shard, &lock, &settings).map(Arc::new));
         Ok(Store {
             id_key: manifest.id_key,
             shards: shards.collect::<Result<_, _>>()?,
             classes,
+            bell,
             backup: BackupSlot::default(),
             lock: Mutex::new(Some(lock)),
         })
@@ -86,6 +94,16 @@ impl Store {
     /// The secret that ids are made with.
     pub(crate) fn id_key(&self) -> &[u8; 32] {
         &self.id_key
+    }
+
+    /// Rung when the first row of a past comes, and when the store is closed.
+    pub(crate) fn bell(&self) -> &Arc<Notify> {
+        &self.bell
+    }
+
+    /// Whether anything of the past of objects is stored.
+    pub(crate) fn has_past(&self) -> bool {
+        self.shards.iter().any(|shard| shard.has_past())
     }
 
     /// The shard that owns an id's slot.
@@ -137,6 +155,7 @@ impl Store {
     /// `runtime.closed`; a second call does nothing.
     pub(crate) fn close(&self) {
         self.backup.close();
+        self.bell.notify_one();
         self.shards.iter().for_each(|shard| shard.close());
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
@@ -374,9 +393,10 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
         let log = sqlite::checkpoint(&connection, Checkpoint::Truncate)?;
         let boot = meta::next_boot(&connection)?;
         let classes = (class::all(&connection)?, schema::all(&connection)?);
-        Ok((boot, log, object::highest(&connection)?, classes))
+        let numbers = (object::highest(&connection)?, history::has_rows(&connection)?);
+        Ok((boot, log, numbers, classes))
     })();
-    let (boot, log, highest, (classes, schemas)) =
+    let (boot, log, (highest, has_past), (classes, schemas)) =
         opened.map_err(|cause| place.error(&cause, "opening"))?;
     if boot >= Epoch::BOOTS_MAX {
         return Err(Code::StorageCorrupt.error(format!(
@@ -391,7 +411,7 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
             place.path.display()
         )));
     }
-    Ok(Opened { index, place, connection, classes, schemas, highest, boot })
+    Ok(Opened { index, place, connection, classes, schemas, highest, boot, has_past })
 }
 
 /// What an error of the disk, outside of the databases, means.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::numbers::{Epoch, ObjectNo};
+use super::rows::frame;
 use crate::id::{ObjectId, Placement};
 use crate::kernel::merge::Part;
 use crate::kernel::range::{KeyRange, Order};
@@ -30,6 +31,13 @@ pub(crate) struct StoredObject {
     /// The state's [frame](super::frame), not looked into. `None`: the object has rows, but no
     /// state.
     pub(crate) body: Option<Arc<[u8]>>,
+}
+
+impl StoredObject {
+    /// Whether it was brought back to before its birth: it does not exist, and only its past is stored.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.body.as_deref().is_some_and(frame::is_gone)
+    }
 }
 
 /// A place in a listing: everything up to this object has been listed.

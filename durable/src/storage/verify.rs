@@ -5,6 +5,7 @@
 //! moment, so that commits which come meanwhile are no problems.
 
 mod objects;
+mod past;
 mod tables;
 mod values;
 
@@ -201,7 +202,8 @@ fn read_shard(
         let shard = objects::Shard::read(look, connection, classes)?;
         let rows = objects::verify(&shard, connection, findings)
             .and_then(|()| values::verify(&shard, connection, findings))
-            .and_then(|()| tables::verify(&shard, connection, findings));
+            .and_then(|()| tables::verify(&shard, connection, findings))
+            .and_then(|()| past::verify(&shard, connection, findings));
         match rows {
             // The damage that stopped it has been told.
             Err(cause) if !is_whole && Fault::of(&cause) == Fault::Damaged => {}

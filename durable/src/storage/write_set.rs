@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
 use crate::error::Error;
+use crate::history::Cause;
 use crate::id::{ObjectId, Placement};
 use crate::kv::KvChange;
 use crate::storage::rows::sql::SqlWrite;
@@ -30,6 +31,8 @@ pub(crate) struct WriteSet {
     pub(crate) sql: Option<Box<SqlWrite>>,
     /// Nothing of the object is left; it is the last write set of its activation.
     pub(crate) erases: bool,
+    /// Why the object commits. `None`: its class keeps no history.
+    pub(crate) history: Option<Cause>,
     /// Runs when the outcome is known. `None`: nobody waits.
     pub(crate) release: Option<Arc<dyn Release>>,
 }

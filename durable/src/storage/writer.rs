@@ -14,12 +14,14 @@ use rusqlite::Connection;
 
 use super::batch::{Batch, Item, Run};
 use super::checkpoint;
+use super::history::{self, Pass, Sweep};
 use super::numbers::CommitSeq;
 use super::rows::{self, kv, object, snapshot, sql};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::{self, Checkpoint, Fault};
 use crate::error::{Code, Error, Outcome};
 use crate::host::{Event, Lane, LaneWork, Step};
+use crate::limits::HISTORY_SWEEP_BATCHES;
 use crate::time::WallMs;
 
 /// The work of a writer lane.
@@ -33,6 +35,10 @@ pub(super) struct Writer {
     batch: Batch,
     /// What became of the batch, until those who wait for it are told. `None`: nothing was stored since.
     stored: Option<Result<(), Error>>,
+    /// The sweep over the past that is under way. `None`: none is.
+    pass: Option<Pass>,
+    /// Batches since it had its turn.
+    batches: u32,
     /// Let go after the connection is closed: fields are dropped in their order.
     _lock: Arc<DirectoryLock>,
 }
@@ -52,8 +58,17 @@ impl Writer {
         checkpointer: Arc<dyn Lane>,
         lock: Arc<DirectoryLock>,
     ) -> Self {
-        let (waiting, batch) = (VecDeque::new(), Batch::default());
-        Writer { shared, connection, checkpointer, waiting, batch, stored: None, _lock: lock }
+        Writer {
+            shared,
+            connection,
+            checkpointer,
+            waiting: VecDeque::new(),
+            batch: Batch::default(),
+            stored: None,
+            pass: None,
+            batches: 0,
+            _lock: lock,
+        }
     }
 
     /// Stores the batch. `Err`: nothing of it was stored, or that is unknown and the shard has
@@ -67,7 +82,12 @@ impl Writer {
             Ok(()) => return Ok(()),
             Err(failure) => failure,
         };
-        let (cause, in_commit) = match &failure {
+        Err(self.failed(&failure))
+    }
+
+    /// What a failed transaction means: nothing of it was stored, or that is unknown and the shard stops.
+    fn failed(&self, failure: &Failure) -> Error {
+        let (cause, in_commit) = match failure {
             Failure::Before(cause) => (cause, false),
             Failure::Commit(cause) => (cause, true),
         };
@@ -76,20 +96,17 @@ impl Writer {
         if in_commit && fault != Fault::Full {
             // Whether the commit's frame reached the log, or will, cannot be said.
             let error = Code::StorageSyncFailed.error(error.message());
-            return Err(self.shared.stop(if fault == Fault::Damaged {
-                damaged(&error)
-            } else {
-                error
-            }));
+            let is_damaged = fault == Fault::Damaged;
+            return self.shared.stop(if is_damaged { damaged(&error) } else { error });
         }
         if matches!(fault, Fault::Unsynced | Fault::Damaged) {
-            return Err(self.shared.stop(error));
+            return self.shared.stop(error);
         }
         // SQLite has rolled back by itself after some errors; after the others it must be told.
         if !self.connection.is_autocommit() && self.connection.execute_batch("ROLLBACK").is_err() {
-            return Err(self.shared.stop(error));
+            return self.shared.stop(error);
         }
-        Err(error)
+        error
     }
 }
 
@@ -117,6 +134,40 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Does a piece of the sweep over the past, if one is wanted. Whether it did.
+    fn sweep(&mut self) -> bool {
+        let Some(mut pass) = self.pass.take().or_else(|| self.shared.sweep.begin()) else {
+            return false;
+        };
+        let stopped = self.shared.stopped().cloned();
+        match stopped.map_or_else(|| self.sweep_piece(&mut pass), Err) {
+            Ok(false) => self.pass = Some(pass),
+            Ok(true) => self.shared.sweep.end(pass, Ok(())),
+            Err(error) => {
+                tracing::warn!(%error, "the past was not shortened");
+                self.shared.sweep.end(pass, Err(error));
+            }
+        }
+        true
+    }
+
+    /// A transaction of its own. Gives whether the sweep is over.
+    fn sweep_piece(&mut self, pass: &mut Pass) -> Result<bool, Error> {
+        let around = (self.shared.sweep.bounds, self.shared.host.clock.wall());
+        let swept = (|| {
+            self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+            history::piece(&self.connection, pass, around)
+        })();
+        let swept = swept.map_err(Failure::Before).and_then(|is_over| {
+            let commit = self.connection.prepare_cached("COMMIT").map_err(Failure::Before)?;
+            { commit }.execute([]).map_err(Failure::Commit)?;
+            Ok(is_over)
+        });
+        swept.map_err(|failure| self.failed(&failure))
+    }
+}
+
 impl LaneWork for Writer {
     /// Stores a batch, and in the next step tells those who wait for it: between the two it is durable and nobody knows.
     fn step(&mut self) -> Step {
@@ -127,9 +178,14 @@ impl LaneWork for Writer {
         if self.waiting.is_empty() {
             self.shared.take_waiting(&mut self.waiting);
         }
-        if self.waiting.is_empty() {
-            return Step::Idle;
+        if self.waiting.is_empty() || self.batches >= HISTORY_SWEEP_BATCHES {
+            self.batches = 0;
+            let has_swept = self.sweep();
+            if self.waiting.is_empty() {
+                return if has_swept { Step::Again } else { Step::Idle };
+            }
         }
+        self.batches += 1;
         let bytes = self.batch.take(&mut self.waiting);
         self.shared.settle_bytes(bytes);
         if let Some(error) = self.shared.stopped() {
@@ -159,6 +215,7 @@ impl Drop for Writer {
             if panicked { self.shared.stop(cut.with_outcome(Outcome::Unknown)) } else { closed() };
         self.batch.fail_all(&error);
         self.shared.close_queue(&mut self.waiting);
+        self.shared.sweep.close();
         let later = error.with_outcome(Outcome::RolledBack);
         self.waiting.drain(..).for_each(|item| item.fail(&later));
         // After a failed sync the log holds the only copy that can be trusted; the next start reads
@@ -192,7 +249,7 @@ fn apply_all(
 ) -> rusqlite::Result<()> {
     // The write lock is taken at once: one that is taken later can fail halfway.
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let mut tables = Tables::prepare(connection)?;
+    let mut tables = Tables::prepare(connection, &shared.sweep)?;
     let mut start = 0;
     while let Some(range) = batch.run_at(start) {
         start = range.end;
@@ -217,6 +274,7 @@ fn apply_all(
 /// The statements of one transaction.
 struct Tables<'c> {
     connection: &'c Connection,
+    sweep: &'c Sweep,
     objects: object::Writes<'c>,
     snapshots: snapshot::Writes<'c>,
     /// `None`: no run so far had rows.
@@ -226,10 +284,10 @@ struct Tables<'c> {
 }
 
 impl<'c> Tables<'c> {
-    fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+    fn prepare(connection: &'c Connection, sweep: &'c Sweep) -> rusqlite::Result<Self> {
         let objects = object::Writes::prepare(connection)?;
         let snapshots = snapshot::Writes::prepare(connection)?;
-        Ok(Tables { connection, objects, snapshots, kv: None, sql: None })
+        Ok(Tables { connection, sweep, objects, snapshots, kv: None, sql: None })
     }
 
     /// Stores the last state of a run, and its rows. `false`: another activation was there first, and
@@ -240,12 +298,17 @@ impl<'c> Tables<'c> {
         }
         // Several statements, of which a later one may fail alone: then none of them has been.
         self.connection.prepare_cached("SAVEPOINT run")?.execute([])?;
+        let before = history::before(self.connection, run)?;
         let is_stored = self.apply_state(run, now)?;
         if is_stored && run.erases() {
             rows::erase(self.connection, run.last.object_no)?;
         } else if is_stored {
             self.apply_kv(run)?;
             self.apply_sql(run)?;
+            if let Some(before) = before {
+                history::record(self.connection, run, before, (self.sweep.bounds, now))?;
+                self.sweep.on_recorded();
+            }
         }
         self.connection.prepare_cached("RELEASE run")?.execute([])?;
         Ok(is_stored)

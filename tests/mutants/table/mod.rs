@@ -4,6 +4,7 @@ mod copies;
 mod evolved;
 mod kernel;
 mod object;
+mod past;
 mod sql;
 mod storage;
 mod stored;
@@ -18,6 +19,7 @@ pub fn all() -> Vec<&'static Mutant> {
         evolved::MUTANTS,
         kernel::MUTANTS,
         object::MUTANTS,
+        past::MUTANTS,
         sql::MUTANTS,
         storage::MUTANTS,
         stored::MUTANTS,

@@ -8,6 +8,7 @@ pub struct Cart;
     name = "shop.Cart",
     timeout = "5s",
     idle = "soon",
+    history = "30d",
     version = 0,
     visibility = "open",
     migrations = "no/such/folder"

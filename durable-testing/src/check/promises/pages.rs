@@ -54,14 +54,24 @@ impl Pages {
         self.changes.retain(|no, _| *no <= commit);
     }
 
+    /// Whether two commits have left the same.
+    pub(super) fn are_alike(&self, one: u64, other: u64) -> bool {
+        self.after(one) == self.after(other)
+    }
+
+    fn after(&self, commit: u64) -> BTreeMap<u32, &[u8]> {
+        let mut pages: BTreeMap<u32, &[u8]> = BTreeMap::new();
+        for change in self.changes.range(..=commit).map(|(_, change)| change) {
+            pages.extend(change.pages.iter().map(|(number, page)| (*number, &**page)));
+            pages.retain(|number, _| *number <= change.page_count);
+        }
+        pages
+    }
+
     /// Compares what is stored with what the commits up to the stored one did.
     pub(super) fn compare(&self, label: &str, stored: &Stored) -> Verdict {
         let commit = stored.commit;
-        let mut wanted: BTreeMap<u32, &[u8]> = BTreeMap::new();
-        for change in self.changes.range(..=commit).map(|(_, change)| change) {
-            wanted.extend(change.pages.iter().map(|(number, page)| (*number, &**page)));
-            wanted.retain(|number, _| *number <= change.page_count);
-        }
+        let wanted = self.after(commit);
         let found = match &stored.pages {
             Ok(found) => found,
             Err(why) => {

@@ -33,6 +33,11 @@ impl Rows {
         self.newest = self.after(commit);
     }
 
+    /// Whether two commits have left the same.
+    pub(super) fn are_alike(&self, one: u64, other: u64) -> bool {
+        self.after(one) == self.after(other)
+    }
+
     /// A turn finds this under a key, past its own writes. `value` `None`: nothing.
     pub(super) fn read(
         &self,

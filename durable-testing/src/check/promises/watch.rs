@@ -29,6 +29,8 @@ pub(super) struct Watch {
     durable_in: BTreeMap<u64, u64>,
     /// Commits from the newest durable one on, by number.
     commits: BTreeMap<u64, Vec<Commit>>,
+    /// Hashes of the states of all its commits, by number.
+    states: BTreeMap<u64, u64>,
     /// What it keeps under keys.
     pub(super) rows: Rows,
     /// What it keeps in its database.
@@ -117,6 +119,7 @@ impl Watch {
         for (_, later) in self.commits.range_mut(commit + 1..) {
             later.iter_mut().for_each(|commit| commit.has_failed = true);
         }
+        self.states.retain(|no, _| *no <= commit);
         self.rows.loaded(commit);
         self.pages.loaded(commit);
         self.commit = commit;
@@ -143,9 +146,26 @@ impl Watch {
         self.commit = commit;
         self.state = state.map(<[u8]>::to_vec);
         let (erases, state) = (state.is_none(), state.unwrap_or_default());
+        self.states.insert(commit, hash(state));
         let handed_over = Commit { epoch, state: hash(state), erases, has_failed: false };
         self.commits.entry(commit).or_default().push(handed_over);
         Ok(())
+    }
+
+    /// Whether commit `now`, the newest, leaves exactly what commit `then` has left; 0: nothing.
+    pub(super) fn is_back_at(&self, then: u64, now: u64) -> Verdict {
+        let state = |no| self.states.get(&no).copied().unwrap_or_else(|| hash(&[]));
+        let wrong = if state(then) != state(now) {
+            "its struct"
+        } else if !self.rows.are_alike(then, now) {
+            "what it keeps under keys"
+        } else if !self.pages.are_alike(then, now) {
+            "its database"
+        } else {
+            return Ok(());
+        };
+        let label = &self.label;
+        broken("past", format!("{label} is brought back to commit {then}, and {wrong} is not"))
     }
 
     pub(super) fn settled(&mut self, epoch: u64, commit: u64, is_durable: bool) {
@@ -178,6 +198,7 @@ impl Watch {
     fn forget(&mut self) {
         self.durable = 0;
         self.commits.clear();
+        self.states.clear();
         (self.rows, self.pages) = (Rows::default(), Pages::default());
     }
 

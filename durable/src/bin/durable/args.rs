@@ -52,6 +52,21 @@ pub(crate) enum Command {
         /// The object's name or id.
         who: String,
     },
+    /// What the commits of one object did, the newest first.
+    History {
+        /// The data directory.
+        dir: PathBuf,
+        /// The class's name.
+        class: String,
+        /// The object's name or id.
+        who: String,
+        /// Only up to this moment: the bookmark before the last one of the page before.
+        #[arg(long)]
+        until: Option<String>,
+        /// At most so many, 1 to 1,000.
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+    },
     /// Copies the directory, which may be running.
     Backup {
         /// The data directory.

@@ -2,6 +2,7 @@
 
 mod args;
 mod output;
+mod past;
 mod print;
 mod show;
 
@@ -46,10 +47,17 @@ fn run(command: &Command) -> Result<(Output, u8), Error> {
         }
         Command::Show { dir, class, who } => {
             let Some(object) = DataDirectory::open(dir)?.object(class, who)? else {
-                let text = format!("{class} has no object {who}\n");
-                return Ok((Output::new(json!({ "object": null }), text), PROBLEMS));
+                return Ok((missing(class, who), PROBLEMS));
             };
             show::object(&object)
+        }
+        Command::History { dir, class, who, until, limit } => {
+            let until = until.as_deref().map(str::parse).transpose()?;
+            let directory = DataDirectory::open(dir)?;
+            let Some(entries) = directory.history(class, who, until.as_ref(), *limit)? else {
+                return Ok((missing(class, who), PROBLEMS));
+            };
+            past::history(class, who, &entries, *limit)
         }
         Command::Backup { dir, to } => {
             print::copied("backup", to, DataDirectory::open(dir)?.backup(to)?)
@@ -64,4 +72,9 @@ fn run(command: &Command) -> Result<(Output, u8), Error> {
         }
     };
     Ok((output, FINE))
+}
+
+/// What is said of an object that is not there.
+fn missing(class: &str, who: &str) -> Output {
+    Output::new(json!({ "object": null }), format!("{class} has no object {who}\n"))
 }

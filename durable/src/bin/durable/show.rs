@@ -32,6 +32,11 @@ pub(crate) fn object(object: &StoredObject) -> Output {
     }
     let (count, bytes) = (object.keys_count, object.values_bytes);
     lines.push(("keys", format!("{count} with {bytes} bytes")));
+    let past = match &object.history {
+        Some((commit, at)) => format!("back to commit {commit}, before {} ms since 1970", at.0),
+        None => "none is kept".to_owned(),
+    };
+    lines.push(("history", past));
     let mut text = String::new();
     for (what, value) in lines {
         text.push_str(&format!("{what:14}{value}\n"));
@@ -72,6 +77,7 @@ fn object_json(object: &StoredObject) -> Value {
         "state": state, "state_error": state_error,
         "keys_count": object.keys_count, "values_bytes": object.values_bytes,
         "keys": keys.collect::<Vec<_>>(),
+        "history": object.history.map(|(commit, at)| json!({ "back_to_commit": commit, "next_at_ms": at.0 })),
     })
 }
 

@@ -38,6 +38,8 @@ pub(crate) struct ClassRow<'a> {
     pub(crate) fingerprint: Fingerprint,
     /// That schema, encoded.
     pub(crate) schema: &'a [u8],
+    /// Whether the past of its objects is kept.
+    pub(crate) keeps_history: bool,
 }
 
 /// Stores classes as they are to be, in place of those that differ. The caller has opened a transaction.

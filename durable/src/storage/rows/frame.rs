@@ -25,6 +25,8 @@ const CRC_AT: usize = 16;
 pub(crate) enum Codec {
     /// The postcard wire format.
     Postcard = 1,
+    /// No payload: the object was brought back to before its birth and does not exist, but its past is kept.
+    Nothing = 2,
 }
 
 /// What a frame says of its payload.
@@ -89,12 +91,28 @@ pub(crate) fn decode(frame: &[u8]) -> Result<(Header, &[u8]), FrameError> {
     }
     let codec = match head[3] {
         1 => Codec::Postcard,
+        2 if payload.is_empty() => Codec::Nothing,
         found => return Err(FrameError::Codec { found }),
     };
     let fingerprint = u64::from(u32_at(head, 12)) << 32 | u64::from(u32_at(head, 8));
     let header =
         Header { codec, state_version: u32_at(head, 4), fingerprint: Fingerprint(fingerprint) };
     Ok((header, payload))
+}
+
+/// The frame of an object that was brought back to before its birth.
+pub(crate) fn gone() -> [u8; HEADER_BYTES] {
+    let mut frame = [0; HEADER_BYTES];
+    let nothing = Fingerprint(0);
+    finish(Header { codec: Codec::Nothing, state_version: 0, fingerprint: nothing }, &mut frame);
+    frame
+}
+
+/// Whether it is the frame of an object that was brought back to before its birth.
+pub(crate) fn is_gone(frame: &[u8]) -> bool {
+    // Most frames are longer, and their checksums are looked at once only.
+    frame.len() == HEADER_BYTES
+        && matches!(decode(frame), Ok((Header { codec: Codec::Nothing, .. }, _)))
 }
 
 /// Writes the checksum that fits, so that a fuzzer gets past it. Shorter bytes stay as they are.
@@ -131,7 +149,8 @@ impl fmt::Display for FrameError {
                 write!(f, "its envelope has version {found}, this code knows up to {ENVELOPE}")
             }
             FrameError::Codec { found } => {
-                write!(f, "its codec is {found}, this code knows {}", Codec::Postcard as u8)
+                let (postcard, nothing) = (Codec::Postcard as u8, Codec::Nothing as u8);
+                write!(f, "its codec is {found}, this code knows {postcard} and {nothing}")
             }
         }
     }

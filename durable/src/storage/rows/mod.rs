@@ -7,6 +7,7 @@
 
 pub(crate) mod class;
 pub(crate) mod frame;
+pub(crate) mod history;
 pub(crate) mod kv;
 pub(crate) mod meta;
 pub(crate) mod object;
@@ -19,7 +20,7 @@ use rusqlite::Connection;
 use super::numbers::ObjectNo;
 
 /// Every table of a shard, in the order of creation.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 8] = [
     meta::TABLE,
     class::TABLE,
     object::TABLE,
@@ -27,6 +28,7 @@ const TABLES: [&str; 7] = [
     schema::TABLE,
     kv::TABLE,
     sql::TABLE,
+    history::TABLE,
 ];
 
 /// Creates the tables that are missing. The caller has opened a transaction.
@@ -38,6 +40,7 @@ pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
 pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
     kv::erase(connection, object_no)?;
     sql::erase(connection, object_no)?;
+    history::erase(connection, object_no)?;
     snapshot::erase(connection, object_no)?;
     object::erase(connection, object_no)?;
     meta::remember_number(connection, object_no)

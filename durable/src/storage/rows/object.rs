@@ -152,7 +152,7 @@ pub(crate) fn load(
 /// Objects of a class in the order (name, id), the nameless ones first, at most `limit`.
 ///
 /// `prefix`: only names that begin with it; every object if it is empty. `after`: only what comes
-/// later in that order.
+/// later in that order. An object that was brought back to before its birth is not there.
 pub(crate) fn list(
     connection: &Connection,
     class_no: ClassNo,
@@ -160,16 +160,19 @@ pub(crate) fn list(
     after: Option<&After>,
     limit: usize,
 ) -> rusqlite::Result<Vec<Listed>> {
-    let mut listed = Vec::new();
+    let (mut listed, gone) = (Vec::new(), super::frame::gone());
     // Names are compared with NULL by no index range, so the nameless objects are a query of their
     // own.
     if prefix.is_empty() && after.is_none_or(|after| after.name.is_none()) {
         let start: &[u8] = after.map_or(&[], |after| after.id.as_bytes());
         let mut select = connection.prepare_cached(
             "SELECT name, id, jurisdiction, location_hint FROM objects
-             WHERE class_no = ?1 AND name IS NULL AND id > ?2 ORDER BY id LIMIT ?3",
+             WHERE class_no = ?1 AND name IS NULL AND id > ?2 AND NOT EXISTS (SELECT 1 FROM snapshots s
+                 WHERE s.object_no = objects.object_no AND length(body) = length(?4) AND body = ?4)
+             ORDER BY id LIMIT ?3",
         )?;
-        let rows = select.query_map(params![class_no.0, start, signed(limit as u64)], listing)?;
+        let rows =
+            select.query_map(params![class_no.0, start, signed(limit as u64), gone], listing)?;
         rows.into_iter().try_for_each(|row| row.map(|row| listed.push(row)))?;
     }
     let rest = limit - listed.len();
@@ -183,9 +186,12 @@ pub(crate) fn list(
     };
     let mut select = connection.prepare_cached(
         "SELECT name, id, jurisdiction, location_hint FROM objects
-         WHERE class_no = ?1 AND (name, id) > (?2, ?3) ORDER BY name, id LIMIT ?4",
+         WHERE class_no = ?1 AND (name, id) > (?2, ?3) AND NOT EXISTS (SELECT 1 FROM snapshots s
+             WHERE s.object_no = objects.object_no AND length(body) = length(?5) AND body = ?5)
+         ORDER BY name, id LIMIT ?4",
     )?;
-    let rows = select.query_map(params![class_no.0, name, id, signed(rest as u64)], listing)?;
+    let rows =
+        select.query_map(params![class_no.0, name, id, signed(rest as u64), gone], listing)?;
     for row in rows {
         let row = row?;
         if !row.name.as_deref().is_some_and(|name| name.starts_with(prefix)) {
@@ -235,6 +241,7 @@ pub(crate) fn highest(connection: &Connection) -> rusqlite::Result<ObjectNo> {
         coalesce((SELECT max(object_no) FROM kv), 0),
         coalesce((SELECT max(place) >> 24 FROM sql_pages), 0),
         coalesce((SELECT max(place) >> 24 FROM sql_log), 0),
+        coalesce((SELECT max(object_no) FROM history), 0),
         coalesce((SELECT erased_no FROM meta), 0))";
     connection.query_row(sql, [], |row| row.get(0).map(ObjectNo))
 }

@@ -29,6 +29,7 @@
 //! states.
 
 mod around;
+mod compare;
 mod database;
 mod functions;
 mod gate;
@@ -39,6 +40,7 @@ mod told;
 mod vfs;
 
 pub(crate) use around::{Around, Asked};
+pub(crate) use compare::compare;
 pub(crate) use database::{Answer, Ask, Database, Savepoint, SqlFailure};
 pub(crate) use migrate::migrate;
 pub(crate) use pages::Pages;

@@ -34,7 +34,7 @@ fn open_with(
 }
 
 fn row(name: &str) -> ClassRow<'_> {
-    ClassRow { name, fingerprint: Fingerprint(1), schema: b"schema" }
+    ClassRow { name, fingerprint: Fingerprint(1), schema: b"schema", keeps_history: false }
 }
 
 /// The number of the class of all tests but one.
@@ -74,6 +74,7 @@ async fn put(store: &Store, class_no: ClassNo, name: &str, body: &[u8]) -> Resul
         kv: Vec::new(),
         sql: None,
         erases: false,
+        history: None,
         release: Some(release),
     });
     outcome.await.expect("every write is released")?;
@@ -133,6 +134,7 @@ async fn a_write_after_the_end_is_released_with_an_error() {
         kv: Vec::new(),
         sql: None,
         erases: false,
+        history: None,
         release: Some(release),
     });
     let error = outcome.await.expect("released").expect_err("closed");
@@ -264,7 +266,12 @@ async fn classes_keep_their_numbers_and_schemas_are_stored_once() {
         .execute("INSERT INTO classes VALUES (3, 'late.Class', 'late.Class', 0)", [])
         .expect("added");
     drop(shard);
-    let newer = ClassRow { name: CLASS, fingerprint: Fingerprint(u64::MAX), schema: b"newer" };
+    let newer = ClassRow {
+        name: CLASS,
+        fingerprint: Fingerprint(u64::MAX),
+        schema: b"newer",
+        keeps_history: false,
+    };
     let classes = [newer, row("new.Class"), row("late.Class")];
     let store = open_with(directory.path(), None, &classes).expect("opened");
     let names = [CLASS, "shop.Cart", "late.Class", "new.Class"];

@@ -32,7 +32,7 @@ pub(super) fn verify(
 }
 
 /// What the object is called. `None`: there is none.
-fn label(
+pub(super) fn label(
     shard: &Shard<'_>,
     connection: &Connection,
     object_no: ObjectNo,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use super::*;
 use crate::host::{Clock, Host};
 use crate::id::{ObjectId, Placement};
+use crate::kernel::history::Bounds;
 use crate::kv::{KvChange, KvKey};
 use crate::limits::{CHECKPOINT_PAGES, SHARD_PAGE_BYTES};
 use crate::storage::numbers::{ClassNo, Epoch, ObjectNo};
@@ -66,8 +67,9 @@ impl Bench {
         let place = Place::new(&host, &directory.path().join("000.db"));
         let control = place.open(Role::Creator).expect("created");
         create_tables(&control).expect("our own tables");
+        let sweep = Sweep::new(Bounds { keep_ms: 1_000, bytes: 1_000 }, true, Arc::default());
         let shared =
-            Arc::new(Shared::new(&host, (0, CHECKPOINT_PAGES), place.clone(), ObjectNo(0)));
+            Arc::new(Shared::new(&host, (0, CHECKPOINT_PAGES), place.clone(), ObjectNo(0), sweep));
         let connection = place.open(Role::Writer).expect("opened");
         let pokes = Arc::<Pokes>::default();
         let writer = Writer::new(shared.clone(), connection, pokes.clone(), Arc::new(Box::new(())));
@@ -110,6 +112,7 @@ impl Bench {
             kv: rows.iter().map(change).collect(),
             sql: None,
             erases: false,
+            history: None,
             release: Some(Arc::new(Logged(waiter, self.log.clone()))),
         };
         self.writer.waiting.push_back(Item::write(write, CommitSeq(self.seq)));

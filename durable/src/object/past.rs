@@ -1,0 +1,173 @@
+//! What is done to an object before it is loaded, as its next commit: it is brought back to a former moment, or made of
+//! what another object was.
+//!
+//! An activation does it that does nothing else first, so no turn runs meanwhile, every earlier commit is settled, and an
+//! object that cannot start can be brought back, too. Calls that wait are served by what is there then.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use crate::error::{Code, Error};
+use crate::history::{Bookmark, Cause};
+use crate::host::Event;
+use crate::kv::{Framed, KvChange};
+use crate::object::live::birth_of;
+use crate::object::slot::gone;
+use crate::object::{Object, Slot};
+use crate::sql::SqlChange;
+use crate::storage::frame::HEADER_BYTES;
+use crate::storage::history::{Here, Restoring, Whole};
+use crate::storage::{Birth, Fence, ObjectNo, Release, SqlWrite, WriteSet};
+
+/// What is to be done.
+pub(crate) enum Errand {
+    /// Bring it back to this moment. Gives the moment before, which undoes it.
+    Restore { to: Bookmark, answer: oneshot::Sender<Result<Bookmark, Error>> },
+    /// Make it of this. Nothing may be there.
+    Fork { whole: Box<Whole>, answer: oneshot::Sender<Result<(), Error>> },
+}
+
+impl Errand {
+    /// Does it and tells.
+    pub(crate) async fn run<O: Object>(self, slot: &Slot<O>) {
+        // Whoever no longer waits does not need to be told.
+        match self {
+            Errand::Restore { to, answer } => {
+                let restored = restore(slot, to).await;
+                let _ = answer.send(restored.map_err(|error| error.with_object(slot.label())));
+            }
+            Errand::Fork { whole, answer } => {
+                let forked = fork(slot, *whole).await;
+                let _ = answer.send(forked.map_err(|error| error.with_object(slot.label())));
+            }
+        }
+    }
+}
+
+async fn restore<O: Object>(slot: &Slot<O>, to: Bookmark) -> Result<Bookmark, Error> {
+    let (id, shard) = (slot.id(), slot.group().shard(&slot.id()));
+    let birth = Bookmark::new(&id, (0, 0));
+    let (here, restoring) = match shard.restoring(id, to).await? {
+        Some(found) => found.map_err(|misplaced| misplaced.error(&to.to_string()))?,
+        // What does not exist is what it was before its birth.
+        None if to == birth => return Ok(birth),
+        None => return Err(never_was(&to)),
+    };
+    let undo = here.bookmark();
+    if undo == to {
+        return Ok(undo);
+    }
+    slot.learn(here.stored.name.as_ref(), Some(&Arc::new(here.stored.placement.clone())));
+    let Restoring { snapshot, kv, sql } = restoring;
+    let now = here.stored.body.clone().unwrap_or_default();
+    let state = snapshot.clone().unwrap_or_else(|| now.clone());
+    let (cause, restores) = (Cause::Restore, Some(to.commit()));
+    let commit = Commit { after: Some(here), birth: None, snapshot, kv, sql, cause, restores };
+    commit.store(slot, (&now, &state)).await?;
+    Ok(undo)
+}
+
+/// The error of a moment of an object that is not stored.
+pub(crate) fn never_was(bookmark: &Bookmark) -> Error {
+    Code::BookmarkForeign.error(format!(
+        "{bookmark} is no moment of the object, which is not stored; take one that its history gives"
+    ))
+}
+
+async fn fork<O: Object>(slot: &Slot<O>, whole: Whole) -> Result<(), Error> {
+    let after = slot.group().shard(&slot.id()).here(slot.id()).await?;
+    // One that was brought back to before its birth is not there, and its commits go on being counted.
+    if after.as_ref().is_some_and(|here| !here.stored.is_gone()) {
+        return Err(Code::ObjectExists.error(
+            "an object is to be made of another one's past, and there is one already; \
+             choose another name, or delete the object",
+        ));
+    }
+    let Whole { body, kv, pages } = whole;
+    let kv = kv.into_iter().map(|(key, value)| KvChange { key, value: Some(value) }).collect();
+    let count = pages.last_key_value().map_or(0, |(number, _)| *number);
+    let pages: Vec<_> = pages.into_iter().collect();
+    let change = SqlChange { page_count: count, pages: pages.clone() };
+    let sql = (count > 0).then_some((SqlWrite::Fold { count, pages }, change));
+    let now = after.as_ref().and_then(|here| here.stored.body.clone());
+    let birth = Some(Box::new(birth_of(slot)));
+    let (snapshot, cause) = (Some(Arc::clone(&body)), Cause::Fork);
+    let commit = Commit { after, birth, snapshot, kv, sql, cause, restores: None };
+    commit.store(slot, (&now.unwrap_or_else(|| Arc::clone(&body)), &body)).await
+}
+
+/// A commit of no turn.
+struct Commit {
+    /// What is stored. `None`: nothing.
+    after: Option<Here>,
+    birth: Option<Box<Birth>>,
+    snapshot: Option<Framed>,
+    kv: Vec<KvChange>,
+    sql: Option<(SqlWrite, SqlChange)>,
+    cause: Cause,
+    /// The commit whose moment it brings back. `None`: it brings none back.
+    restores: Option<u64>,
+}
+
+impl Commit {
+    /// Hands it to the shard, and waits until it is durable. `now` and `then`: the stored frame, before it and after it.
+    async fn store<O: Object>(
+        self,
+        slot: &Slot<O>,
+        (now, then): (&[u8], &[u8]),
+    ) -> Result<(), Error> {
+        let Commit { after, birth, snapshot, kv, sql, cause, restores } = self;
+        let shard = slot.group().shard(&slot.id());
+        let fence = Fence::new(shard.next_epoch());
+        let (object, epoch) = (slot.id_ref(), fence.epoch.0);
+        let (object_no, commit): (ObjectNo, u64) = match &after {
+            Some(here) => (here.object_no, here.stored.commit_no),
+            None => (shard.new_object_no(), 0),
+        };
+        let state = now.get(HEADER_BYTES..).unwrap_or_default();
+        slot.host().report(|| Event::Loaded { object, epoch, commit, state });
+        let (sql, change) = sql.map(|(write, change)| (Box::new(write), change)).unzip();
+        let (sender, receiver) = oneshot::channel();
+        let place = shard.submit(WriteSet {
+            fence,
+            object_no,
+            commit_no: commit + 1,
+            birth,
+            snapshot,
+            kv: kv.clone(),
+            sql,
+            erases: false,
+            history: O::CLASS.keeps_history.then_some(cause),
+            release: Some(Arc::new(Told(Mutex::new(Some(sender))))),
+        });
+        slot.host().report(|| Event::Submitted {
+            object,
+            epoch,
+            commit: commit + 1,
+            call: 0,
+            shard: shard.index(),
+            place: place.0,
+            state: then.get(HEADER_BYTES..).unwrap_or_default(),
+            kv: &kv,
+            sql: change.as_ref(),
+            erases: false,
+            restores,
+        });
+        // It is dropped without a word if the shard closes.
+        receiver.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+/// Tells what became of the commit.
+struct Told(Mutex<Option<oneshot::Sender<Result<(), Error>>>>);
+
+impl Release for Told {
+    fn release(&self, durable: Result<(), &Error>) {
+        if let Some(sender) = self.0.lock().take() {
+            // Whoever no longer waits does not need to be told.
+            let _ = sender.send(durable.map_err(Clone::clone));
+        }
+    }
+}
