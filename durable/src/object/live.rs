@@ -75,31 +75,7 @@ impl<O: Object> Live<O> {
         let shard = group.shard(&slot.id());
         let Loaded { object_no, stored } = shard.load(&slot.id(), group.class_no()).await?;
         let fence = Fence::new(shard.next_epoch());
-        let Some(stored) = stored else {
-            let object = O::create(&Context::of_init(slot));
-            let framed = Self::frame(&object, group.fingerprint())?;
-            let known = Known::Nothing;
-            let kv = LiveKv::new(shard, object_no, &fence, false);
-            let live = Live {
-                object,
-                framed,
-                is_evolved: false,
-                is_gone: false,
-                object_no,
-                fence,
-                commit_no: 0,
-                known,
-                kv,
-                sql: OnceLock::new(),
-            };
-            slot.host().report(|| Event::Loaded {
-                object: slot.id_ref(),
-                epoch: live.fence.epoch.0,
-                commit: 0,
-                state: &live.framed[frame::HEADER_BYTES..],
-            });
-            return Ok(live);
-        };
+        let Some(stored) = stored else { return Self::unborn(slot, object_no, fence) };
         let known = if stored.name.is_some() { Known::All } else { Known::Nameless };
         slot.learn(stored.name.as_ref(), Some(&Arc::new(stored.placement)));
         let framed = stored.body.ok_or_else(|| {
@@ -140,6 +116,32 @@ impl<O: Object> Live<O> {
             kv,
             sql,
         };
+        Ok(live)
+    }
+
+    /// An object that was never stored.
+    fn unborn(slot: &Arc<Slot<O>>, object_no: ObjectNo, fence: Arc<Fence>) -> Result<Self, Error> {
+        let group = slot.group();
+        let object = O::create(&Context::of_init(slot));
+        let framed = Self::frame(&object, group.fingerprint())?;
+        let live = Live {
+            object,
+            framed,
+            is_evolved: false,
+            is_gone: false,
+            object_no,
+            kv: LiveKv::new(group.shard(&slot.id()), object_no, &fence, false),
+            fence,
+            commit_no: 0,
+            known: Known::Nothing,
+            sql: OnceLock::new(),
+        };
+        slot.host().report(|| Event::Loaded {
+            object: slot.id_ref(),
+            epoch: live.fence.epoch.0,
+            commit: 0,
+            state: &live.framed[frame::HEADER_BYTES..],
+        });
         Ok(live)
     }
 
