@@ -78,6 +78,7 @@ impl BareWriter {
                 kv: Vec::new(),
                 erases: false,
                 sql: None,
+                alarm: None,
                 release: Some(Arc::new(Answer(Mutex::new(Some(sender))))),
             });
         }

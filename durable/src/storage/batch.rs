@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::numbers::{CommitSeq, ObjectNo};
 use super::rows::sql::SqlWrite;
-use super::write_set::{Birth, Fence, Release, WriteSet};
+use super::write_set::{AlarmWrite, Birth, Fence, Release, WriteSet};
 use crate::error::Error;
 use crate::kv::KvChange;
 use crate::limits::{BATCH_BYTES_MAX, BATCH_WRITE_SETS_MAX};
@@ -25,7 +25,7 @@ pub(super) struct Item {
 
 /// The part of a write set that is stored.
 pub(super) struct Change {
-    seq: CommitSeq,
+    pub(super) seq: CommitSeq,
     pub(super) object_no: ObjectNo,
     pub(super) commit_no: u64,
     pub(super) birth: Option<Box<Birth>>,
@@ -33,17 +33,45 @@ pub(super) struct Change {
     pub(super) snapshot: Option<Arc<[u8]>>,
     kv: Vec<KvChange>,
     sql: Option<Box<SqlWrite>>,
-    erases: bool,
+    pub(super) alarm: Option<Box<AlarmWrite>>,
+    pub(super) erases: bool,
     bytes: usize,
+}
+
+impl Change {
+    /// What it did to its object's alarm, with its number.
+    fn alarm(&self) -> Option<(u64, &AlarmWrite)> {
+        self.alarm.as_deref().map(|alarm| (self.commit_no, alarm))
+    }
 }
 
 impl Item {
     pub(super) fn write(write: WriteSet, seq: CommitSeq) -> Self {
         let bytes = write.bytes();
-        let WriteSet { fence, object_no, commit_no, birth, snapshot, kv, sql, erases, release } =
-            write;
-        let change =
-            Some(Change { seq, object_no, commit_no, birth, snapshot, kv, sql, erases, bytes });
+        let WriteSet {
+            fence,
+            object_no,
+            commit_no,
+            birth,
+            snapshot,
+            kv,
+            sql,
+            alarm,
+            erases,
+            release,
+        } = write;
+        let change = Some(Change {
+            seq,
+            object_no,
+            commit_no,
+            birth,
+            snapshot,
+            kv,
+            sql,
+            alarm,
+            erases,
+            bytes,
+        });
         Item { fence, release, change, failed: false }
     }
 
@@ -89,6 +117,8 @@ pub(super) struct Run<'a> {
     pub(super) kv: Vec<&'a KvChange>,
     /// What was done to the object's database, each with its commit, in the order of commits. Empty: nothing.
     pub(super) sql: Vec<(u64, &'a SqlWrite)>,
+    /// What was done to its alarm, each with its commit, in the order of commits. Empty: nothing.
+    pub(super) alarms: Vec<(u64, &'a AlarmWrite)>,
     /// The newest birth among them. `None`: the object's row stays as it is.
     pub(super) birth: Option<&'a Birth>,
     /// Whether each commit is the successor of the one before, as it must be.
@@ -98,7 +128,7 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// Whether it stores more than a state.
     pub(super) fn has_rows(&self) -> bool {
-        self.erases() || !self.kv.is_empty() || !self.sql.is_empty()
+        self.erases() || !self.kv.is_empty() || !self.sql.is_empty() || !self.alarms.is_empty()
     }
 
     /// Whether nothing of the object is left.
@@ -169,6 +199,7 @@ impl Batch {
             snapshot: snapshots().next_back(),
             kv: newest(changes().flat_map(|change| &change.kv)),
             sql: since_fold(changes()),
+            alarms: changes().filter_map(Change::alarm).collect(),
             birth: named.or_else(|| births().next_back()),
             consecutive: first_no > 0
                 && changes().zip(first_no..).all(|(change, number)| change.commit_no == number),
@@ -193,7 +224,7 @@ impl Batch {
     pub(super) fn release(
         &mut self,
         stored: Result<(), &Error>,
-        tell: &mut dyn FnMut(CommitSeq, bool),
+        tell: &mut dyn FnMut(&Change, bool),
     ) -> Option<CommitSeq> {
         if let Err(error) = stored {
             // All fences first: a waiter that learns of the failure must find every other one
@@ -209,7 +240,7 @@ impl Batch {
             let settled = item.change.is_some() && !item.failed && stored.is_ok();
             let broken = if settled { None } else { item.fence.broken() };
             if let Some(change) = &item.change {
-                tell(change.seq, settled);
+                tell(change, settled);
             }
             item.release(broken.map_or(Ok(()), Err));
         }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::batch::Item;
 use super::jobs::Jobs;
+use super::notices::Notices;
 use super::numbers::{CommitSeq, ObjectNo};
 use super::sqlite::Place;
 use super::write_set::{Fence, Release, WriteSet};
@@ -25,6 +26,7 @@ pub(super) struct Shared {
     /// Length of the log from which it is copied into the database.
     pub(super) log_pages: u32,
     pub(super) jobs: Jobs,
+    pub(super) alarms: Notices,
     queue: Mutex<Queue>,
     durable: AtomicU64,
     /// Bytes of the snapshots and rows that wait.
@@ -79,6 +81,7 @@ impl Shared {
             index,
             log_pages,
             jobs: Jobs::new(readers_of(host)),
+            alarms: Notices::default(),
             queue: Mutex::new(Queue { waiting: VecDeque::new(), submitted: 0, closed: false }),
             durable: AtomicU64::new(0),
             waiting_bytes: AtomicUsize::new(0),

@@ -16,7 +16,7 @@ use super::lock;
 use super::manifest::{self, Manifest};
 use super::numbers::{ClassNo, Epoch, ObjectNo};
 use super::rows::meta::{self, FORMAT, Meta};
-use super::rows::{class, create_tables, object, schema};
+use super::rows::{alarm, class, create_tables, object, schema};
 use super::shard::{Opened, Shard};
 use super::shared::DirectoryLock;
 use super::sqlite::{self, Checkpoint, Place, Role};
@@ -345,7 +345,7 @@ pub(super) fn check_meta(
 /// After a sync that failed, the system takes for synced what is not, and no later sync covers it. Copied from such a log,
 /// the database would be newer than the log that a power cut leaves, and SQLite would put older pages of it back over some
 /// of the newer ones.
-fn renew_log(host: &Host, place: &Place) -> Result<(), Error> {
+pub(super) fn renew_log(host: &Host, place: &Place) -> Result<(), Error> {
     let mut name = place.path.as_os_str().to_owned();
     name.push("-wal");
     let path = PathBuf::from(name);
@@ -367,9 +367,10 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
         let log = sqlite::checkpoint(&connection, Checkpoint::Truncate)?;
         let boot = meta::next_boot(&connection)?;
         let classes = (class::all(&connection)?, schema::all(&connection)?);
-        Ok((boot, log, object::highest(&connection)?, classes))
+        let has_alarms = alarm::is_any_set(&connection)?;
+        Ok((boot, log, object::highest(&connection)?, has_alarms, classes))
     })();
-    let (boot, log, highest, (classes, schemas)) =
+    let (boot, log, highest, has_alarms, (classes, schemas)) =
         opened.map_err(|cause| place.error(&cause, "opening"))?;
     if boot >= Epoch::BOOTS_MAX {
         return Err(Code::StorageCorrupt.error(format!(
@@ -384,7 +385,7 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
             place.path.display()
         )));
     }
-    Ok(Opened { index, place, connection, classes, schemas, highest, boot })
+    Ok(Opened { index, place, connection, classes, schemas, highest, boot, has_alarms })
 }
 
 /// What an error of the disk, outside of the databases, means.

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::batch::{Batch, Item, Run};
+use super::batch::{Batch, Change, Item, Run};
 use super::checkpoint;
 use super::numbers::CommitSeq;
-use super::rows::{self, kv, object, snapshot, sql};
+use super::rows::{self, alarm, dead_letter, kv, object, snapshot, sql};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::{self, Checkpoint, Fault};
 use crate::error::{Code, Error, Outcome};
@@ -105,9 +105,13 @@ impl Writer {
             self.batch.fail_all(error);
             return;
         }
-        let Shared { host, index, .. } = &*self.shared;
-        let mut tell = |seq: CommitSeq, is_durable| {
-            host.report(|| Event::Settled { shard: *index, place: seq.0, is_durable });
+        let Shared { host, index, alarms, .. } = &*self.shared;
+        let mut tell = |change: &Change, is_durable| {
+            let place = change.seq.0;
+            host.report(|| Event::Settled { shard: *index, place, is_durable });
+            if is_durable {
+                alarms.tell(change);
+            }
         };
         let last: Option<CommitSeq> = self.batch.release(stored.as_ref().map(drop), &mut tell);
         if let Some(seq) = last {
@@ -223,13 +227,15 @@ struct Tables<'c> {
     kv: Option<kv::Writes<'c>>,
     /// `None`: no run so far changed a database.
     sql: Option<sql::Writes<'c>>,
+    /// `None`: no run so far changed an alarm.
+    alarms: Option<(alarm::Writes<'c>, dead_letter::Writes<'c>)>,
 }
 
 impl<'c> Tables<'c> {
     fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         let objects = object::Writes::prepare(connection)?;
         let snapshots = snapshot::Writes::prepare(connection)?;
-        Ok(Tables { connection, objects, snapshots, kv: None, sql: None })
+        Ok(Tables { connection, objects, snapshots, kv: None, sql: None, alarms: None })
     }
 
     /// Stores the last state of a run, and its rows. `false`: another activation was there first, and
@@ -246,6 +252,7 @@ impl<'c> Tables<'c> {
         } else if is_stored {
             self.apply_kv(run)?;
             self.apply_sql(run)?;
+            self.apply_alarms(run)?;
         }
         self.connection.prepare_cached("RELEASE run")?.execute([])?;
         Ok(is_stored)
@@ -286,6 +293,31 @@ impl<'c> Tables<'c> {
         };
         for (commit_no, write) in &run.sql {
             writes.write(run.last.object_no, *commit_no, write)?;
+        }
+        Ok(())
+    }
+
+    fn apply_alarms(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+        let Some((set_by, last)) = run.alarms.last() else { return Ok(()) };
+        let (alarms, letters) = match &mut self.alarms {
+            Some(writes) => writes,
+            none => none.insert((
+                alarm::Writes::prepare(self.connection)?,
+                dead_letter::Writes::prepare(self.connection)?,
+            )),
+        };
+        let object_no = run.last.object_no;
+        match last.alarm {
+            Some(alarm) => alarms.set(object_no, alarm, *set_by)?,
+            None => alarms.clear(object_no)?,
+        }
+        for (_, write) in &run.alarms {
+            if let Some(letter) = &write.letter {
+                letters.insert(object_no, letter)?;
+            }
+            if let Some(letter_no) = write.removed {
+                letters.remove(object_no, letter_no)?;
+            }
         }
         Ok(())
     }

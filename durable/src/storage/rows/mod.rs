@@ -5,7 +5,9 @@
 //! used for something else, and a number that once stood for something never stands for anything
 //! else.
 
+pub(crate) mod alarm;
 pub(crate) mod class;
+pub(crate) mod dead_letter;
 pub(crate) mod frame;
 pub(crate) mod kv;
 pub(crate) mod meta;
@@ -19,7 +21,7 @@ use rusqlite::Connection;
 use super::numbers::ObjectNo;
 
 /// Every table of a shard, in the order of creation.
-const TABLES: [&str; 7] = [
+const TABLES: [&str; 9] = [
     meta::TABLE,
     class::TABLE,
     object::TABLE,
@@ -27,6 +29,8 @@ const TABLES: [&str; 7] = [
     schema::TABLE,
     kv::TABLE,
     sql::TABLE,
+    alarm::TABLE,
+    dead_letter::TABLE,
 ];
 
 /// Creates the tables that are missing. The caller has opened a transaction.
@@ -38,6 +42,8 @@ pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
 pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
     kv::erase(connection, object_no)?;
     sql::erase(connection, object_no)?;
+    alarm::erase(connection, object_no)?;
+    dead_letter::erase(connection, object_no)?;
     snapshot::erase(connection, object_no)?;
     object::erase(connection, object_no)?;
     meta::remember_number(connection, object_no)

@@ -73,6 +73,7 @@ async fn put(store: &Store, class_no: ClassNo, name: &str, body: &[u8]) -> Resul
         snapshot: Some(body.into()),
         kv: Vec::new(),
         sql: None,
+        alarm: None,
         erases: false,
         release: Some(release),
     });
@@ -132,6 +133,7 @@ async fn a_write_after_the_end_is_released_with_an_error() {
         snapshot: Some(Arc::new([])),
         kv: Vec::new(),
         sql: None,
+        alarm: None,
         erases: false,
         release: Some(release),
     });

@@ -109,6 +109,7 @@ impl Bench {
             snapshot: body.map(Arc::from),
             kv: rows.iter().map(change).collect(),
             sql: None,
+            alarm: None,
             erases: false,
             release: Some(Arc::new(Logged(waiter, self.log.clone()))),
         };
