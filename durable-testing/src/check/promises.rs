@@ -245,7 +245,7 @@ impl Promises {
         }
     }
 
-    /// A shard has stored a batch. What it took of what was handed over is not known; it may be all.
+    /// A shard has stored a batch, or has tried to. What it took of what was handed over is not known; it may be all.
     fn batch_stored(&mut self, shard: u16) {
         let taken = self.submitted.range((shard, 0)..=(shard, u64::MAX));
         for object in taken.map(|(_, submitted)| submitted.object).collect::<Vec<_>>() {

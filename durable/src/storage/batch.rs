@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::notices::Committed;
 use super::numbers::{CommitSeq, ObjectNo};
 use super::rows::sql::SqlWrite;
 use super::write_set::{AlarmWrite, Birth, Fence, Release, WriteSet};
@@ -33,12 +34,18 @@ pub(super) struct Change {
     pub(super) snapshot: Option<Arc<[u8]>>,
     kv: Vec<KvChange>,
     sql: Option<Box<SqlWrite>>,
-    pub(super) alarm: Option<Box<AlarmWrite>>,
-    pub(super) erases: bool,
+    alarm: Option<Box<AlarmWrite>>,
+    erases: bool,
     bytes: usize,
 }
 
 impl Change {
+    /// What those hear of it who fire alarms.
+    pub(super) fn committed(&self) -> Committed<'_> {
+        let Change { object_no, commit_no, erases, .. } = *self;
+        Committed { object_no, commit_no, alarm: self.alarm.as_deref(), erases }
+    }
+
     /// What it did to its object's alarm, with its number.
     fn alarm(&self) -> Option<(u64, &AlarmWrite)> {
         self.alarm.as_deref().map(|alarm| (self.commit_no, alarm))

@@ -3,7 +3,8 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use super::batch::Change;
+use super::numbers::ObjectNo;
+use super::write_set::AlarmWrite;
 use crate::kernel::alarm::{Alarmed, Notice, Place};
 use crate::limits::ALARM_NOTICES_MAX;
 
@@ -23,6 +24,16 @@ struct Waiting {
     waker: Option<Waker>,
 }
 
+/// A commit, as far as alarms go.
+pub(super) struct Committed<'a> {
+    pub(super) object_no: ObjectNo,
+    pub(super) commit_no: u64,
+    /// What it did to its object's alarm. `None`: nothing.
+    pub(super) alarm: Option<&'a AlarmWrite>,
+    /// Nothing of the object is left.
+    pub(super) erases: bool,
+}
+
 /// What has come since it was asked last.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
@@ -34,15 +45,15 @@ pub(crate) struct Heard {
 
 impl Notices {
     /// A commit is durable.
-    pub(super) fn tell(&self, change: &Change) {
-        let object_no = change.object_no.0;
-        let notice = match &change.alarm {
-            _ if change.erases => Notice::Cleared,
+    pub(super) fn tell(&self, Committed { object_no, commit_no, alarm, erases }: Committed<'_>) {
+        let object_no = object_no.0;
+        let notice = match alarm {
+            _ if erases => Notice::Cleared,
             None => return,
             Some(write) => write.alarm.map_or(Notice::Cleared, |alarm| {
                 Notice::Set(Alarmed {
                     place: Place { due: alarm.due, object_no },
-                    set_by: change.commit_no,
+                    set_by: commit_no,
                     class_no: write.class_no.0,
                     id: write.id,
                 })

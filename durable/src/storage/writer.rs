@@ -110,7 +110,7 @@ impl Writer {
             let place = change.seq.0;
             host.report(|| Event::Settled { shard: *index, place, is_durable });
             if is_durable {
-                alarms.tell(change);
+                alarms.tell(change.committed());
             }
         };
         let last: Option<CommitSeq> = self.batch.release(stored.as_ref().map(drop), &mut tell);

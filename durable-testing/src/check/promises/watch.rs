@@ -78,7 +78,7 @@ impl Watch {
         self.stored = Some(commit);
     }
 
-    /// The shard has stored a batch. What it took of what was handed over is not known; it may be all.
+    /// The shard has stored a batch, or has tried to. What it took of what was handed over is not known; it may be all.
     pub(super) fn batch_stored(&mut self) {
         self.stored = Some(self.commit);
     }
@@ -189,6 +189,7 @@ impl Watch {
             }
             self.commits = self.commits.split_off(&self.durable);
         } else if let Some(commits) = self.commits.get_mut(&commit) {
+            self.stored = self.stored.map(|stored| stored.min(commit - 1));
             let failed = commits.iter_mut().filter(|commit| commit.epoch == epoch);
             failed.for_each(|commit| commit.has_failed = true);
         }
