@@ -34,6 +34,9 @@ use proc_macro::TokenStream;
 ///   of by plain text.
 /// - `idle = "10s"`: how long an object without calls stays in memory (`ms`, `s`, `m`, `h`).
 /// - `durability = "relaxed"`: calls are answered before their changes are on the disk; `"synced"` unless it is said.
+/// - `alarm_retries = 6`: how often an alarm whose handler failed is tried again before it becomes a
+///   dead letter; `alarm_delay = "2s"`: how long before the first time, and twice as long before each
+///   later one; `alarm_limit = "15m"`: how long its handler may run.
 /// - `migrations = "migrations/account"`: a folder, from the crate's directory, of files called
 ///   `0001_orders.sql`, `0002_….sql` and so on, which make the tables of the objects' databases. An
 ///   object is given those that it has not had when it comes into memory, in one commit; never
@@ -49,6 +52,9 @@ use proc_macro::TokenStream;
 /// - `#[rpc(skip)]`: a public method that cannot be called from outside.
 /// - `#[rpc(name = "…")]`: the method's name on wires, when the Rust name has changed.
 /// - `#[on_activate]`: runs when an object comes into memory, before its first turn.
+/// - `#[alarm]`: runs when the object's alarm is due: `async fn ring(&mut self, cx: &mut Context<'_,
+///   Self>, info: AlarmInfo)`, of which `async`, `cx` and `info` may be left out; it returns nothing,
+///   or a `Result<(), E>` with an `E` that is `Display`.
 /// - `#[init]`: makes an object that has no stored state; without it, `Default` does.
 /// - `#[migrate(from = 1)]`: makes the state of the next version, or `Self`, of a state that was
 ///   stored with version 1. It takes that state alone and returns the new one, or a `Result` of it.

@@ -23,6 +23,7 @@ pub(crate) struct Class {
     pub(crate) is_relaxed: bool,
     /// Former states are kept.
     pub(crate) keeps_history: bool,
+    pub(crate) alarm_options: AlarmOptions,
     /// By number. Empty: the class has none.
     pub(crate) tables: Vec<TableMigration>,
     pub(crate) visibility: Visibility,
@@ -34,9 +35,19 @@ pub(crate) struct Class {
     pub(crate) methods: Vec<Method>,
     /// `None`: nothing runs when an object is activated.
     pub(crate) on_activate: Option<Hook>,
+    /// By `cfg`. Empty: the class has no alarms.
+    pub(crate) alarms: Vec<Hook>,
     pub(crate) birth: Birth,
     /// By the versions that they take; each leads to the next, or to the class.
     pub(crate) migrations: Vec<Migration>,
+}
+
+/// What a class says of its alarms beside their handler. `None`: the usual.
+#[derive(Clone, Copy)]
+pub(crate) struct AlarmOptions {
+    pub(crate) retries: Option<u32>,
+    pub(crate) delay_ms: Option<u64>,
+    pub(crate) limit_ms: Option<u64>,
 }
 
 /// A step from an older version of the state.
@@ -95,6 +106,8 @@ pub(crate) struct Hook {
     pub(crate) ident: Ident,
     pub(crate) is_async: bool,
     pub(crate) has_context: bool,
+    /// Whether it is told of its alarm.
+    pub(crate) has_info: bool,
     /// `None`: it returns nothing.
     pub(crate) output: Option<Type>,
     pub(crate) cfgs: Vec<Attribute>,
@@ -123,12 +136,18 @@ impl Class {
             idle_ms: options.idle_ms,
             is_relaxed: options.is_relaxed.unwrap_or_default(),
             keeps_history: options.keeps_history,
+            alarm_options: AlarmOptions {
+                retries: options.alarm_retries.and_then(|number| number.base10_parse().ok()),
+                delay_ms: options.alarm_delay_ms,
+                limit_ms: options.alarm_limit_ms,
+            },
             tables: Vec::new(),
             visibility: options
                 .visibility
                 .unwrap_or_else(|| Visibility::Public(<Token![pub]>::default())),
             methods: Vec::new(),
             on_activate: None,
+            alarms: Vec::new(),
             birth: Birth::Default,
             migrations: Vec::new(),
             ty,
@@ -177,6 +196,7 @@ impl Hook {
             ident: function.sig.ident.clone(),
             is_async: function.sig.asyncness.is_some(),
             has_context: has_context(function),
+            has_info: function.sig.inputs.iter().any(is_alarm_info),
             output: output(function).cloned(),
             cfgs: cfgs(function),
         }
@@ -260,6 +280,13 @@ pub(crate) fn context_of(arg: &FnArg) -> Option<ContextArg<'_>> {
     let is_context =
         last.ident == names::CONTEXT && (taken != Taken::Value || !last.arguments.is_empty());
     is_context.then_some(ContextArg { ty: &typed.ty, path: &path.path, taken })
+}
+
+/// Whether the argument is what a handler is told of its alarm, by the name of its type.
+pub(crate) fn is_alarm_info(arg: &FnArg) -> bool {
+    let FnArg::Typed(typed) = arg else { return false };
+    let Type::Path(path) = &*typed.ty else { return false };
+    path.path.segments.last().is_some_and(|last| last.ident == names::ALARM_INFO)
 }
 
 /// The tokens of a type or path as text without spaces, to compare them.

@@ -6,8 +6,12 @@ use syn::ext::IdentExt;
 /// Attributes inside the impl block that belong to `#[durable_object]`.
 pub(crate) const RPC: &str = "rpc";
 pub(crate) const ON_ACTIVATE: &str = "on_activate";
+pub(crate) const ALARM: &str = "alarm";
 pub(crate) const INIT: &str = "init";
 pub(crate) const MIGRATE: &str = "migrate";
+
+/// The type of the argument that tells a handler of its alarm.
+pub(crate) const ALARM_INFO: &str = "AlarmInfo";
 
 /// The type of the argument that gives a method its surroundings.
 pub(crate) const CONTEXT: &str = "Context";

@@ -5,7 +5,10 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use durable::{Client, IntoKey, Listing, Object, ObjectId, Runtime, RuntimeBuilder, Stub, WallMs};
+use durable::{
+    AlarmView, Client, DeadLetter, DeadLetterId, IntoKey, Listing, Object, ObjectId, Runtime,
+    RuntimeBuilder, Stub, WallMs,
+};
 
 use crate::check;
 use crate::check::linear::Model;
@@ -147,6 +150,60 @@ impl Sim {
     pub async fn delete<O: Object<Stub = S>, S: Stub<O>>(&self, stub: &S) -> TestResult<bool> {
         let erased = self.runtime()?.delete(stub.id()?).await;
         Ok(erased?)
+    }
+
+    /// Runs the handler of an object's alarm at once, due or not. Gives whether there was an alarm.
+    ///
+    /// # Errors
+    /// The node is down, or goes down meanwhile; the handler failed.
+    pub async fn run_alarm<O: Object<Stub = S>, S: Stub<O>>(&self, stub: &S) -> TestResult<bool> {
+        let ran = self.runtime()?.run_alarm(stub.id()?).await;
+        Ok(ran?)
+    }
+
+    /// The alarm that is stored of an object. `None`: none is set.
+    ///
+    /// # Errors
+    /// The node is down.
+    pub fn alarm<O: Object<Stub = S>, S: Stub<O>>(
+        &self,
+        stub: &S,
+    ) -> TestResult<Option<AlarmView>> {
+        Ok(self.runtime()?.alarm(stub.id()?)?)
+    }
+
+    /// One page of the dead letters of all objects.
+    ///
+    /// # Errors
+    /// The node is down, or goes down meanwhile.
+    pub async fn dead_letters(&self, after: Option<DeadLetterId>) -> TestResult<Vec<DeadLetter>> {
+        let letters = self.runtime()?.dead_letters(after).await;
+        Ok(letters?)
+    }
+
+    /// Sets the alarm again that a dead letter was.
+    ///
+    /// # Errors
+    /// The node is down, or goes down meanwhile; the letter cannot be retried.
+    pub async fn retry_dead_letter(&self, id: DeadLetterId) -> TestResult {
+        let retried = self.runtime()?.retry_dead_letter(id).await;
+        Ok(retried?)
+    }
+
+    /// Takes a dead letter away.
+    ///
+    /// # Errors
+    /// The node is down, or goes down meanwhile; the letter cannot be dropped.
+    pub async fn drop_dead_letter(&self, id: DeadLetterId) -> TestResult {
+        let dropped = self.runtime()?.drop_dead_letter(id).await;
+        Ok(dropped?)
+    }
+
+    /// The wall clock jumps, back if `by_ms` is negative. On a real machine it does not.
+    pub fn jump_clock(&self, by_ms: i64) {
+        if let Stage::World(world) = &self.stage {
+            world.jump(by_ms);
+        }
     }
 
     /// Ends the node's process at once. It is up again when this returns.
@@ -301,7 +358,8 @@ impl Sim {
         futures_util::future::join_all(crew).await
     }
 
-    /// Nothing goes wrong from here on, and everything that is under way must come to an end within a minute.
+    /// Nothing goes wrong from here on, and everything that is under way must come to an end within a minute, alarms that
+    /// are due included.
     ///
     /// # Errors
     /// What does not come to an end.

@@ -256,6 +256,23 @@ impl Trace {
                 told.call = call;
                 told.text = outcome.map_or_else(ToString::to_string, |_| String::new());
             }
+            _ => return self.told_of_alarm(event),
+        }
+        told
+    }
+
+    fn told_of_alarm(&mut self, event: &Event<'_>) -> Told {
+        let mut told = Told::default();
+        match *event {
+            Event::AlarmDealt { object, call, at } => {
+                let detail = mix(at.flatten().map_or(1, |at| at.0));
+                told = Told { call, detail, ..Told::of(self.object(object)) };
+            }
+            Event::LetterTended { object, .. } => told = Told::of(self.object(object)),
+            Event::AlarmFires { object, call, alarm, .. } => {
+                let detail = mix(alarm.due.0) ^ u64::from(alarm.retry_count);
+                told = Told { call, detail, ..Told::of(self.object(object)) };
+            }
             _ => {}
         }
         told

@@ -84,6 +84,7 @@ impl BareWriter {
                 erases: false,
                 history: None,
                 sql: None,
+                alarm: None,
                 release: Some(Arc::new(Answer(Mutex::new(Some(sender))))),
             });
         }

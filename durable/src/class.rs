@@ -3,8 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::due::AlarmSpec;
 use crate::error::{Code, Error};
-use crate::limits::CLASS_NAME_BYTES_MAX;
+use crate::limits::{ALARM_RETRIES_MAX, CLASS_NAME_BYTES_MAX};
 use crate::sql::Migration;
 
 /// What a class says of itself: its name on disk and wire, its state's version, its methods, its settings.
@@ -23,6 +24,8 @@ pub struct ClassSpec {
     pub idle: Option<Duration>,
     /// What answers of calls wait for that do not say it themselves.
     pub durability: Durability,
+    /// How its alarms are run. `None`: it has no `#[alarm]`.
+    pub alarm: Option<AlarmSpec>,
     /// How the tables of its objects came to be, by number. Empty: its methods make them.
     pub migrations: &'static [Migration],
     /// Whether what commits replace is kept, so that its objects can be brought back to a former moment.
@@ -52,6 +55,7 @@ impl ClassSpec {
             methods,
             idle: None,
             durability: Durability::Synced,
+            alarm: None,
             migrations: &[],
             keeps_history: false,
         }
@@ -72,6 +76,13 @@ impl ClassSpec {
     #[doc(hidden)]
     pub const fn relaxed(mut self) -> Self {
         self.durability = Durability::Relaxed;
+        self
+    }
+
+    /// Those of the handlers that were compiled; there is one.
+    #[doc(hidden)]
+    pub const fn alarms(mut self, alarms: &'static [AlarmSpec]) -> Self {
+        self.alarm = alarms.first().copied();
         self
     }
 
@@ -100,6 +111,12 @@ impl ClassSpec {
         if let Some(bad) = name.chars().find(|c| !allowed(*c)) {
             return Err(Code::ClassInvalid.error(format!(
                 "class name `{name}` contains {bad:?}; use letters, digits, `.`, `_` and `-`"
+            )));
+        }
+        if let Some(alarm) = self.alarm.filter(|alarm| alarm.retries > ALARM_RETRIES_MAX) {
+            return Err(Code::ClassInvalid.error(format!(
+                "class {name} wants {} retries of its alarms, allowed are 0 to {ALARM_RETRIES_MAX}; ask for fewer",
+                alarm.retries
             )));
         }
         for (number, migration) in (1_u32..).zip(self.migrations) {

@@ -13,6 +13,8 @@ pub(crate) struct Config {
     pub(crate) resident_objects_max: usize,
     pub(crate) inbox_calls_max: usize,
     pub(crate) in_flight_calls_max: usize,
+    pub(crate) alarm_limit: Duration,
+    pub(crate) alarms_per_second: u32,
     /// `None`: as the data directory says, or the default for a new one.
     pub(crate) shards: Option<u16>,
     pub(crate) log_pages: u32,
@@ -26,6 +28,8 @@ impl Default for Config {
             resident_objects_max: limits::RESIDENT_OBJECTS_MAX,
             inbox_calls_max: limits::INBOX_CALLS_MAX,
             in_flight_calls_max: limits::IN_FLIGHT_CALLS_MAX,
+            alarm_limit: limits::ALARM_LIMIT,
+            alarms_per_second: limits::ALARMS_PER_SECOND,
             shards: None,
             log_pages: limits::CHECKPOINT_PAGES,
             history: History::default(),
@@ -39,6 +43,11 @@ impl Config {
             ("resident_max", self.resident_objects_max, usize::MAX),
             ("inbox_max", self.inbox_calls_max, limits::IN_FLIGHT_CALLS_MAX),
             ("in_flight_max", self.in_flight_calls_max, limits::IN_FLIGHT_CALLS_MAX),
+            (
+                "alarms_per_second",
+                self.alarms_per_second as usize,
+                limits::ALARMS_PER_SECOND_MAX as usize,
+            ),
             ("log_pages", self.log_pages as usize, limits::CHECKPOINT_PAGES_MAX as usize),
             ("shards", self.shards.unwrap_or(limits::SHARDS).into(), limits::SLOTS.into()),
         ];

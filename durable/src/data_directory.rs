@@ -3,18 +3,20 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use crate::due::{DeadLetter, DeadLetterId, LetterFate};
 use crate::error::{Code, Error};
 use crate::history::{Bookmark, HistoryEntry};
 use crate::host::Host;
 use crate::inspection::{Backup, StoredClass, StoredObject, Summary, Verified};
 use crate::limits::LIST_PAGE_MAX;
 use crate::listing::Listed;
+use crate::object::{alarm_taken, letter_unknown};
 use crate::rewind::check_limit;
-use crate::storage::{After, Look};
+use crate::storage::{After, Look, Refusal};
 
 /// A data directory, seen from outside: what is stored in it, whether it is sound, and copies of it.
 ///
-/// It needs no classes and no tokio, takes no lock and changes nothing, so it works beside the process that runs the
+/// It needs no classes and no tokio, takes no lock and changes nothing but dead letters, so it works beside the process that runs the
 /// directory, and on what a process has left that died. Its methods block on the disk. What they read is what was durable
 /// when they read it, one moment for each shard.
 ///
@@ -153,6 +155,38 @@ impl DataDirectory {
         let after = after.map(|last| After { name: last.name().map(Into::into), id: last.id() });
         let rows = self.look.objects(class, prefix, after.as_ref(), limit)?;
         Ok(rows.into_iter().map(|row| Listed::new(row.id, row.name)).collect())
+    }
+
+    /// One page of the dead letters of all objects, as [`Runtime::dead_letters`](crate::Runtime::dead_letters).
+    ///
+    /// # Errors
+    /// `storage.corrupt`, `storage.failed`.
+    pub fn dead_letters(&self, after: Option<DeadLetterId>) -> Result<Vec<DeadLetter>, Error> {
+        self.look.dead_letters(after)
+    }
+
+    /// Sets the alarm again that a dead letter was. It fires when a runtime is started; the letter is gone.
+    ///
+    /// # Errors
+    /// `storage.locked` if a runtime holds the directory: ask it; `letter.unknown`; `alarm.taken` if the object has set
+    /// another alarm since; `storage.*` if it cannot be stored.
+    pub fn retry_dead_letter(&self, id: DeadLetterId) -> Result<(), Error> {
+        self.tend_letter(id, LetterFate::Retried)
+    }
+
+    /// Takes a dead letter away.
+    ///
+    /// # Errors
+    /// `storage.locked` if a runtime holds the directory: ask it; `letter.unknown`; `storage.*` if it cannot be stored.
+    pub fn drop_dead_letter(&self, id: DeadLetterId) -> Result<(), Error> {
+        self.tend_letter(id, LetterFate::Dropped)
+    }
+
+    fn tend_letter(&self, id: DeadLetterId, fate: LetterFate) -> Result<(), Error> {
+        self.look.tend_letter(id, fate)?.map_err(|refusal| match refusal {
+            Refusal::Unknown => letter_unknown(id),
+            Refusal::Taken(present) => alarm_taken(id, present),
+        })
     }
 
     /// What is stored of one object of a class. `who`: its id, or its name. `None`: no such object is stored.

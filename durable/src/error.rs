@@ -197,6 +197,16 @@ codes! {
     SqlChanged = "sql.changed", Corrupt, RolledBack;
     /// The object's database was migrated, or written, by newer code.
     SqlNewer = "sql.newer", Corrupt, RolledBack;
+    /// A turn that may not write has set or cancelled its object's alarm.
+    AlarmReadOnly = "alarm.read_only", FixCall, RolledBack;
+    /// An alarm is set to a time that is too far away.
+    AlarmTooFar = "alarm.too_far", FixCall, RolledBack;
+    /// The handler of an alarm has failed.
+    AlarmFailed = "alarm.failed", Retry, RolledBack;
+    /// A dead letter would take the place of an alarm that is set.
+    AlarmTaken = "alarm.taken", FixCall, NotStarted;
+    /// There is no such dead letter.
+    LetterUnknown = "letter.unknown", FixCall, NotStarted;
     /// Savepoints are nested too deeply.
     SavepointTooDeep = "savepoint.too_deep", FixCall, RolledBack;
     /// Another process holds the data directory.

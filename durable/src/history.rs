@@ -168,13 +168,16 @@ impl<'de> Deserialize<'de> for Bookmark {
 }
 
 /// Why an object committed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
     /// A method of this name.
     Method(Cow<'static, str>),
     /// It came into memory: `#[on_activate]`, or migrations of its tables.
+    #[default]
     Activation,
+    /// Its alarm: the handler, or a failure of it that is counted; or a dead letter of it was retried or dropped.
+    Alarm,
     /// It was brought back to a former moment.
     Restore,
     /// It was made as a copy of another object.
@@ -187,6 +190,7 @@ impl fmt::Display for Cause {
         f.write_str(match self {
             Cause::Method(name) => name,
             Cause::Activation => "(activation)",
+            Cause::Alarm => "(alarm)",
             Cause::Restore => "(restore)",
             Cause::Fork => "(fork)",
         })

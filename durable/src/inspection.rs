@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::due::AlarmView;
 use crate::id::{ObjectId, Placement};
 use crate::kv::KvKey;
 use crate::state::shape::Shape;
@@ -90,6 +91,10 @@ pub struct StoredObject {
     pub commits: u64,
     /// Its state. `Err`: why it cannot be used, in words for people.
     pub state: Result<StoredState, String>,
+    /// Its alarm. `None`: none is set.
+    pub alarm: Option<AlarmView>,
+    /// How many dead letters it has.
+    pub dead_letters: u64,
     /// The first of its keys, in the order of their bytes, at most [`LIST_PAGE_MAX`](crate::limits::LIST_PAGE_MAX).
     pub keys: Vec<StoredKey>,
     /// How many keys it has.
@@ -270,6 +275,10 @@ kinds! {
     HistoryNewer = "history.newer", "start a version that knows it";
     /// A history belongs to no object.
     HistoryOrphaned = "history.orphaned", "keep a copy of the file: it may be all that is left of an object";
+    /// An alarm belongs to no object.
+    AlarmOrphaned = "alarm.orphaned", "keep a copy of the file: its object may be missing; the alarm never fires";
+    /// A dead letter belongs to no object.
+    LetterOrphaned = "letter.orphaned", "keep a copy of the file: its object may be missing";
     /// A row holds what no commit has written.
     RowUnreadable = "row.unreadable", "check the disk and restore the directory from a backup";
 }

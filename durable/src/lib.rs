@@ -30,6 +30,7 @@
 //! # }
 //! ```
 
+mod alarm;
 #[doc(hidden)]
 pub mod bench;
 #[doc(hidden)]
@@ -40,6 +41,7 @@ mod codec;
 mod config;
 mod data_directory;
 mod directory;
+mod due;
 mod error;
 #[doc(hidden)]
 pub mod fuzz;
@@ -68,6 +70,7 @@ mod time;
 pub use class::{Access, ClassSpec, Durability, MethodSpec};
 pub use client::Client;
 pub use data_directory::DataDirectory;
+pub use due::{AlarmInfo, AlarmSpec, AlarmView, DeadLetter, DeadLetterId, DeadLetterKind};
 /// What changes in a stored type is read by names, or by a migration: see [Change your state](crate::guide::evolution). A
 /// skipped field lives as long as the object is in memory.
 ///
@@ -150,7 +153,7 @@ pub use inspection::{
 };
 pub use kv::KvKey;
 pub use listing::{Listed, Listing};
-pub use object::{Context, Kv, KvList, Object, Rng, Sql, SqlExecuted, SqlRow, SqlRows};
+pub use object::{Alarm, Context, Kv, KvList, Object, Rng, Sql, SqlExecuted, SqlRow, SqlRows};
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use sql::{Migration, SqlNamed, SqlParams, SqlValue};
 pub use state::{DurableState, Fingerprint, StateValue, Wire};
@@ -186,6 +189,10 @@ pub mod guide {
     #[doc = include_str!("../docs/store_data.md")]
     pub mod store_data {}
 
+    /// How objects wake themselves: alarms, their retries, and dead letters.
+    #[doc = include_str!("../docs/act_later.md")]
+    pub mod act_later {}
+
     /// What may change in stored types, and what becomes of the states that are stored.
     #[doc = include_str!("../docs/evolution.md")]
     pub mod evolution {}
@@ -208,14 +215,14 @@ pub mod alone {
 pub mod __private {
     pub use crate::codec::{DecodeError, EncodeError, decode_wire, encode_wire};
     pub use crate::object::{
-        Activated, BoxFuture, FromError, Migrated, OldState, Plain, Probe, Ran, Returned,
-        misdirected,
+        Activated, Alarmed, BoxFuture, FromError, Migrated, OldState, Plain, Probe, Ran, Rang,
+        Returned, misdirected,
     };
     pub use crate::state::{stored, transient};
     pub use crate::stub::Address;
     pub use crate::{
-        Access, Call, CallError, ClassSpec, Context, DurableState, Error, MethodSpec, Migration,
-        Name, Object, Stub, Wire,
+        Access, AlarmInfo, AlarmSpec, Call, CallError, ClassSpec, Context, DurableState, Error,
+        MethodSpec, Migration, Name, Object, Stub, Wire,
     };
     pub use postcard_schema;
     pub use serde;

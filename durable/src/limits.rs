@@ -155,6 +155,53 @@ pub(crate) const LOG_LENGTHS_MAX: u32 = 16;
 /// read it for minutes, and all commits wait with the writer.
 pub(crate) const RESTART_WAIT: Duration = Duration::from_millis(250);
 
+/// How often an alarm whose handler failed is tried again before it becomes a dead letter.
+pub const ALARM_RETRIES: u32 = 6;
+
+/// Most retries that a class may ask for: years of them.
+pub(crate) const ALARM_RETRIES_MAX: u32 = 1_000;
+
+/// How long after a first failure an alarm is tried again.
+pub const ALARM_DELAY: Duration = Duration::from_secs(2);
+
+/// How often that delay doubles: from 2 s to 17 minutes.
+pub(crate) const ALARM_DOUBLINGS_MAX: u32 = 9;
+
+/// How long a run of an alarm's handler may take. It has its object to itself, so that nobody else is served meanwhile.
+pub const ALARM_LIMIT: Duration = Duration::from_secs(15 * 60);
+
+/// How far ahead an alarm may be set: a hundred years. More is a mistake in the unit.
+pub const ALARM_AHEAD_MAX: Duration = Duration::from_secs(36_525 * 86_400);
+
+/// Alarms that are fired in a second, so that those that fell due while nothing ran leave room for calls.
+pub const ALARMS_PER_SECOND: u32 = 5_000;
+
+/// Most alarms in a second that may be asked for.
+pub const ALARMS_PER_SECOND_MAX: u32 = 1_000_000;
+
+/// Alarms of one runtime that are fired and whose handlers have not ended: bounds what they have in memory at once.
+pub(crate) const ALARMS_IN_FLIGHT_MAX: usize = 256;
+
+/// Alarms of one shard that wait in memory; the others wait in the index.
+pub(crate) const ALARM_WINDOW_MAX: usize = 1_024;
+
+/// Alarms that one read of the index gives.
+pub(crate) const ALARM_ROWS_MAX: usize = 256;
+
+/// Notices of changed alarms that wait in one shard. When there are more, the index is read anew instead.
+pub(crate) const ALARM_NOTICES_MAX: usize = 65_536;
+
+/// How long an alarm is held back whose object could not be run for it, such as one that cannot start; and how often that
+/// doubles, up to 51 s.
+pub(crate) const ALARM_HOLD: Duration = Duration::from_millis(100);
+pub(crate) const ALARM_HOLD_DOUBLINGS_MAX: u32 = 9;
+
+/// How often the wall clock is looked at while alarms wait: it may be set forward meanwhile.
+pub(crate) const ALARM_LOOK: Duration = Duration::from_secs(10);
+
+/// Bytes of an error's text that a dead letter keeps. It is for people, and may be anything.
+pub(crate) const DEAD_LETTER_ERROR_BYTES_MAX: usize = 4_096;
+
 /// Times that one request copies what came meanwhile before it leaves the rest to the next request.
 pub(crate) const CHECKPOINT_PASSES_MAX: u32 = 4;
 
@@ -190,6 +237,8 @@ pub const PROBLEMS_MAX: usize = 1_000;
 
 const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(SHARDS <= SLOTS);
+const _: () = assert!(ALARM_ROWS_MAX < ALARM_WINDOW_MAX / 2 && ALARM_RETRIES <= ALARM_RETRIES_MAX);
+const _: () = assert!(ALARM_DOUBLINGS_MAX < 32 && ALARM_HOLD_DOUBLINGS_MAX < 32);
 const _: () = assert!(BATCH_BYTES_MAX <= LANE_BYTES_MAX && SNAPSHOT_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(KV_VALUE_BYTES_MAX <= BATCH_BYTES_MAX && KV_PAGE_ROWS_MAX > 0);
 const _: () = assert!(SQL_PAGES_MAX < 1 << 24 && SQL_PAGE_BYTES <= u16::MAX as usize);

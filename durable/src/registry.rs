@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
+use crate::alarm::Ends;
 use crate::config::Config;
 use crate::directory::{ClassGroup, Group, Residents};
 use crate::error::{Code, Error};
 use crate::host::Host;
+use crate::id::ObjectId;
 use crate::object::{Object, Permit};
 use crate::storage::Store;
 
@@ -20,6 +22,7 @@ pub(crate) struct Shared {
     pub(crate) residents: Arc<Residents>,
     /// Its owners, but for this one, are the calls in flight.
     pub(crate) in_flight: Permit,
+    pub(crate) alarm_ends: Arc<Ends>,
     /// No calls from outside are taken.
     is_draining: AtomicBool,
     /// No calls are taken.
@@ -35,12 +38,23 @@ impl Shared {
     ) -> Arc<Self> {
         let (is_draining, is_closed) = (AtomicBool::new(false), AtomicBool::new(false));
         let in_flight = Arc::new(());
-        Arc::new(Shared { host, config, store, residents, in_flight, is_draining, is_closed })
+        let alarm_ends = Arc::default();
+        Arc::new(Shared {
+            host,
+            config,
+            store,
+            residents,
+            in_flight,
+            alarm_ends,
+            is_draining,
+            is_closed,
+        })
     }
 
-    /// Takes no more calls from outside; turns that run may still call.
+    /// Takes no more calls from outside, and fires no more alarms; turns that run may still call.
     pub(crate) fn drain(&self) {
         self.is_draining.store(true, Ordering::Release);
+        self.alarm_ends.ring();
     }
 
     /// Takes no more calls.
@@ -84,6 +98,16 @@ impl Registry {
 
     pub(crate) fn groups(&self) -> &[Arc<dyn ClassGroup>] {
         &self.groups
+    }
+
+    /// The class group that an id is of.
+    pub(crate) fn group_owning(&self, id: &ObjectId) -> Result<&Arc<dyn ClassGroup>, Error> {
+        self.groups.iter().find(|group| group.owns(id)).ok_or_else(|| {
+            Code::IdForeign.error(format!(
+                "{id} is not the id of an object of a registered class; \
+                 register its class, or use it with the data directory that it came from"
+            ))
+        })
     }
 
     pub(crate) fn group<C: Object>(&self) -> Result<Arc<Group<C>>, Error> {

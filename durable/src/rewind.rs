@@ -102,10 +102,10 @@ impl Runtime {
     ///
     /// It is a new commit, so the history stays and goes on. It happens when no turn of the object runs; calls that wait are
     /// served by what is there then. An object that cannot start can be brought back, too. No other object is touched: what
-    /// it has told others stays told.
+    /// it has told others stays told, and its alarm stays as it is.
     ///
     /// A state that was written by older code is read as any such state is. At the moment before its first commit an object
-    /// does not exist: it is not listed then, and the next call starts it anew, but its history is kept.
+    /// does not exist: it is not listed then, has no alarm, and the next call starts it anew, but its history is kept.
     /// [`delete`](Self::delete) takes that away as well.
     ///
     /// # Errors

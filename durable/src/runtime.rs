@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use crate::alarm::Alarms;
 use crate::caller::{Request, Who};
 use crate::class::ClassSpec;
 use crate::client::Client;
@@ -110,7 +111,7 @@ impl Runtime {
     /// # Cancel safety
     /// The eviction goes on if the future is dropped.
     pub async fn evict(&self, id: ObjectId) -> Result<bool, Error> {
-        Ok(self.owner(&id)?.evict(id).await)
+        Ok(self.registry.group_owning(&id)?.evict(id).await)
     }
 
     /// Erases an object, with everything that it has stored, its history, too, in one commit; also one that cannot start. The object is not
@@ -124,7 +125,7 @@ impl Runtime {
     /// # Cancel safety
     /// The erasure goes on if the future is dropped after it was polled.
     pub async fn delete(&self, id: ObjectId) -> Result<bool, Error> {
-        Arc::clone(self.owner(&id)?).erase(id).await
+        Arc::clone(self.registry.group_owning(&id)?).erase(id).await
     }
 
     /// Where random bytes come from.
@@ -134,8 +135,7 @@ impl Runtime {
 
     /// The class of an object.
     pub(crate) fn owner(&self, id: &ObjectId) -> Result<&Arc<dyn ClassGroup>, Error> {
-        let group = self.registry.groups().iter().find(|group| group.owns(id));
-        group.ok_or_else(|| foreign(*id))
+        self.registry.group_owning(id)
     }
 
     /// Takes a call that came over a wire; it is queued when this returns. `number`: a director's name for it.
@@ -182,6 +182,10 @@ impl Runtime {
                 slot.label()
             ))
         })
+    }
+
+    pub(crate) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
     }
 
     fn class(&self, name: &str) -> Result<&Arc<dyn ClassGroup>, Error> {
@@ -347,6 +351,19 @@ impl RuntimeBuilder {
         self
     }
 
+    /// How long a run of an alarm's handler may take, unless its class says otherwise. Default: 15 minutes.
+    pub fn alarm_limit(mut self, limit: Duration) -> Self {
+        self.config.alarm_limit = limit;
+        self
+    }
+
+    /// How many alarms are fired in a second. Those that fell due while nothing ran wait for each other, so that calls are
+    /// served meanwhile. Default: 5,000; most: 1,000,000.
+    pub fn alarms_per_second(mut self, alarms: u32) -> Self {
+        self.config.alarms_per_second = alarms;
+        self
+    }
+
     /// How many shards a new data directory gets, 1 to 1,024. Fixed when the directory is created. Default: 1.
     pub fn shards(mut self, shards: u16) -> Self {
         self.config.shards = Some(shards);
@@ -455,6 +472,7 @@ impl RuntimeBuilder {
             let _sentinel = sentinel;
             Residents::sweep_forever(residents, host).await;
         }));
+        Alarms::start(&registry);
         Ok(Runtime { client: Client::new(Arc::clone(&registry)), registry })
     }
 }
@@ -468,14 +486,6 @@ impl fmt::Debug for RuntimeBuilder {
             .field("classes", &classes)
             .finish_non_exhaustive()
     }
-}
-
-/// The error of an id that no class has.
-fn foreign(id: ObjectId) -> Error {
-    Code::IdForeign.error(format!(
-        "{id} is not the id of an object of a registered class; \
-         register its class, or use it with the data directory that it came from"
-    ))
 }
 
 /// Checks that no class is registered that is said to be gone.

@@ -147,6 +147,71 @@ async fn what_is_wrong_is_listed_and_told_by_the_exit_code() {
     assert!(said.err.contains("storage.corrupt"), "{}", said.err);
 }
 
+/// Fails whenever it rings.
+#[derive(Default, DurableState)]
+pub struct Broken;
+
+#[durable_object(name = "cli.Broken", alarm_retries = 0)]
+impl Broken {
+    pub fn set(&mut self, cx: &mut Context<'_, Self>, at: u64) {
+        cx.alarm().set(durable::WallMs(at));
+    }
+
+    #[alarm]
+    fn ring(&mut self) -> Result<(), String> {
+        Err("no\nbell".to_owned())
+    }
+}
+
+#[tokio::test]
+async fn dead_letters_are_listed_retried_and_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let start = || async { Runtime::builder(data).register::<Broken>().start().await.unwrap() };
+    let runtime = start().await;
+    let late = 4_102_444_800_000;
+    for name in ["a", "b"] {
+        let broken = runtime.get::<Broken>(name);
+        broken.set(late).await.unwrap();
+        let shown = durable(&[&"show", &data, &"cli.Broken", &name]);
+        assert!(shown.out.contains("alarm         due at 4102444800000 ms"), "{}", shown.out);
+        runtime.run_alarm(broken.id().unwrap()).await.unwrap_err();
+    }
+    let said = durable(&[&"dead-letters", &data, &"list"]);
+    assert_eq!(said.code, 0, "{}", said.err);
+    assert!(said.out.contains("0-1     cli.Broken(a)  alarm  1"), "{}", said.out);
+    assert!(said.out.contains(r"no\nbell"), "{}", said.out);
+    let json = durable(&[&"dead-letters", &data, &"list", &"--after", &"0-1", &"--json"]).json();
+    let letters = json["dead_letters"].as_array().unwrap();
+    assert_eq!((letters.len(), &letters[0]["name"]), (1, &"b".into()));
+    assert_eq!(letters[0]["scheduled_at_ms"], late);
+    let said = durable(&[&"dead-letters", &data, &"drop", &"0-1"]);
+    assert_eq!(said.code, 2, "somebody runs it");
+    assert!(said.err.contains("storage.locked"), "{}", said.err);
+    runtime.shutdown().await.unwrap();
+    let said = durable(&[&"dead-letters", &data, &"drop", &"0-1"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "dead letter 0-1 is gone\n"));
+    let said = durable(&[&"dead-letters", &data, &"drop", &"0-1"]);
+    assert!(said.err.contains("letter.unknown"), "{}", said.err);
+    let said = durable(&[&"dead-letters", &data, &"retry", &"0-2", &"--json"]);
+    assert_eq!((said.code, &said.json()["retried"]), (0, &"0-2".into()));
+    let shown = durable(&[&"show", &data, &"cli.Broken", &"b", &"--json"]).json();
+    assert_eq!(shown["object"]["alarm"]["scheduled_at_ms"], late);
+    assert_eq!(shown["object"]["dead_letters"], 0);
+    let runtime = start().await;
+    while runtime.dead_letters(None).await.unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let letters = runtime.dead_letters(None).await.unwrap();
+    assert_eq!(letters[0].id.to_string(), "0-3", "it has failed again");
+    runtime.get::<Broken>("b").set(late).await.unwrap();
+    runtime.shutdown().await.unwrap();
+    let said = durable(&[&"dead-letters", &data, &"retry", &"0-3"]);
+    assert!(said.err.contains("alarm.taken"), "{}", said.err);
+    let said = durable(&[&"dead-letters", &data, &"retry", &"nonsense"]);
+    assert!(said.err.contains("letter.unknown"), "{}", said.err);
+}
+
 #[test]
 fn a_wrong_command_is_told_so() {
     let dir = tempfile::tempdir().unwrap();

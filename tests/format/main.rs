@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use durable::WallMs;
 use durable::prelude::*;
 
 /// A state of every kind of field.
@@ -29,7 +30,7 @@ pub enum Part {
     Struct { bytes: Vec<u8> },
 }
 
-#[durable_object(name = "golden.Everything", version = 3, history)]
+#[durable_object(name = "golden.Everything", version = 3, history, alarm_retries = 0)]
 impl Everything {
     pub fn set(&mut self, to: Everything) {
         *self = to;
@@ -37,6 +38,21 @@ impl Everything {
 
     pub fn get(&self) -> Everything {
         self.clone()
+    }
+
+    /// Sets the alarm to a time that never comes.
+    pub fn wait(&mut self, cx: &mut Context<'_, Self>, at: u64) {
+        cx.alarm().set(WallMs(at));
+    }
+
+    pub fn waits(&self, cx: &Context<'_, Self>) -> Option<u64> {
+        cx.alarm().get().map(|alarm| alarm.due.0)
+    }
+
+    /// Never succeeds.
+    #[alarm]
+    fn ring(&mut self) -> Result<(), String> {
+        Err("it never does".to_owned())
     }
 
     /// Keeps one of each kind of value under keys.
@@ -89,6 +105,9 @@ fn sample(n: u8) -> Everything {
     }
 }
 
+/// A time in the year 2100, by which nobody reads this.
+const LATE: u64 = 4_102_444_800_000;
+
 /// How many rows each turn adds.
 fn tables(n: u8) -> [i64; 3] {
     [3, if n == 3 { 800 } else { 5 }, 2]
@@ -116,6 +135,11 @@ async fn write_golden(dir: &Path) {
         object.keep(part(n)).await.unwrap();
         for rows in tables(n) {
             object.tabulate(rows).await.unwrap();
+        }
+        object.wait(LATE).await.unwrap();
+        if n == 5 {
+            let failed = runtime.run_alarm(object.id().unwrap()).await.unwrap_err();
+            assert_eq!(failed.code(), "alarm.failed");
         }
     }
     runtime.shutdown().await.unwrap();
@@ -163,6 +187,7 @@ async fn the_golden_directory_of_format_1_reads_and_goes_on() {
         let keys = vec!["bytes".to_owned(), "part".to_owned()];
         assert_eq!(stub.kept().await.unwrap(), (keys, vec![0, 1, 0xff], part(n)));
         assert_eq!(stub.tabulated().await.unwrap(), tabulated(&tables(n)));
+        assert_eq!(stub.waits().await.unwrap(), (n != 5).then_some(LATE));
         let named = runtime.get::<Everything>(format!("named/{n}"));
         assert_eq!(named.id().unwrap(), listed.id(), "the names lead to the same ids");
         named.set(sample(n + 100)).await.unwrap();
@@ -174,13 +199,18 @@ async fn the_golden_directory_of_format_1_reads_and_goes_on() {
     let id = object.id().unwrap();
     let past = runtime.history(id, None, 100).await.unwrap();
     let causes: Vec<_> = past.iter().rev().map(|entry| entry.cause.to_string()).collect();
-    let golden = ["set", "keep", "tabulate", "tabulate", "tabulate"];
+    let golden = ["set", "keep", "tabulate", "tabulate", "tabulate", "wait"];
     assert_eq!(causes, [&golden[..], &["set", "keep", "tabulate"]].concat());
-    let undo = runtime.restore_to(id, &past[3].before).await.unwrap();
+    let undo = runtime.restore_to(id, &past[4].before).await.unwrap();
     assert_eq!(object.get().await.unwrap(), sample(3));
     assert_eq!(object.kept().await.unwrap().2, part(3));
     assert_eq!(object.tabulated().await.unwrap(), tabulated(&tables(3)[..2]));
     runtime.restore_to(id, &undo).await.unwrap();
+    let letters = runtime.dead_letters(None).await.unwrap();
+    let [letter] = &letters[..] else { panic!("{letters:?}") };
+    assert_eq!((letter.name.as_deref(), letter.error.as_str()), (Some("named/5"), "it never does"));
+    assert_eq!((letter.attempts, letter.scheduled_at), (1, WallMs(LATE)));
+    runtime.retry_dead_letter(letter.id).await.unwrap();
     runtime.shutdown().await.unwrap();
     let runtime = open(dir.path()).await;
     let object = runtime.get::<Everything>("named/3");
@@ -217,6 +247,21 @@ async fn the_present_code_writes_the_golden_bytes() {
         FROM objects JOIN history USING (object_no) WHERE commit_no < 3";
     assert_eq!(stored(dir.path(), past), stored(&golden(1), past));
     assert_eq!(stored(dir.path(), past).len(), 16);
+}
+
+#[tokio::test]
+async fn the_present_code_writes_the_golden_alarms() {
+    let dir = tempfile::tempdir().unwrap();
+    write_golden(dir.path()).await;
+    let alarms =
+        "SELECT name || ' ' || due_ms || ' ' || scheduled_ms || ' ' || retries || ' ' || set_by,
+        x'' FROM objects JOIN alarms USING (object_no)";
+    assert_eq!(stored(dir.path(), alarms), stored(&golden(1), alarms));
+    assert_eq!(stored(dir.path(), alarms).len(), 7);
+    let letters = "SELECT name || ' ' || kind || ' ' || attempts || ' ' || scheduled_ms,
+        CAST(error AS BLOB) FROM objects JOIN dead_letters USING (object_no)";
+    assert_eq!(stored(dir.path(), letters), stored(&golden(1), letters));
+    assert_eq!(stored(dir.path(), letters).len(), 1);
 }
 
 /// What is stored by name, over all shards: another directory has another key, and so spreads its names otherwise.

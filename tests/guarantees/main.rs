@@ -23,6 +23,7 @@ mod p02_all_or_nothing;
 mod p03_one_at_a_time;
 mod p04_nothing_leaves_early;
 mod p05_in_order;
+mod p06_alarms;
 mod p08_a_crash_costs_one_call;
 mod p10_bad_state_is_never_overwritten;
 mod p11_bounded;

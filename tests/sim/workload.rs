@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use durable::RuntimeBuilder;
 use durable_testing::prelude::*;
+use tests::alarms::{bells, ring_and_work};
 use tests::classes::{Account, bank};
 use tests::past;
 use tests::releases;
@@ -38,6 +39,12 @@ fn the_workload_keeps_every_promise() {
 fn many_small_worlds_keep_every_promise() {
     let simulation = Simulation::new().seeds(3 * seeds()).allow_panics();
     simulation.check(bank, async |sim| work_a_little(sim).await);
+}
+
+#[test]
+fn alarms_keep_every_promise() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(bells, async |sim| ring_and_work(sim, Faults::all()).await);
 }
 
 /// Hardly any room: objects come and go all the time, calls are turned away, and every shard is small.

@@ -1,6 +1,7 @@
 //! What the whole-system tests share: the classes of the simulated workload, a host whose writer can be held, and a
 //! look at the stored rows.
 
+pub mod alarms;
 pub mod classes;
 pub mod diary;
 pub mod past;

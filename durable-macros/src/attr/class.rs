@@ -12,10 +12,14 @@ use crate::names;
 use crate::parse::Function;
 
 const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idle = \"10s\"`, \
-                             `durability = \"relaxed\"`, `migrations = \"migrations/account\"`, \
+                             `durability = \"relaxed\"`, `alarm_retries = 6`, `alarm_delay = \"2s\"`, \
+                             `alarm_limit = \"15m\"`, `migrations = \"migrations/account\"`, \
                              `history`, `visibility = \"pub(crate)\"`, `crate = path`";
 const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`";
 const MIGRATE_OPTIONS: &str = "`from = 1`";
+
+/// Most retries of an alarm; the runtime has the same limit.
+const RETRIES_MAX: u32 = 1_000;
 
 /// What stands in `#[durable_object(…)]`.
 #[derive(Default)]
@@ -30,6 +34,12 @@ pub(crate) struct ClassOptions {
     pub(crate) idle_ms: Option<u64>,
     /// `None`: synced.
     pub(crate) is_relaxed: Option<bool>,
+    /// `None`: as many as the runtime allows unless a class says otherwise.
+    pub(crate) alarm_retries: Option<LitInt>,
+    /// `None`: the usual delay.
+    pub(crate) alarm_delay_ms: Option<u64>,
+    /// `None`: as the runtime says.
+    pub(crate) alarm_limit_ms: Option<u64>,
     /// The folder of the migrations. `None`: there are none.
     pub(crate) migrations: Option<LitStr>,
     /// Former states are kept.
@@ -56,6 +66,9 @@ impl ClassOptions {
                 "key" => set(&mut options.key, value.parse(), errors),
                 "idle" => set(&mut options.idle_ms, duration(key, value), errors),
                 "durability" => set(&mut options.is_relaxed, durability(key, value), errors),
+                "alarm_retries" => set(&mut options.alarm_retries, retries(key, value), errors),
+                "alarm_delay" => set(&mut options.alarm_delay_ms, duration(key, value), errors),
+                "alarm_limit" => set(&mut options.alarm_limit_ms, duration(key, value), errors),
                 "migrations" => {
                     set(&mut options.migrations, literal(key, value, "migrations/account"), errors)
                 }
@@ -84,6 +97,7 @@ impl ClassOptions {
 #[derive(Default)]
 pub(crate) struct Marks {
     pub(crate) on_activate: Option<Ident>,
+    pub(crate) alarm: Option<Ident>,
     pub(crate) init: Option<Ident>,
     pub(crate) migrate: Option<Ident>,
     /// The version that a migration takes; `None`: missing, or wrong and reported.
@@ -96,6 +110,11 @@ pub(crate) struct Marks {
 }
 
 impl Marks {
+    /// Whether the runtime calls the function by itself, other than to migrate.
+    pub(crate) fn is_hook(&self) -> bool {
+        self.on_activate.is_some() || self.alarm.is_some() || self.init.is_some()
+    }
+
     pub(crate) fn read(function: &Function, errors: &mut Errors) -> Self {
         let mut marks = Marks::default();
         for attr in function.own_attrs() {
@@ -113,7 +132,11 @@ impl Marks {
             if !matches!(attr.meta, Meta::Path(_)) {
                 errors.at(&attr.meta, format!("`#[{ident}]` takes no options; write `#[{ident}]`"));
             }
-            let mark = if ident == names::INIT { &mut marks.init } else { &mut marks.on_activate };
+            let mark = match () {
+                () if ident == names::INIT => &mut marks.init,
+                () if ident == names::ALARM => &mut marks.alarm,
+                () => &mut marks.on_activate,
+            };
             *mark = Some(ident);
         }
         marks
@@ -154,6 +177,16 @@ fn number(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
     let number: LitInt = input.parse().map_err(|_| wrong(key, input, &expected))?;
     match number.base10_parse::<u32>() {
         Ok(1..) => Ok(number),
+        _ => Err(syn::Error::new(number.span(), format!("`{key}` takes {expected}"))),
+    }
+}
+
+/// How often a failing alarm is tried again; 0 is none.
+fn retries(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
+    let expected = format!("a number from 0 to {RETRIES_MAX}; write `{key} = 6`");
+    let number: LitInt = input.parse().map_err(|_| wrong(key, input, &expected))?;
+    match number.base10_parse::<u32>() {
+        Ok(0..=RETRIES_MAX) => Ok(number),
         _ => Err(syn::Error::new(number.span(), format!("`{key}` takes {expected}"))),
     }
 }

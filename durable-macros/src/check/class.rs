@@ -7,7 +7,7 @@ use syn::{Item as SynItem, PathArguments, Type};
 use super::{hook, method, migrate, tables};
 use crate::attr::{self, ClassOptions, Marks};
 use crate::errors::Errors;
-use crate::model::{Birth, Class, Hook, Method, cfgs};
+use crate::model::{AlarmOptions, Birth, Class, Hook, Method, cfgs};
 use crate::names;
 use crate::parse::{Function, ImplBlock, Item, is_async_trait};
 
@@ -164,6 +164,7 @@ fn name(options: &ClassOptions, errors: &mut Errors) {
 /// Sorts the functions of the block into methods, hooks and the user's own business.
 fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
     let (mut activations, mut inits) = (Vec::<&Function>::new(), Vec::<&Function>::new());
+    let mut alarms = Vec::<&Function>::new();
     let mut steps_are_whole = true;
     for item in &block.items {
         let Item::Function(function) = item else { continue };
@@ -176,6 +177,13 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
                     class.on_activate.get_or_insert_with(|| Hook::new(function));
                 }
                 activations.push(function);
+            }
+            method::Role::Alarm => {
+                hook::alarm(function, class, errors);
+                if errors.count() == before {
+                    class.alarms.push(Hook::new(function));
+                }
+                alarms.push(function);
             }
             method::Role::Init => {
                 hook::init(function, class, errors);
@@ -201,9 +209,23 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
     }
     at_most_one(&activations, names::ON_ACTIVATE, errors);
     at_most_one(&inits, names::INIT, errors);
+    at_most_one(&alarms, names::ALARM, errors);
+    no_idle_alarm_option(class, alarms.is_empty(), errors);
     // What a wrong step would have joined is not to be reported as missing.
     if !(steps_are_whole && migrate::chain(class, errors)) {
         class.migrations.clear();
+    }
+}
+
+/// Rule 13: what is said of alarms without a handler of them is a misunderstanding.
+fn no_idle_alarm_option(class: &Class, has_none: bool, errors: &mut Errors) {
+    let AlarmOptions { retries, delay_ms, limit_ms } = class.alarm_options;
+    if has_none && (retries.is_some() || delay_ms.is_some() || limit_ms.is_some()) {
+        errors.push(syn::Error::new(
+            attr::whole_attribute(),
+            "the class says how its alarms are to be run and has no handler of them; \
+             put `#[alarm]` on a method that takes `&mut self`, or remove the option",
+        ));
     }
 }
 

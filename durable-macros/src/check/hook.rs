@@ -4,40 +4,55 @@ use syn::{FnArg, ReceiverKind, Visibility};
 
 use super::method::{context, qualifiers};
 use crate::errors::Errors;
-use crate::model::{Class, context_of, output};
+use crate::model::{Class, context_of, is_alarm_info, output};
+use crate::names;
 use crate::parse::Function;
 
 /// What `#[on_activate]` may look like.
 pub(super) fn on_activate(function: &Function, class: &Class, errors: &mut Errors) {
-    let by_itself = "it runs by itself when an object comes into memory";
-    hook(function, errors, "on_activate");
+    hook(function, errors, names::ON_ACTIVATE);
+    borrows(function, names::ON_ACTIVATE, errors);
+    private(function, names::ON_ACTIVATE, "when an object comes into memory", errors);
+    context(function, class, errors);
+}
+
+/// What `#[alarm]` may look like.
+pub(super) fn alarm(function: &Function, class: &Class, errors: &mut Errors) {
+    hook(function, errors, names::ALARM);
+    borrows(function, names::ALARM, errors);
+    private(function, names::ALARM, "when the object's alarm is due", errors);
+    context(function, class, errors);
+}
+
+/// Rule 14: a hook that works on the object borrows it.
+fn borrows(function: &Function, attribute: &str, errors: &mut Errors) {
+    let text = format!("`#[{attribute}]` borrows the object; take `&mut self`");
     match function.sig.receiver() {
         Some(receiver) => {
             if !matches!(receiver.kind, ReceiverKind::Reference(..)) {
-                errors.at(receiver, "`#[on_activate]` borrows the object; take `&mut self`");
+                errors.at(receiver, text);
             }
         }
-        None => errors.at(
-            &function.sig.ident,
-            "`#[on_activate]` borrows the object; take `&mut \
-            self`",
-        ),
+        None => errors.at(&function.sig.ident, text),
     }
+}
+
+/// Rule 14: nobody calls a hook. `when`: the runtime does.
+fn private(function: &Function, attribute: &str, when: &str, errors: &mut Errors) {
     if let Visibility::Public(vis) = &function.vis {
         errors.at(
             vis,
             format!(
-                "`#[on_activate]` cannot be called from outside, {by_itself}; \
+                "`#[{attribute}]` cannot be called from outside, it runs by itself {when}; \
             remove `pub`"
             ),
         );
     }
-    context(function, class, errors);
 }
 
 /// What `#[init]` may look like.
 pub(super) fn init(function: &Function, class: &Class, errors: &mut Errors) {
-    hook(function, errors, "init");
+    hook(function, errors, names::INIT);
     if let Some(receiver) = function.sig.receiver() {
         errors.at(
             receiver,
@@ -54,7 +69,7 @@ pub(super) fn init(function: &Function, class: &Class, errors: &mut Errors) {
     context(function, class, errors);
 }
 
-/// Rules 2, 12 and 14: a hook takes the context or nothing.
+/// Rules 2, 12 and 14: a hook takes the context or nothing, and an alarm its info.
 fn hook(function: &Function, errors: &mut Errors, attribute: &str) {
     qualifiers(function, &format!("or remove `#[{attribute}]`"), errors);
     if !function.sig.generics.params.is_empty() {
@@ -63,14 +78,22 @@ fn hook(function: &Function, errors: &mut Errors, attribute: &str) {
             format!("`#[{attribute}]` cannot be generic; remove the parameters"),
         );
     }
+    let wanted = match attribute {
+        names::ALARM => "`cx: &mut Context<'_, Self>`, `info: AlarmInfo` after it, or nothing",
+        _ => "`cx: &Context<'_, Self>` or nothing",
+    };
+    let mut infos = 0;
     for arg in &function.sig.inputs {
+        if attribute == names::ALARM && is_alarm_info(arg) {
+            infos += 1;
+            if infos == 1 {
+                continue;
+            }
+        }
         if matches!(arg, FnArg::Typed(_)) && context_of(arg).is_none() {
             errors.at(
                 arg,
-                format!(
-                    "`#[{attribute}]` has no caller that could pass this; take \
-                `cx: &Context<'_, Self>` or nothing"
-                ),
+                format!("`#[{attribute}]` has no caller that could pass this; take {wanted}"),
             );
         }
     }

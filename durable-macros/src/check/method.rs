@@ -21,6 +21,7 @@ const OR_PRIVATE: &str = "or make the method private, or put `#[rpc(skip)]` on i
 pub(super) enum Role {
     Rpc,
     OnActivate,
+    Alarm,
     Init,
     Migrate,
     /// Nothing; it is not checked further.
@@ -38,16 +39,20 @@ pub(super) fn role(function: &Function, marks: &Marks, errors: &mut Errors) -> R
             functions",
         );
     }
-    if let (Some(migrate), true) =
-        (&marks.migrate, marks.init.is_some() || marks.on_activate.is_some())
-    {
+    if let (Some(migrate), true) = (&marks.migrate, marks.is_hook()) {
         errors.at(migrate, "a migration is no other hook; write two functions");
+    }
+    if let (Some(alarm), true) = (&marks.alarm, marks.init.is_some() || marks.on_activate.is_some())
+    {
+        errors.at(alarm, "an alarm's handler is no other hook; write two functions");
     }
     if let Some(rpc) = &marks.rpc {
         no_idle_rpc_mark(function, marks, rpc, is_public && has_receiver, errors);
     }
     if marks.on_activate.is_some() {
         Role::OnActivate
+    } else if marks.alarm.is_some() {
+        Role::Alarm
     } else if marks.init.is_some() {
         Role::Init
     } else if marks.migrate.is_some() {
@@ -68,7 +73,7 @@ fn no_idle_rpc_mark(
     errors: &mut Errors,
 ) {
     let name = &function.sig.ident;
-    if marks.on_activate.is_some() || marks.init.is_some() || marks.migrate.is_some() {
+    if marks.is_hook() || marks.migrate.is_some() {
         errors.at(
             rpc,
             format!(

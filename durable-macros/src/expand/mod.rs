@@ -1,5 +1,6 @@
 //! Prints checked models as code.
 
+mod alarm;
 mod codec;
 mod dispatch;
 mod fallback;

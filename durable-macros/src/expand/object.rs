@@ -6,7 +6,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Type;
 
 use super::stub::{Shape, shape};
-use super::{at, codec, dispatch, migrate, place};
+use super::{alarm, at, codec, dispatch, migrate, place};
 use crate::model::{Access, Birth, Class, Method, TableMigration, compact};
 use crate::names;
 
@@ -16,7 +16,8 @@ pub(super) fn object(class: &Class) -> TokenStream {
     let key = class.key.as_ref().map_or_else(|| quote!(#private::Name), |key| quote!(#key));
     let method = method_of(class);
     let create = create(class);
-    let on_activate = on_activate(class);
+    let (on_activate, alarm) = (on_activate(class), alarm::handler(class));
+    let alarmed = alarm::marker(class);
     let migrate = migrate::migrate(class);
     let dispatchers = dispatch::dispatchers(class);
     let (functions, codec) = (codec::functions(class), codec::codec(class));
@@ -44,11 +45,13 @@ pub(super) fn object(class: &Class) -> TokenStream {
 
                 #create
                 #on_activate
+                #alarm
                 #migrate
                 #dispatchers
                 #functions
             }
 
+            #alarmed
             #method
             #codec
             #probes
@@ -68,7 +71,8 @@ fn spec(class: &Class) -> TokenStream {
     let relaxed = class.is_relaxed.then(|| quote!(.relaxed()));
     let tables = tables(class);
     let history = class.keeps_history.then(|| quote!(.history()));
-    let settings = quote!(#version #idle #relaxed #history #tables);
+    let alarm = alarm::spec(class);
+    let settings = quote!(#version #idle #relaxed #history #tables #alarm);
     quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#settings)
 }
 

@@ -1,9 +1,10 @@
 //! What is promised of every object, checked on every run without anybody asking for it.
 //!
 //! It believes nobody: what the runtime reports is compared with the disk's syncs, with the stored rows, and with what was
-//! reported earlier. P6 and P7 are about alarms and sends, which objects do not have yet; of P9, an object that cannot
-//! start, it checks that only those hear of it who call it.
+//! reported earlier. P7 is about sends, which objects do not have yet; of P9, an object that cannot start, it checks that
+//! only those hear of it who call it.
 
+mod alarms;
 mod pages;
 mod rows;
 mod watch;
@@ -12,8 +13,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use durable::host::{Event, TurnEnd};
-use durable::{Code, Durability, Error, ObjectId, Outcome};
+use durable::{AlarmView, Code, Durability, Error, ObjectId, Outcome, WallMs};
 
+use self::alarms::Seen;
 pub(crate) use self::pages::Done;
 use self::watch::Watch;
 use crate::chance::hash;
@@ -37,6 +39,8 @@ pub(crate) struct Promises {
     syncs: BTreeMap<u16, u64>,
     /// The disk was told to fail, so that its errors are no news.
     may_disk_fail: bool,
+    /// The world's wall clock.
+    wall: WallMs,
     /// The node is asked to end, so that it turns calls away that come from now on.
     is_stopping: bool,
     states: States,
@@ -99,6 +103,8 @@ pub(crate) struct Stored {
     pub(crate) state: Vec<u8>,
     /// What is stored under its keys.
     pub(crate) rows: BTreeMap<Vec<u8>, Vec<u8>>,
+    /// Its alarm. `None`: none is set.
+    pub(crate) alarm: Option<AlarmView>,
     /// The pages of its database. `Err`: why they cannot be put together.
     pub(crate) pages: Result<BTreeMap<u32, Vec<u8>>, String>,
 }
@@ -172,8 +178,9 @@ impl Promises {
         self.is_stopping = false;
     }
 
-    /// The runtime reports something.
-    pub(crate) fn saw(&mut self, event: &Event<'_>) -> Verdict {
+    /// The runtime reports something. `wall`: the world's wall clock.
+    pub(crate) fn saw(&mut self, event: &Event<'_>, wall: WallMs) -> Verdict {
+        self.wall = wall;
         match *event {
             Event::Sent { .. } => {
                 self.sent(event);
@@ -219,9 +226,14 @@ impl Promises {
                 watch.rows.read(&watch.label, call, key, value)
             }
             Event::TurnEnded { object, call, ended, state, kv, sql, .. } => {
+                self.watch(object).alarms.turn_ended(call, ended);
                 self.turn_ended(object, call, ended, (state, Done { kv, sql }))
             }
             Event::Submitted { .. } => self.submitted(event),
+            Event::Stored { shard } => {
+                self.batch_stored(shard);
+                Ok(())
+            }
             Event::Settled { shard, place, is_durable } => self.settled(shard, place, is_durable),
             Event::Answered { call, outcome } => self.answered(call, outcome.map(|_| ())),
             Event::Abandoned { call } => {
@@ -229,7 +241,15 @@ impl Promises {
                 self.end(call);
                 Ok(())
             }
-            _ => Ok(()),
+            _ => self.saw_alarm(event),
+        }
+    }
+
+    /// A shard has stored a batch, or has tried to. What it took of what was handed over is not known; it may be all.
+    fn batch_stored(&mut self, shard: u16) {
+        let taken = self.submitted.range((shard, 0)..=(shard, u64::MAX));
+        for object in taken.map(|(_, submitted)| submitted.object).collect::<Vec<_>>() {
+            self.watch(&object).batch_stored();
         }
     }
 
@@ -336,13 +356,14 @@ impl Promises {
         else {
             return Ok(());
         };
-        let Event::Submitted { erases, restores, .. } = *event else { return Ok(()) };
+        let Event::Submitted { alarm, erases, restores, .. } = *event else { return Ok(()) };
         let rows = Done { kv, sql }.digest();
         let syncs = self.syncs.get(&shard).copied().unwrap_or_default();
         let submitted = Submitted { object: *object, commit, epoch, call, syncs };
         self.submitted.insert((shard, place), submitted);
         self.epochs.insert((shard, epoch), *object);
         let watch = self.objects.entry(*object).or_default();
+        let number = call;
         if let Some(call) = self.calls.get_mut(&call) {
             let how = if erases { TurnEnd::Erased } else { TurnEnd::Kept };
             let kept = call.ended.filter(|ended| ended.how == how);
@@ -360,6 +381,8 @@ impl Promises {
         if erases {
             return watch.submitted(epoch, commit, None);
         }
+        let seen = Seen { label: &watch.label, stored: watch.stored(), wall: self.wall };
+        watch.alarms.submitted(seen, (commit, number), alarm)?;
         watch.rows.submitted(commit, kv);
         watch.pages.submitted(commit, sql);
         watch.submitted(epoch, commit, Some(state))?;
@@ -436,12 +459,14 @@ impl Promises {
     /// The rows on the disk, while nobody writes.
     pub(crate) fn audit(&mut self, stored: &[Stored]) -> Verdict {
         let found: BTreeMap<_, _> = stored.iter().map(|row| (row.object, row)).collect();
-        for (object, watch) in &self.objects {
+        for (object, watch) in &mut self.objects {
+            watch.found(found.get(object).map_or(0, |row| row.commit));
             match found.get(object) {
                 Some(row) => {
                     watch.holds(row.commit, &row.state, "on the disk")?;
                     watch.rows.compare(&watch.label, row)?;
                     watch.pages.compare(&watch.label, row)?;
+                    watch.alarms.compare(&watch.label, row)?;
                 }
                 None => watch.holds_nothing()?,
             }

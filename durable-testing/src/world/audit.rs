@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use durable::ObjectId;
 use durable::host::Disk;
+use durable::{AlarmView, ObjectId, WallMs};
 use rusqlite::{Connection, OpenFlags};
 
 use super::World;
@@ -52,8 +52,9 @@ impl World {
                 true,
             )?;
             let mut statement = connection.prepare(
-                "SELECT o.id, s.commit_no, s.body, object_no
-                 FROM objects o JOIN snapshots s USING (object_no)",
+                "SELECT o.id, s.commit_no, s.body, object_no, a.due_ms, a.scheduled_ms, a.retries
+                 FROM objects o JOIN snapshots s USING (object_no)
+                     LEFT JOIN alarms a USING (object_no)",
             )?;
             let mut kept = kept(&connection)?;
             let mut databases = databases(&connection)?;
@@ -66,6 +67,7 @@ impl World {
                     object_no: row.get(3)?,
                     commit: u64::try_from(commit).unwrap_or_default(),
                     state: body.get(HEADER_BYTES..).unwrap_or_default().to_vec(),
+                    alarm: alarm(row)?,
                     rows: kept.remove(&row.get(3)?).unwrap_or_default(),
                     pages: databases.remove(&row.get(3)?).unwrap_or_default().into_pages(),
                 })
@@ -97,6 +99,18 @@ impl World {
             self.fail(Failure::new(name, why));
         }
     }
+}
+
+/// The alarm in a row of objects.
+fn alarm(row: &rusqlite::Row<'_>) -> rusqlite::Result<Option<AlarmView>> {
+    let wall = |column| {
+        let ms: Option<i64> = row.get(column)?;
+        Ok::<_, rusqlite::Error>(ms.map(|ms| WallMs(ms.unsigned_abs())))
+    };
+    let (Some(due), Some(scheduled_at)) = (wall(4)?, wall(5)?) else { return Ok(None) };
+    let mut view = AlarmView::at(due);
+    (view.scheduled_at, view.retry_count) = (scheduled_at, row.get(6)?);
+    Ok(Some(view))
 }
 
 /// What is stored of an object's database.

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::World;
+use durable::WallMs;
+
 use crate::chance::Stream;
 use crate::disk::{Crash, Fault, FaultKind};
+use crate::failure::Failure;
 use crate::plan::{Faults, Horizon, Plan, PlannedFault, STARTS, What, When};
 
 /// How far ahead faults are planned, for a hundred calls: what they come to.
@@ -308,10 +311,16 @@ impl World {
         loop {
             let pending = self.calls.lock().ledger.pending();
             let phase = self.phase();
-            if pending.is_empty() && self.is_well() {
+            let overdue = self.promises.lock().overdue(WallMs(self.wall_ms()));
+            if pending.is_empty() && overdue.is_none() && self.is_well() {
                 return Ok(());
             }
             if self.now_ns() > limit {
+                if let (true, Some(overdue)) = (pending.is_empty(), overdue) {
+                    // Its own promise, and not one about calls.
+                    self.fail(Failure::promise("P6", format!("{overdue}, and has not fired")));
+                    return Err(overdue);
+                }
                 return Err(format!(
                     "{HEAL_MAX:?} after the last fault the node is {phase:?} and {} calls still wait: {}",
                     pending.len(),
@@ -323,9 +332,9 @@ impl World {
     }
 
     /// Nothing is due any more, and the test has not ended.
-    pub(super) fn stuck(&self) -> crate::failure::Failure {
+    pub(super) fn stuck(&self) -> Failure {
         let pending = self.calls.lock().ledger.pending();
-        crate::failure::Failure::stuck(if pending.is_empty() {
+        Failure::stuck(if pending.is_empty() {
             "the test waits for something that never comes".to_owned()
         } else {
             format!("nothing happens any more, and calls still wait: {}", pending.join(", "))

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 
-use durable::ObjectId;
 use durable::host::{BoxFuture, Director, Entropy, Event, TurnEnd};
+use durable::{ObjectId, WallMs};
 
 use super::World;
 use super::host::{Drawn, Sleep};
@@ -81,7 +81,7 @@ impl World {
         self.stir();
         self.trace.lock().event(self.now_ns(), event);
         self.calls.lock().ledger.saw(self.step(), event);
-        let verdict = self.promises.lock().saw(event);
+        let verdict = self.promises.lock().saw(event, WallMs(self.wall_ms()));
         if let Err(failure) = verdict {
             self.fail(failure);
         }

@@ -4,6 +4,7 @@ use std::future::{Future, IntoFuture, ready};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
 
 use crate::caller::{Request, Who, WhoKey, undecodable, unencodable};
 use crate::client::Client;
@@ -15,7 +16,9 @@ use crate::kernel::activation::EndWish;
 use crate::kernel::admission::{self, Refusal};
 use crate::listing::Listed;
 use crate::object::past::Errand;
-use crate::object::{BoxFuture, Incarnation, Object, PendingCall, Permit, Refused, Slot};
+use crate::object::{
+    BoxFuture, Firing, Incarnation, LetterDeed, Object, PendingCall, Permit, Refused, Slot, Tending,
+};
 use crate::registry::{Registry, Shared};
 use crate::state::{Fingerprint, Schemas};
 use crate::storage::{After, ClassNo, Named, Shard};
@@ -79,6 +82,16 @@ impl<O: Object> Group<O> {
 
     pub(crate) fn schemas(&self) -> &Schemas {
         &self.schemas
+    }
+
+    /// How long a handler of an alarm may run whose class does not say it.
+    pub(crate) fn alarm_limit(&self) -> Duration {
+        self.shared.config.alarm_limit
+    }
+
+    /// Whether the runtime takes no more calls from outside.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.shared.is_closed_to(false)
     }
 
     pub(crate) fn inbox_calls_max(&self) -> usize {
@@ -233,6 +246,12 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn unique(&self) -> ObjectId;
     /// Whether the id is one of the class.
     fn owns(&self, id: &ObjectId) -> bool;
+    /// The class's number, by which stored rows know it.
+    fn class_no(&self) -> ClassNo;
+    /// Whether its objects have alarms.
+    fn has_alarms(&self) -> bool;
+    /// Fires the alarm of one object.
+    fn fire(self: Arc<Self>, id: ObjectId, firing: Firing);
     /// Ends the activation of one object; whether there was one.
     fn evict(&self, id: ObjectId) -> BoxFuture<'_, bool>;
     /// Erases one object; whether there was anything to erase.
@@ -247,6 +266,12 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn schemas(&self) -> &Schemas;
     /// Has something done to an object before it is loaded anew.
     fn send(self: Arc<Self>, id: ObjectId, known: Known, errand: Errand);
+    /// Retries or drops a dead letter of one object.
+    fn tend_letter(
+        self: Arc<Self>,
+        id: ObjectId,
+        deed: LetterDeed,
+    ) -> BoxFuture<'static, Result<bool, Error>>;
     /// Lets all activations serve the calls that wait and then end, and waits until they are gone.
     fn drain(&self) -> BoxFuture<'_, ()>;
     /// Takes no more activations, and ends those that run, without waiting for their turns.
@@ -300,6 +325,18 @@ impl<O: Object> ClassGroup for Group<O> {
         self.key.owns(id)
     }
 
+    fn class_no(&self) -> ClassNo {
+        self.class_no
+    }
+
+    fn has_alarms(&self) -> bool {
+        O::CLASS.alarm.is_some()
+    }
+
+    fn fire(self: Arc<Self>, id: ObjectId, firing: Firing) {
+        self.place(id, None, None).fire(firing);
+    }
+
     fn evict(&self, id: ObjectId) -> BoxFuture<'_, bool> {
         let slot = self.directory.find(&id);
         Box::pin(async move {
@@ -312,7 +349,16 @@ impl<O: Object> ClassGroup for Group<O> {
 
     fn erase(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>> {
         let slot = self.place(id, None, None);
-        Box::pin(async move { slot.erase().await })
+        Box::pin(async move { slot.tend(Tending::Erase).await })
+    }
+
+    fn tend_letter(
+        self: Arc<Self>,
+        id: ObjectId,
+        deed: LetterDeed,
+    ) -> BoxFuture<'static, Result<bool, Error>> {
+        let slot = self.place(id, None, None);
+        Box::pin(async move { slot.tend(Tending::Letter(deed)).await })
     }
 
     fn keeps_history(&self) -> bool {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{BoxFuture, Entropy};
 use crate::class::{Durability, MethodSpec};
+use crate::due::{AlarmSpec, AlarmView};
 use crate::error::Error;
 use crate::id::ObjectId;
 use crate::kv::{KvChange, KvKey};
@@ -79,6 +80,20 @@ pub enum Event<'a> {
     TurnTold { call: u64, now: WallMs },
     /// The turn asked for random numbers.
     TurnDrew { call: u64 },
+    /// The turn has set its object's alarm, or cancelled it. `None`: it has taken back what it did to it.
+    AlarmDealt { object: &'a ObjectId, call: u64, at: Option<Option<WallMs>> },
+    /// The handler of an alarm is about to begin, as this call.
+    AlarmFires {
+        object: &'a ObjectId,
+        call: u64,
+        alarm: AlarmView,
+        /// What follows on a failure.
+        spec: AlarmSpec,
+        /// Somebody wants it whether it is due or not.
+        is_forced: bool,
+    },
+    /// A dead letter of the object is about to be retried or dropped; this is the object's alarm from there on.
+    LetterTended { object: &'a ObjectId, alarm: Option<AlarmView> },
     /// The turn made a stub of another object, or of its own.
     TurnReached { call: u64 },
     /// A turn has read of what its activation has handed over and what is stored; of its own writes nothing is told.
@@ -109,6 +124,8 @@ pub enum Event<'a> {
         kv: &'a [KvChange],
         /// What it does to the object's database. `None`: nothing.
         sql: Option<&'a SqlChange>,
+        /// The object's alarm from here on, if it changes it. `None`: it is as it was.
+        alarm: Option<Option<AlarmView>>,
         /// Nothing of the object is left; `state` is empty.
         erases: bool,
         /// The commit of the object whose moment it brings back; 0: that before the first. `None`: it brings none back.
@@ -171,6 +188,9 @@ impl Event<'_> {
         "kv.read",
         "activation.evolved",
         "shard.copying",
+        "alarm.dealt",
+        "alarm.fires",
+        "letter.tended",
     ];
 
     /// The name of its place.
@@ -197,6 +217,9 @@ impl Event<'_> {
             Event::KvRead { .. } => 18,
             Event::Evolved { .. } => 19,
             Event::Copying { .. } => 20,
+            Event::AlarmDealt { .. } => 21,
+            Event::AlarmFires { .. } => 22,
+            Event::LetterTended { .. } => 23,
         };
         Self::POINTS[index]
     }

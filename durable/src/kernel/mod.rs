@@ -5,6 +5,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod admission;
+pub(crate) mod alarm;
 pub(crate) mod commit;
 pub(crate) mod delta;
 pub(crate) mod evolve;

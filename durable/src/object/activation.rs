@@ -5,6 +5,7 @@
 //! one from the last commit.
 
 use std::any::Any;
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,6 +18,7 @@ use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::class::{Durability, MethodSpec};
 use crate::error::{Code, Error};
+use crate::history::Cause;
 use crate::host::{Event, TurnEnd};
 use crate::kernel::commit::{self, Encoded, Ended, Rows, Verdict};
 use crate::kernel::gate::{self, Gate};
@@ -24,9 +26,11 @@ use crate::kv::KvChange;
 use crate::limits::TURNS_PER_SLICE;
 use crate::object::call::{Begin, Running};
 use crate::object::erased::erase_stored;
-use crate::object::live::{Changes, Live};
+use crate::object::letters::tend_letter;
+use crate::object::live::{AlarmChange, Changes, Live};
+use crate::object::ring::{AfterRing, Firing, ring};
 use crate::object::settled::settled;
-use crate::object::slot::Work;
+use crate::object::slot::{Erasure, Tending, Work};
 use crate::object::sql::{Fate, SqlDealt};
 use crate::object::witness::{self, Presence, Told};
 use crate::object::{BoxFuture, Dealt, Object, PendingCall, Ran, Slot};
@@ -91,11 +95,7 @@ impl<O: Object> Actor for Activation<O> {
         let (erasures, errands) = (slot.take_erasures(), slot.take_errands());
         let is_asked = !erasures.is_empty() || !errands.is_empty();
         if !erasures.is_empty() {
-            let erased = Box::pin(erase_stored(slot)).await;
-            for erasure in erasures {
-                // Whoever no longer waits does not need to be told.
-                let _ = erasure.send(erased.clone());
-            }
+            Box::pin(tend(slot, erasures)).await;
         }
         for errand in errands {
             Box::pin(errand.run(slot)).await;
@@ -132,17 +132,33 @@ impl<O: Object> Actor for Activation<O> {
     }
 }
 
+/// Does what is to be done to what is stored. All who want the object erased are told the same.
+async fn tend<O: Object>(slot: &Arc<Slot<O>>, tendings: Vec<Erasure>) {
+    let mut erased = None;
+    for (tending, told) in tendings {
+        let done = match (tending, &erased) {
+            (Tending::Letter(deed), _) => tend_letter(slot, deed).await,
+            (Tending::Erase, Some(erased)) => Result::clone(erased),
+            (Tending::Erase, None) => erased.insert(erase_stored(slot).await).clone(),
+        };
+        // Whoever no longer waits does not need to be told.
+        let _ = told.send(done);
+    }
+}
+
 /// Runs turns until the object leaves memory.
 async fn run<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> End {
     let shard = slot.group().shard(&slot.id());
     let mut turns = 0;
     loop {
-        let write = match run_reads(slot, live, &mut turns).await {
-            Reads::Write(call) => call,
+        let next = run_reads(slot, live, &mut turns).await;
+        turns += 1;
+        let ran = match next {
+            Reads::Write(call) => run_write(slot, live, call).await,
+            Reads::Alarm(firing) => Box::pin(run_alarm(slot, live, firing)).await,
             Reads::End(end) => return end,
         };
-        turns += 1;
-        match run_write(slot, live, write).await {
+        match ran {
             Ok(Flow::On) => {}
             Ok(Flow::Erased) => {
                 slot.end();
@@ -183,6 +199,8 @@ async fn start<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Error> {
 enum Reads<O: Object> {
     /// The next call has the object to itself.
     Write(Arc<PendingCall<O>>),
+    /// The next turn is its alarm's, which has the object to itself, too.
+    Alarm(Firing),
     End(End),
 }
 
@@ -226,6 +244,7 @@ async fn run_reads<O: Object>(slot: &Arc<Slot<O>>, live: &Live<O>, turns: &mut u
                 return Reads::End(End::Crash(reason));
             }
             Step::Work(Work::Write(call)) => return Reads::Write(call),
+            Step::Work(Work::Alarm(firing)) => return Reads::Alarm(firing),
             Step::Work(Work::End) => return Reads::End(End::Asked),
             Step::Work(Work::Visit(visit)) => {
                 // A panic in it was reported by the panic hook, and is the visitor's own.
@@ -334,7 +353,7 @@ async fn run_write<O: Object>(
     } else {
         catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message)))
     };
-    let Dealt { kv, sql, erases, fault } = cx.into_dealt();
+    let Dealt { kv, sql, alarm, erases, fault } = cx.into_dealt();
     let (ended, encoded) = match (&ran, fault) {
         (Err(_), _) => (Ended::Panicked, Ok(None)),
         (Ok(_), Some(error)) => (Ended::Failed, Err(error)),
@@ -344,7 +363,9 @@ async fn run_write<O: Object>(
         }
     };
     let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
-    let has_changes = !kv.is_empty() || has_sql || matches!(encoded, Ok(Some(_)));
+    let alarm = live.alarm_change(alarm);
+    let has_changes =
+        !kv.is_empty() || has_sql || alarm.is_some() || matches!(encoded, Ok(Some(_)));
     let erases = erases && ended == Ended::Kept;
     let told_as = if erases { TurnEnd::Erased } else { ended_as(&ran) };
     let told = Told { ended: told_as, kv: &kv, has_changes };
@@ -356,8 +377,28 @@ async fn run_write<O: Object>(
         }
         ran => ran,
     };
-    let write = Write { running, method: method.name, ran, ended, encoded, kv, has_sql };
+    let write = Write { running, method: method.name, ran, ended, encoded, kv, has_sql, alarm };
     settle_write(slot, live, write).await.map(|()| Flow::On)
+}
+
+/// Runs the turn of an alarm that was fired.
+///
+/// # Errors
+/// As [`run_write`].
+async fn run_alarm<O: Object>(
+    slot: &Arc<Slot<O>>,
+    live: &mut Live<O>,
+    firing: Firing,
+) -> Result<Flow, String> {
+    match ring(slot, live, firing).await {
+        AfterRing::On => Ok(Flow::On),
+        AfterRing::RollBack => roll_back(slot, live).await.map(|()| Flow::On),
+        AfterRing::Erased => Ok(Flow::Erased),
+        AfterRing::Crash(text) => {
+            tracing::error!(object = slot.label(), panic = text, "an alarm's handler panicked");
+            Err(text)
+        }
+    }
 }
 
 /// Answers a turn that wants nothing of its object to be left.
@@ -375,7 +416,7 @@ fn erase<O: Object>(slot: &Slot<O>, live: &mut Live<O>, running: Running<O>, rep
 
 /// Ends the transaction of a turn that has used SQL: what it did there is kept if the turn is. Gives what then becomes of
 /// the turn, and whether it changed anything there.
-fn end_sql<O: Object>(
+pub(super) fn end_sql<O: Object>(
     live: &Live<O>,
     sql: &SqlDealt,
     (ended, encoded): (Ended, Result<Option<Vec<u8>>, Error>),
@@ -393,7 +434,7 @@ fn end_sql<O: Object>(
 }
 
 /// Encodes the object. A `Serialize` of the user's that panics is one that refuses.
-fn catch_encode<O: Object>(live: &Live<O>) -> Result<Option<Vec<u8>>, Error> {
+pub(super) fn catch_encode<O: Object>(live: &Live<O>) -> Result<Option<Vec<u8>>, Error> {
     catch_unwind(AssertUnwindSafe(|| live.encode())).unwrap_or_else(|panic| {
         Err(Code::StateUnencodable.error(format!(
             "encoding the state panicked: {}; mend its `Serialize`",
@@ -411,6 +452,7 @@ struct Write<O: Object> {
     encoded: Result<Option<Vec<u8>>, Error>,
     kv: Vec<KvChange>,
     has_sql: bool,
+    alarm: Option<AlarmChange>,
 }
 
 async fn settle_write<O: Object>(
@@ -418,16 +460,18 @@ async fn settle_write<O: Object>(
     live: &mut Live<O>,
     write: Write<O>,
 ) -> Result<(), String> {
-    let Write { running, method, ran, ended, encoded, kv, has_sql } = write;
+    let Write { running, method, ran, ended, encoded, kv, has_sql, alarm } = write;
     let comparison = match &encoded {
         Ok(None) => Encoded::Same,
         Ok(Some(_)) => Encoded::Different,
         Err(_) => Encoded::Impossible,
     };
-    let rows = if kv.is_empty() && !has_sql { Rows::Same } else { Rows::Changed };
+    let is_same = kv.is_empty() && !has_sql && alarm.is_none();
+    let rows = if is_same { Rows::Same } else { Rows::Changed };
     let answer = match (commit::judge(ended, comparison, rows), ran, encoded) {
         (Verdict::Commit, Ok(ran), Ok(encoded)) => {
-            let changes = Changes { encoded, kv, has_sql, method: Some(method) };
+            let cause = Cause::Method(Cow::Borrowed(method));
+            let changes = Changes { encoded, kv, has_sql, cause, alarm };
             let number = running.number();
             if running.durability() == Durability::Relaxed {
                 live.submit(slot, changes, (number, None));
@@ -503,7 +547,7 @@ fn let_out<O: Object>(
 }
 
 /// What a panic said, as far as it said it in text.
-fn text_of(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn text_of(panic: &(dyn Any + Send)) -> &str {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
 }

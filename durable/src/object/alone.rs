@@ -17,6 +17,7 @@ use crate::host::Entropy;
 use crate::id::ObjectId;
 use crate::kv::{Framed, KvChange, KvKey};
 use crate::limits::SNAPSHOT_BYTES_MAX;
+use crate::object::alarm::AlarmBase;
 use crate::object::kv::{Base, Turn};
 use crate::object::sql::{Below, Fate, LiveSql, Seat};
 use crate::object::{Context, Dealt, Object, Ran, Stores};
@@ -103,7 +104,8 @@ struct Kept {
 /// # Errors
 /// Why the class cannot be run by itself.
 pub fn birth<O: Object>(alone: &Alone) -> Result<Vec<u8>, String> {
-    let stores = Stores { kv: Base::Nothing, sql: None, turn: Turn::Init };
+    let (alarm, turn) = (AlarmBase::Unknown, Turn::Init);
+    let stores = Stores { kv: Base::Nothing, sql: None, alarm, turn };
     let object = O::create(&Context::alone(alone, stores));
     alone.check("init")?;
     whole(&encode(&object)?, &Kept::default())
@@ -183,7 +185,7 @@ fn stores<'a, O: Object>(
 ) -> Stores<'a> {
     let below = Below::Image(&kept.pages);
     let sql = Some(Seat { live, below, migrations: O::CLASS.migrations });
-    Stores { kv: Base::Rows(&kept.rows), sql, turn }
+    Stores { kv: Base::Rows(&kept.rows), sql, alarm: AlarmBase::Unknown, turn }
 }
 
 fn run<O: Object>(

@@ -9,6 +9,7 @@ use crate::error::{Code, Error};
 use crate::host::{Entropy, Event};
 use crate::id::{IntoKey, ObjectId};
 use crate::kv::KvChange;
+use crate::object::alarm::{Alarm, AlarmBase, AlarmDesk, Alarmed, Deed};
 use crate::object::alone::Alone;
 use crate::object::kv::{Base, Desk, Kv, KvDealt, Owner, Turn, Witness};
 use crate::object::sql::{Fate, Seat, Sql, SqlDealt, SqlDesk};
@@ -39,6 +40,7 @@ pub struct Context<'a, O: Object> {
     scene: Scene<'a, O>,
     desk: Desk<'a>,
     sql: SqlDesk<'a>,
+    alarm: AlarmDesk<'a>,
     /// For the host's director; 0 in a hook.
     call: u64,
     /// The turn wants nothing of the object to be left.
@@ -53,6 +55,7 @@ pub(crate) struct Stores<'a> {
     pub(crate) kv: Base<'a>,
     /// `None`: there is no database yet.
     pub(crate) sql: Option<Seat<'a>>,
+    pub(crate) alarm: AlarmBase,
     pub(crate) turn: Turn,
 }
 
@@ -62,6 +65,7 @@ pub(crate) struct Dealt {
     /// What it has done to the KV, in the order of keys.
     pub(crate) kv: Vec<KvChange>,
     pub(crate) sql: SqlDealt,
+    pub(crate) alarm: Deed,
     /// Nothing of the object is to be left.
     pub(crate) erases: bool,
     /// Why it cannot be kept, even if the method did without. `None`: it can.
@@ -79,7 +83,8 @@ enum Scene<'a, O: Object> {
 impl<'a, O: Object> Context<'a, O> {
     /// For `#[init]`.
     pub(crate) fn of_init(slot: &'a Arc<Slot<O>>) -> Self {
-        Self::new(slot, None, Stores { kv: Base::Nothing, sql: None, turn: Turn::Init }, 0)
+        let (kv, alarm, turn) = (Base::Nothing, AlarmBase::Is(None), Turn::Init);
+        Self::new(slot, None, Stores { kv, sql: None, alarm, turn }, 0)
     }
 
     pub(crate) fn new(
@@ -88,14 +93,16 @@ impl<'a, O: Object> Context<'a, O> {
         stores: Stores<'a>,
         call: u64,
     ) -> Self {
-        let Stores { kv, sql, turn } = stores;
+        let Stores { kv, sql, alarm, turn } = stores;
         let witness = Witness { host: slot.host(), object: slot.id_ref(), call };
+        let alarm = AlarmDesk::new(alarm, turn, Some(witness));
         let desk = Desk::new(kv, turn, Some(witness));
         let sql = SqlDesk::new(sql, turn);
         Context {
             scene: Scene::Slot { slot, fence },
             desk,
             sql,
+            alarm,
             call,
             erases: false,
             now: OnceLock::new(),
@@ -103,12 +110,14 @@ impl<'a, O: Object> Context<'a, O> {
     }
 
     pub(crate) fn alone(alone: &'a Alone, stores: Stores<'a>) -> Self {
-        let Stores { kv, sql, turn } = stores;
+        let Stores { kv, sql, alarm, turn } = stores;
         let (desk, sql) = (Desk::new(kv, turn, None), SqlDesk::new(sql, turn));
+        let alarm = AlarmDesk::new(alarm, turn, None);
         Context {
             scene: Scene::Alone(alone),
             desk,
             sql,
+            alarm,
             call: 0,
             erases: false,
             now: OnceLock::new(),
@@ -120,8 +129,9 @@ impl<'a, O: Object> Context<'a, O> {
         let erases = self.erases;
         let KvDealt { changes: kv, fault } = self.desk.into_dealt();
         let mut sql = self.sql.into_dealt();
-        let fault = fault.or(sql.fault.take());
-        Dealt { kv, sql, erases, fault }
+        let (alarm, alarm_fault) = self.alarm.into_dealt();
+        let fault = fault.or(sql.fault.take()).or(alarm_fault);
+        Dealt { kv, sql, alarm, erases, fault }
     }
 
     /// Opens the object's database, so that its tables are up to date.
@@ -169,7 +179,16 @@ impl<'a, O: Object> Context<'a, O> {
         Sql::new(&self.sql, self)
     }
 
-    /// Runs `inside`, and takes back what it did to the KV and in SQL if it returns `Err` or panics; what the turn did
+    /// The object's alarm: to be set, looked at, cancelled as part of this turn. When it is due the class's `#[alarm]`
+    /// runs.
+    pub fn alarm(&self) -> Alarm<'_>
+    where
+        O: Alarmed,
+    {
+        Alarm::new(&self.alarm, self)
+    }
+
+    /// Runs `inside`, and takes back what it did to the KV, in SQL and to the alarm if it returns `Err` or panics; what the turn did
     /// before stays. Savepoints nest, 64 deep.
     ///
     /// The object's struct is not looked at: change it when `inside` has returned `Ok`. In a turn that takes `&self`
@@ -218,7 +237,8 @@ impl<'a, O: Object> Context<'a, O> {
             return inside(self);
         }
         self.sql.begin_savepoint()?;
-        let mut open = OpenSavepoint { cx: self, kv: Some(self.desk.changes()) };
+        let kv = Some(self.desk.changes());
+        let mut open = OpenSavepoint { cx: self, kv, alarm: self.alarm.deed() };
         let done = inside(self);
         open.end(if done.is_ok() { Fate::Keep } else { Fate::Undo })?;
         done
@@ -357,6 +377,16 @@ impl<O: Object> Owner for Context<'_, O> {
         }
     }
 
+    fn told_now(&self) -> WallMs {
+        self.now()
+    }
+
+    fn lacks(&self, what: &'static str) {
+        if let Scene::Alone(alone) = self.scene {
+            alone.lacks(what);
+        }
+    }
+
     fn entropy(&self) -> Arc<dyn Entropy> {
         match self.scene {
             Scene::Slot { slot, .. } => match &slot.host().director {
@@ -393,6 +423,8 @@ struct OpenSavepoint<'c, 'a, O: Object> {
     cx: &'c Context<'a, O>,
     /// What the turn had done to the KV. `None`: the savepoint has ended.
     kv: Option<KvWrites>,
+    /// What it had done to the alarm.
+    alarm: Deed,
 }
 
 /// What a turn has done to the KV.
@@ -403,6 +435,7 @@ impl<O: Object> OpenSavepoint<'_, '_, O> {
         let Some(kv) = self.kv.take() else { return Ok(()) };
         if end == Fate::Undo {
             self.cx.desk.reset(kv);
+            self.cx.alarm.reset(self.alarm);
         }
         self.cx.sql.end_savepoint(self.cx, end)
     }

@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use crate::class::{ClassSpec, MethodSpec};
 use crate::codec::{DecodeError, EncodeError};
+use crate::due::AlarmInfo;
 use crate::error::{CallError, Error};
 use crate::object::{Context, OldState};
 use crate::state::DurableState;
@@ -61,6 +62,16 @@ pub trait Object: DurableState + Sized + Send + Sync + 'static {
         cx: &'t mut Context<'_, Self>,
     ) -> Option<BoxFuture<'t, Result<(), String>>> {
         let _ = cx;
+        None
+    }
+
+    /// Runs `#[alarm]`; `None` if the class has none.
+    fn alarm<'t>(
+        &'t mut self,
+        cx: &'t mut Context<'_, Self>,
+        info: AlarmInfo,
+    ) -> Option<BoxFuture<'t, Result<(), String>>> {
+        let _ = (cx, info);
         None
     }
 

@@ -37,6 +37,7 @@ pub(crate) fn submit<O: Object>(
         snapshot: None,
         kv: Vec::new(),
         sql: None,
+        alarm: None,
         erases: true,
         history: None,
         release,
@@ -51,6 +52,7 @@ pub(crate) fn submit<O: Object>(
         state: &[],
         kv: &[],
         sql: None,
+        alarm: None,
         erases: true,
         restores: None,
     });
@@ -68,15 +70,21 @@ pub(crate) async fn erase_stored<O: Object>(slot: &Slot<O>) -> Result<bool, Erro
     let (object, epoch, commit) = (slot.id_ref(), fence.epoch.0, stored.commit_no);
     slot.host().report(|| Event::Loaded { object, epoch, commit, state });
     let (sender, receiver) = oneshot::channel();
-    let told = Arc::new(Told(Mutex::new(Some(sender))));
+    let told = Arc::new(Told::new(sender));
     let erased = Erased { object_no, commit_no: stored.commit_no + 1 };
     submit(slot, &fence, erased, (0, Some(told)));
     // It is dropped without a word if the shard closes.
     receiver.await.unwrap_or_else(|_| Err(gone())).map(|()| true)
 }
 
-/// Tells what became of the erasure.
-struct Told(Mutex<Option<oneshot::Sender<Result<(), Error>>>>);
+/// Tells what became of a commit.
+pub(super) struct Told(Mutex<Option<oneshot::Sender<Result<(), Error>>>>);
+
+impl Told {
+    pub(super) fn new(sender: oneshot::Sender<Result<(), Error>>) -> Self {
+        Told(Mutex::new(Some(sender)))
+    }
+}
 
 impl Release for Told {
     fn release(&self, durable: Result<(), &Error>) {

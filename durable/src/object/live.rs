@@ -1,15 +1,16 @@
 //! The object itself: the user's struct beside the bytes of it that were submitted last.
 
 use std::any::type_name;
-use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use crate::codec::{self, EncodeError};
+use crate::due::Alarm;
 use crate::error::{Code, Error, Outcome};
 use crate::history::Cause;
 use crate::host::Event;
 use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
+use crate::object::alarm::{AlarmBase, Deed};
 use crate::object::erased;
 use crate::object::kv::{Base, LiveKv, Turn};
 use crate::object::sql::{Below, Fate, LiveSql, Seat};
@@ -18,7 +19,10 @@ use crate::object::{Context, Dealt, Object, Slot, Stores};
 use crate::sql::SqlChange;
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
-use crate::storage::{Birth, Fence, Loaded, ObjectNo, Release, SqlWrite, WriteSet};
+use crate::storage::{
+    AlarmWrite, Birth, Fence, Loaded, NewLetter, ObjectNo, Release, SqlWrite, StoredAlarm,
+    StoredObject, WriteSet,
+};
 
 /// An object in memory.
 pub(crate) struct Live<O: Object> {
@@ -35,6 +39,8 @@ pub(crate) struct Live<O: Object> {
     commit_no: u64,
     known: Known,
     kv: LiveKv,
+    /// As the newest submitted commit left it. `None`: none is set.
+    alarm: Option<StoredAlarm>,
     /// Empty: no turn of this activation has used SQL.
     sql: OnceLock<Box<LiveSql>>,
 }
@@ -48,13 +54,30 @@ pub(crate) struct Changes {
     pub(crate) kv: Vec<KvChange>,
     /// Whether something in the object's database was changed and kept.
     pub(crate) has_sql: bool,
-    /// The method whose turn it was. `None`: a hook's.
-    pub(crate) method: Option<&'static str>,
+    /// Why it is committed.
+    pub(crate) cause: Cause,
+    /// What became of the object's alarm. `None`: nothing.
+    pub(crate) alarm: Option<AlarmChange>,
+}
+
+/// What becomes of an object's alarm.
+#[derive(Clone, Debug)]
+pub(crate) struct AlarmChange {
+    /// The alarm from here on. `None`: none is set.
+    pub(crate) alarm: Option<Alarm>,
+    /// What the one before has become. `None`: no dead letter.
+    pub(crate) letter: Option<NewLetter>,
+}
+
+impl AlarmChange {
+    pub(crate) fn to(alarm: Option<Alarm>) -> Self {
+        AlarmChange { alarm, letter: None }
+    }
 }
 
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.encoded.is_none() && self.kv.is_empty() && !self.has_sql
+        self.encoded.is_none() && self.kv.is_empty() && !self.has_sql && self.alarm.is_none()
     }
 }
 
@@ -77,8 +100,8 @@ impl<O: Object> Live<O> {
         let fence = Fence::new(shard.next_epoch());
         let Some(stored) = stored else { return Self::unborn(slot, object_no, fence) };
         let known = if stored.name.is_some() { Known::All } else { Known::Nameless };
-        slot.learn(stored.name.as_ref(), Some(&Arc::new(stored.placement)));
-        let framed = stored.body.ok_or_else(|| {
+        slot.learn(stored.name.as_ref(), Some(&Arc::new(stored.placement.clone())));
+        let framed = stored.body.clone().ok_or_else(|| {
             Code::StateTorn.error(
                 "the object is stored and its state is not; \
                  restore the shard's file from a copy, nothing was written over it",
@@ -103,7 +126,7 @@ impl<O: Object> Live<O> {
             slot.host().report(|| Event::Evolved { object: slot.id_ref(), state });
         }
         let kv = LiveKv::new(shard, object_no, &fence, true);
-        let (commit_no, sql) = (stored.commit_no, OnceLock::new());
+        let StoredObject { commit_no, alarm, .. } = stored;
         let live = Live {
             object,
             framed,
@@ -114,7 +137,8 @@ impl<O: Object> Live<O> {
             commit_no,
             known,
             kv,
-            sql,
+            alarm,
+            sql: OnceLock::new(),
         };
         Ok(live)
     }
@@ -134,6 +158,7 @@ impl<O: Object> Live<O> {
             fence,
             commit_no: 0,
             known: Known::Nothing,
+            alarm: None,
             sql: OnceLock::new(),
         };
         slot.host().report(|| Event::Loaded {
@@ -170,7 +195,7 @@ impl<O: Object> Live<O> {
                 ))
             })?;
         }
-        let Dealt { kv, sql, erases, fault } = cx.into_dealt();
+        let Dealt { kv, sql, alarm, erases, fault } = cx.into_dealt();
         if let Some(error) = fault {
             return Err(error);
         }
@@ -182,7 +207,13 @@ impl<O: Object> Live<O> {
         }
         let encoded = self.encode()?;
         let has_sql = sql.is_used && self.end_sql(Fate::Keep)?;
-        Ok(Changes { encoded, kv, has_sql, method: None })
+        Ok(Changes {
+            encoded,
+            kv,
+            has_sql,
+            cause: Cause::Activation,
+            alarm: self.alarm_change(alarm),
+        })
     }
 
     /// Brings the tables of a stored object up to date, if its class says how they are to be. Gives whether that is then to
@@ -225,8 +256,7 @@ impl<O: Object> Live<O> {
         (call, release): (u64, Option<Arc<dyn Release>>),
     ) {
         assert!(!changes.is_empty(), "a commit changes something");
-        let Changes { encoded, kv, has_sql: _, method } = changes;
-        let cause = method.map_or(Cause::Activation, |method| Cause::Method(Cow::Borrowed(method)));
+        let Changes { encoded, kv, has_sql: _, cause, alarm } = changes;
         // The first commit stores the state whatever it changed: rows are found through it.
         let is_evolved = std::mem::take(&mut self.is_evolved);
         self.is_gone = false;
@@ -246,6 +276,8 @@ impl<O: Object> Live<O> {
         let sql = self.sql.get().and_then(|sql| sql.take(self.commit_no));
         let is_fold = sql.as_deref().map(|sql| matches!(sql, SqlWrite::Fold { .. }));
         let shard = slot.group().shard(&slot.id());
+        let alarm_view = alarm.as_ref().map(|change| change.alarm.map(Alarm::view));
+        let alarm = alarm.map(|change| Box::new(self.alarm_write(slot, change)));
         let place = shard.submit(WriteSet {
             fence: Arc::clone(&self.fence),
             object_no: self.object_no,
@@ -254,6 +286,7 @@ impl<O: Object> Live<O> {
             snapshot: has_snapshot.then(|| Arc::clone(&self.framed)),
             kv: kv.clone(),
             sql,
+            alarm,
             erases: false,
             history: O::CLASS.keeps_history.then_some(cause),
             release,
@@ -268,12 +301,47 @@ impl<O: Object> Live<O> {
             state: &self.framed[frame::HEADER_BYTES..],
             kv: &kv,
             sql: change.as_ref(),
+            alarm: alarm_view,
             erases: false,
             restores: None,
         });
         self.kv.on_submit(place, kv);
         if let (Some(live), Some(is_fold)) = (self.sql.get(), is_fold) {
             live.on_submit(place, is_fold);
+        }
+    }
+
+    /// The alarm that is set, as far as was handed over.
+    pub(crate) fn alarm(&self) -> Option<StoredAlarm> {
+        self.alarm
+    }
+
+    /// What stands for the object in its shard.
+    pub(crate) fn number(&self) -> i64 {
+        self.object_no.0
+    }
+
+    /// What a turn's deed makes of the alarm. `None`: it is as it was.
+    pub(crate) fn alarm_change(&self, deed: Deed) -> Option<AlarmChange> {
+        let before = self.alarm.map(|stored| stored.alarm);
+        let after = match deed {
+            Deed::None => return None,
+            Deed::Set(at) => Some(Alarm::at(at)),
+            Deed::Cancelled => None,
+        };
+        (before != after).then(|| AlarmChange::to(after))
+    }
+
+    /// The alarm's part of the commit that is being made.
+    fn alarm_write(&mut self, slot: &Slot<O>, change: AlarmChange) -> AlarmWrite {
+        let AlarmChange { alarm, letter } = change;
+        self.alarm = alarm.map(|alarm| StoredAlarm { alarm, set_by: self.commit_no });
+        AlarmWrite {
+            id: slot.id(),
+            class_no: slot.group().class_no(),
+            alarm,
+            letter,
+            removed: None,
         }
     }
 
@@ -313,13 +381,24 @@ impl<O: Object> Live<O> {
         call: u64,
     ) -> (&'a mut O, Context<'a, O>) {
         self.kv.settle();
-        let stores = stores::<O>((&self.kv, &self.sql), Turn::Write);
+        let stores = stores::<O>((&self.kv, &self.sql), self.alarm, Turn::Write);
+        (&mut self.object, Context::new(slot, Some(&self.fence), stores, call))
+    }
+
+    /// The object and the context for its alarm's handler, to which no alarm is set.
+    pub(crate) fn alarm_turn<'a>(
+        &'a mut self,
+        slot: &'a Arc<Slot<O>>,
+        call: u64,
+    ) -> (&'a mut O, Context<'a, O>) {
+        self.kv.settle();
+        let stores = stores::<O>((&self.kv, &self.sql), None, Turn::Write);
         (&mut self.object, Context::new(slot, Some(&self.fence), stores, call))
     }
 
     /// The object and the context for a read.
     pub(crate) fn read<'a>(&'a self, slot: &'a Arc<Slot<O>>, call: u64) -> (&'a O, Context<'a, O>) {
-        let stores = stores::<O>((&self.kv, &self.sql), Turn::Read);
+        let stores = stores::<O>((&self.kv, &self.sql), self.alarm, Turn::Read);
         (&self.object, Context::new(slot, Some(&self.fence), stores, call))
     }
 
@@ -331,12 +410,14 @@ impl<O: Object> Live<O> {
 
 fn stores<'a, O: Object>(
     (kv, live): (&'a LiveKv, &'a OnceLock<Box<LiveSql>>),
+    alarm: Option<StoredAlarm>,
     turn: Turn,
 ) -> Stores<'a> {
     let (shard, object_no, fence, is_born) = kv.place();
     let below = Below::Shard { shard, object_no, fence, is_born };
     let sql = Some(Seat { live, below, migrations: O::CLASS.migrations });
-    Stores { kv: Base::Live(kv), sql, turn }
+    let alarm = AlarmBase::Is(alarm.map(|stored| stored.alarm));
+    Stores { kv: Base::Live(kv), sql, alarm, turn }
 }
 
 fn warn_if_large<O: Object>(slot: &Slot<O>, size: usize) {

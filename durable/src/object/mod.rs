@@ -1,14 +1,17 @@
 //! One object in memory: its place in the directory, its activation, its turns, the calls that wait for it.
 
 mod activation;
+mod alarm;
 pub(crate) mod alone;
 mod call;
 mod context;
 mod definition;
 mod erased;
 mod kv;
+mod letters;
 mod live;
 pub(crate) mod past;
+mod ring;
 mod settled;
 mod slot;
 mod sql;
@@ -16,6 +19,7 @@ pub(crate) mod stored;
 mod witness;
 
 pub(crate) use activation::{Activation, ActivationMessage};
+pub use alarm::{Alarm, Alarmed, Rang};
 pub(crate) use call::{PendingCall, Permit, expired};
 pub use context::{Context, Rng};
 pub(crate) use context::{Dealt, Stores};
@@ -23,6 +27,8 @@ pub use definition::{
     Activated, BoxFuture, FromError, Object, Plain, Probe, Ran, Returned, misdirected,
 };
 pub use kv::{Kv, KvList};
-pub(crate) use slot::{Incarnation, Refused, Resident, Slot, gone};
+pub(crate) use letters::{LetterDeed, taken as alarm_taken, unknown as letter_unknown};
+pub(crate) use ring::{Firing, Rung};
+pub(crate) use slot::{Incarnation, Refused, Resident, Slot, Tending, gone};
 pub use sql::{Sql, SqlExecuted, SqlRow, SqlRows};
 pub use stored::{Migrated, OldState};

@@ -6,20 +6,20 @@
 
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::error::{Code, Error};
 use crate::history::{Bookmark, Cause};
 use crate::host::Event;
 use crate::kv::{Framed, KvChange};
+use crate::object::erased::Told;
 use crate::object::live::birth_of;
 use crate::object::slot::gone;
 use crate::object::{Object, Slot};
 use crate::sql::SqlChange;
-use crate::storage::frame::HEADER_BYTES;
+use crate::storage::frame::{HEADER_BYTES, is_gone};
 use crate::storage::history::{Here, Restoring, Whole};
-use crate::storage::{Birth, Fence, ObjectNo, Release, SqlWrite, WriteSet};
+use crate::storage::{AlarmWrite, Birth, Fence, ObjectNo, SqlWrite, WriteSet};
 
 /// What is to be done.
 pub(crate) enum Errand {
@@ -129,6 +129,11 @@ impl Commit {
         let state = now.get(HEADER_BYTES..).unwrap_or_default();
         slot.host().report(|| Event::Loaded { object, epoch, commit, state });
         let (sql, change) = sql.map(|(write, change)| (Box::new(write), change)).unzip();
+        // What does not exist is not woken.
+        let has_alarm = after.as_ref().is_some_and(|here| here.stored.alarm.is_some());
+        let loses_alarm = has_alarm && snapshot.as_deref().is_some_and(is_gone);
+        let (id, class_no) = (slot.id(), slot.group().class_no());
+        let alarm = || AlarmWrite { id, class_no, alarm: None, letter: None, removed: None };
         let (sender, receiver) = oneshot::channel();
         let place = shard.submit(WriteSet {
             fence,
@@ -138,9 +143,10 @@ impl Commit {
             snapshot,
             kv: kv.clone(),
             sql,
+            alarm: loses_alarm.then(|| Box::new(alarm())),
             erases: false,
             history: O::CLASS.keeps_history.then_some(cause),
-            release: Some(Arc::new(Told(Mutex::new(Some(sender))))),
+            release: Some(Arc::new(Told::new(sender))),
         });
         slot.host().report(|| Event::Submitted {
             object,
@@ -152,22 +158,11 @@ impl Commit {
             state: then.get(HEADER_BYTES..).unwrap_or_default(),
             kv: &kv,
             sql: change.as_ref(),
+            alarm: loses_alarm.then_some(None),
             erases: false,
             restores,
         });
         // It is dropped without a word if the shard closes.
         receiver.await.unwrap_or_else(|_| Err(gone()))
-    }
-}
-
-/// Tells what became of the commit.
-struct Told(Mutex<Option<oneshot::Sender<Result<(), Error>>>>);
-
-impl Release for Told {
-    fn release(&self, durable: Result<(), &Error>) {
-        if let Some(sender) = self.0.lock().take() {
-            // Whoever no longer waits does not need to be told.
-            let _ = sender.send(durable.map_err(Clone::clone));
-        }
     }
 }

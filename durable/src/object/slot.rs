@@ -10,6 +10,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
+use crate::class::Access;
 use crate::client::Client;
 use crate::directory::Group;
 use crate::error::{Code, Error};
@@ -20,7 +21,7 @@ use crate::kernel::admission;
 use crate::kernel::residency::Use;
 use crate::kernel::turn::{self, Next, Sight};
 use crate::object::past::Errand;
-use crate::object::{Object, PendingCall};
+use crate::object::{Firing, LetterDeed, Object, PendingCall, Rung};
 use crate::stub::{Address, Origin};
 use crate::time::MonoNs;
 
@@ -39,9 +40,12 @@ pub(crate) struct Slot<O: Object> {
 struct State<O: Object> {
     life: Lifecycle,
     inbox: VecDeque<Arc<PendingCall<O>>>,
+    /// The object's alarm, as often as it was fired and has not begun: by its shard's calendar and by people. Each stands
+    /// behind the calls that were there before it, of which so many are left.
+    firings: VecDeque<(usize, Firing)>,
     /// Who wants to look at the object between two turns.
     visits: Vec<Visit<O>>,
-    /// Who wants nothing of the object to be left.
+    /// Who wants something done to what is stored, by nobody in memory.
     erasures: Vec<Erasure>,
     /// What else is to be done before it is loaded, in order.
     errands: Vec<Errand>,
@@ -57,8 +61,15 @@ struct State<O: Object> {
 /// A look at the object between two turns.
 pub(crate) type Visit<O> = Box<dyn FnOnce(&O) + Send>;
 
-/// Is told whether there was anything to erase.
-pub(crate) type Erasure = oneshot::Sender<Result<bool, Error>>;
+/// What is to be done to what is stored, and who is told: of an erasure, whether there was anything.
+pub(crate) type Erasure = (Tending, oneshot::Sender<Result<bool, Error>>);
+
+/// What is done to what is stored of an object, before it is loaded.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Tending {
+    Erase,
+    Letter(LetterDeed),
+}
 
 /// Why a call could not be queued.
 pub(crate) enum Refused {
@@ -72,6 +83,7 @@ pub(crate) enum Refused {
 pub(crate) enum Work<O: Object> {
     Read(Arc<PendingCall<O>>),
     Write(Arc<PendingCall<O>>),
+    Alarm(Firing),
     Visit(Visit<O>),
     /// End the activation.
     End,
@@ -85,6 +97,7 @@ impl<O: Object> Slot<O> {
         let state = State {
             life: Lifecycle::new(),
             inbox: VecDeque::new(),
+            firings: VecDeque::new(),
             visits: Vec::new(),
             erasures: Vec::new(),
             errands: Vec::new(),
@@ -188,6 +201,19 @@ impl<O: Object> Slot<O> {
         Ok(())
     }
 
+    /// Queues the object's alarm, behind the calls that wait. It takes no place among them: nobody would know what to do
+    /// about an alarm that is refused.
+    pub(crate) fn fire(self: &Arc<Self>, firing: Firing) {
+        let mut state = self.state.lock();
+        if state.life.is_abandoned() {
+            drop(state);
+            return firing.end(Rung::Postponed(gone()));
+        }
+        let ahead = state.inbox.len();
+        state.firings.push_back((ahead, firing));
+        self.wake(state);
+    }
+
     /// Lets `visit` look at the object, between two turns. It is dropped if the object cannot start, or the runtime goes.
     pub(crate) fn visit(self: &Arc<Self>, visit: Visit<O>) {
         let mut state = self.state.lock();
@@ -197,15 +223,15 @@ impl<O: Object> Slot<O> {
         }
     }
 
-    /// Erases everything that is stored of the object, when no turn of it runs. Gives whether there was anything.
-    pub(crate) async fn erase(self: &Arc<Self>) -> Result<bool, Error> {
+    /// Does something to what is stored of the object, when no turn of it runs.
+    pub(crate) async fn tend(self: &Arc<Self>, tending: Tending) -> Result<bool, Error> {
         let erased = {
             let mut state = self.state.lock();
             if state.life.is_abandoned() {
                 return Err(gone());
             }
             let (sender, receiver) = oneshot::channel();
-            state.erasures.push(sender);
+            state.erasures.push((tending, sender));
             // It is done by the next activation, before it loads.
             state.life.on_evict(EndWish::Soon);
             self.wake(state);
@@ -237,7 +263,7 @@ impl<O: Object> Slot<O> {
     /// Whether anybody waits for the object itself.
     pub(crate) fn is_wanted(&self) -> bool {
         let state = self.state.lock();
-        !state.inbox.is_empty() || !state.visits.is_empty()
+        !state.inbox.is_empty() || !state.visits.is_empty() || !state.firings.is_empty()
     }
 
     /// There is work: sees to it that an activation looks at it.
@@ -263,18 +289,29 @@ impl<O: Object> Slot<O> {
         if let Some(visit) = state.visits.pop() {
             return Poll::Ready(Work::Visit(visit));
         }
+        let head = state.inbox.front().map(|call| call.access());
+        let is_alarm_next =
+            state.firings.front().is_some_and(|(ahead, _)| *ahead == 0 || head.is_none());
         let sight = Sight {
             readers,
-            head: state.inbox.front().map(|call| call.access()),
+            head: if is_alarm_next { Some(Access::Write) } else { head },
             end_wish: state.life.end_wish(),
             has_served: state.has_served,
         };
         let pop = |state: &mut State<O>| {
             state.has_served = true;
+            for (ahead, _) in &mut state.firings {
+                *ahead = ahead.saturating_sub(1);
+            }
             state.inbox.pop_front().expect("the head was seen")
         };
         match turn::next(sight) {
             Next::BeginRead => return Poll::Ready(Work::Read(pop(&mut state))),
+            Next::BeginWrite if is_alarm_next => {
+                state.has_served = true;
+                let (_, firing) = state.firings.pop_front().expect("the head was seen");
+                return Poll::Ready(Work::Alarm(firing));
+            }
             Next::BeginWrite => return Poll::Ready(Work::Write(pop(&mut state))),
             Next::End => {
                 state.life.on_ending();
@@ -303,8 +340,12 @@ impl<O: Object> Slot<O> {
         state.life.on_ending();
         let calls = std::mem::take(&mut state.inbox);
         let visits = std::mem::take(&mut state.visits);
+        let firings = std::mem::take(&mut state.firings);
         drop(state);
         drop(visits);
+        for (_, firing) in firings {
+            firing.end(Rung::Postponed(error.clone()));
+        }
         for call in calls {
             call.answer(Err(error.clone()));
         }
@@ -365,7 +406,10 @@ impl<O: Object> Incarnation for Slot<O> {
         state.waker = None;
         state.has_served = false;
         let is_asked = !state.erasures.is_empty() || !state.errands.is_empty();
-        let are_calls_waiting = !state.inbox.is_empty() || !state.visits.is_empty() || is_asked;
+        let are_calls_waiting = !state.inbox.is_empty()
+            || !state.firings.is_empty()
+            || !state.visits.is_empty()
+            || is_asked;
         let action = state.life.on_exit(are_calls_waiting);
         let waiters = std::mem::take(&mut state.exit_waiters);
         drop(state);
@@ -388,8 +432,9 @@ impl<O: Object> Incarnation for Slot<O> {
         let waiters = std::mem::take(&mut state.exit_waiters);
         let erasures = std::mem::take(&mut state.erasures);
         let errands = std::mem::take(&mut state.errands);
+        let firings = std::mem::take(&mut state.firings);
         drop(state);
-        drop((waiters, visits, erasures, errands));
+        drop((waiters, visits, erasures, errands, firings));
         for call in calls {
             call.answer(Err(gone()));
         }

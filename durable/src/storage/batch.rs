@@ -6,9 +6,10 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use super::notices::Committed;
 use super::numbers::{CommitSeq, ObjectNo};
 use super::rows::sql::SqlWrite;
-use super::write_set::{Birth, Fence, Release, WriteSet};
+use super::write_set::{AlarmWrite, Birth, Fence, Release, WriteSet};
 use crate::error::Error;
 use crate::history::Cause;
 use crate::kv::KvChange;
@@ -26,7 +27,7 @@ pub(super) struct Item {
 
 /// The part of a write set that is stored.
 pub(super) struct Change {
-    seq: CommitSeq,
+    pub(super) seq: CommitSeq,
     pub(super) object_no: ObjectNo,
     pub(super) commit_no: u64,
     pub(super) birth: Option<Box<Birth>>,
@@ -34,19 +35,55 @@ pub(super) struct Change {
     pub(super) snapshot: Option<Arc<[u8]>>,
     kv: Vec<KvChange>,
     sql: Option<Box<SqlWrite>>,
+    alarm: Option<Box<AlarmWrite>>,
     erases: bool,
     history: Option<Cause>,
     bytes: usize,
 }
 
+impl Change {
+    /// What those hear of it who fire alarms.
+    pub(super) fn committed(&self) -> Committed<'_> {
+        let Change { object_no, commit_no, erases, .. } = *self;
+        Committed { object_no, commit_no, alarm: self.alarm.as_deref(), erases }
+    }
+
+    /// What it did to its object's alarm, with its number.
+    fn alarm(&self) -> Option<(u64, &AlarmWrite)> {
+        self.alarm.as_deref().map(|alarm| (self.commit_no, alarm))
+    }
+}
+
 impl Item {
     pub(super) fn write(write: WriteSet, seq: CommitSeq) -> Self {
         let bytes = write.bytes();
-        let WriteSet { fence, object_no, commit_no, birth, snapshot, kv, sql, erases, .. } = write;
-        let (history, release) = (write.history, write.release);
-        let change =
-            Change { seq, object_no, commit_no, birth, snapshot, kv, sql, erases, history, bytes };
-        Item { fence, release, change: Some(change), failed: false }
+        let WriteSet {
+            fence,
+            object_no,
+            commit_no,
+            birth,
+            snapshot,
+            kv,
+            sql,
+            alarm,
+            erases,
+            history,
+            release,
+        } = write;
+        let change = Some(Change {
+            seq,
+            object_no,
+            commit_no,
+            birth,
+            snapshot,
+            kv,
+            sql,
+            alarm,
+            erases,
+            history,
+            bytes,
+        });
+        Item { fence, release, change, failed: false }
     }
 
     pub(super) fn barrier(fence: &Arc<Fence>, release: Arc<dyn Release>) -> Self {
@@ -91,6 +128,8 @@ pub(super) struct Run<'a> {
     pub(super) kv: Vec<&'a KvChange>,
     /// What was done to the object's database, each with its commit, in the order of commits. Empty: nothing.
     pub(super) sql: Vec<(u64, &'a SqlWrite)>,
+    /// What was done to its alarm, each with its commit, in the order of commits. Empty: nothing.
+    pub(super) alarms: Vec<(u64, &'a AlarmWrite)>,
     /// The newest birth among them. `None`: the object's row stays as it is.
     pub(super) birth: Option<&'a Birth>,
     /// Whether each commit is the successor of the one before, as it must be.
@@ -100,7 +139,11 @@ pub(super) struct Run<'a> {
 impl Run<'_> {
     /// Whether it stores more than a state.
     pub(super) fn has_rows(&self) -> bool {
-        self.erases() || !self.kv.is_empty() || !self.sql.is_empty() || self.cause().is_some()
+        self.erases()
+            || !self.kv.is_empty()
+            || !self.sql.is_empty()
+            || !self.alarms.is_empty()
+            || self.cause().is_some()
     }
 
     /// Why the last of its commits was made. `None`: its class keeps no history.
@@ -176,6 +219,7 @@ impl Batch {
             snapshot: snapshots().next_back(),
             kv: newest(changes().flat_map(|change| &change.kv)),
             sql: since_fold(changes()),
+            alarms: changes().filter_map(Change::alarm).collect(),
             birth: named.or_else(|| births().next_back()),
             consecutive: first_no > 0
                 && changes().zip(first_no..).all(|(change, number)| change.commit_no == number),
@@ -200,7 +244,7 @@ impl Batch {
     pub(super) fn release(
         &mut self,
         stored: Result<(), &Error>,
-        tell: &mut dyn FnMut(CommitSeq, bool),
+        tell: &mut dyn FnMut(&Change, bool),
     ) -> Option<CommitSeq> {
         if let Err(error) = stored {
             // All fences first: a waiter that learns of the failure must find every other one
@@ -216,7 +260,7 @@ impl Batch {
             let settled = item.change.is_some() && !item.failed && stored.is_ok();
             let broken = if settled { None } else { item.fence.broken() };
             if let Some(change) = &item.change {
-                tell(change.seq, settled);
+                tell(change, settled);
             }
             item.release(broken.map_or(Ok(()), Err));
         }

@@ -7,9 +7,11 @@ use tokio::sync::oneshot;
 
 use super::numbers::{ClassNo, ObjectNo};
 use super::reader::ReadConnection;
+use super::rows::dead_letter::StoredLetter;
 use super::stored::{After, KvAsk, KvRows, Listed, Loaded};
 use crate::error::Error;
 use crate::id::ObjectId;
+use crate::kernel::alarm::{Alarmed, Place};
 
 /// Which part of a class's listing is asked for.
 #[derive(Clone, Debug)]
@@ -20,6 +22,9 @@ pub(super) struct Page {
     pub(super) after: Option<After>,
     pub(super) limit: usize,
 }
+
+/// Alarms in the order in which they fire, and whether there are no more.
+pub(super) type AlarmRows = (Vec<Alarmed>, bool);
 
 type Answer<T> = oneshot::Sender<Result<T, Error>>;
 
@@ -33,6 +38,16 @@ pub(super) enum Job {
     List {
         page: Page,
         answer: Answer<Vec<Listed>>,
+    },
+    Alarms {
+        after: Option<Place>,
+        limit: usize,
+        answer: Answer<AlarmRows>,
+    },
+    Letters {
+        after: i64,
+        limit: usize,
+        answer: Answer<Vec<StoredLetter>>,
     },
     Kv {
         object_no: ObjectNo,

@@ -13,7 +13,7 @@ use super::history::{self, Misplaced};
 use super::manifest::Manifest;
 use super::numbers::ClassNo;
 use super::rows::meta::{FORMAT, Meta};
-use super::rows::{class, frame, kv, object, schema};
+use super::rows::{class, dead_letter, frame, kv, object, schema};
 use super::sqlite::{Place, Role};
 use super::store::{check_meta, failed, shard_place, unopened};
 use super::stored::{After, Listed};
@@ -32,7 +32,7 @@ use crate::limits::{LIST_PAGE_MAX, SLOTS};
 #[derive(Clone)]
 pub(crate) struct Look {
     pub(super) host: Host,
-    directory: PathBuf,
+    pub(super) directory: PathBuf,
     pub(super) manifest: Manifest,
 }
 
@@ -71,7 +71,7 @@ impl Look {
     }
 
     /// What `read` gives of every shard, each in one moment.
-    fn each_shard<T>(
+    pub(super) fn each_shard<T>(
         &self,
         mut read: impl FnMut(u16, &Connection) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, Error> {
@@ -122,7 +122,7 @@ impl Look {
         Ok(classes)
     }
 
-    fn merged(
+    pub(super) fn merged(
         &self,
         shards: impl IntoIterator<Item = Vec<Class>>,
     ) -> Result<BTreeMap<u32, Class>, Error> {
@@ -299,6 +299,8 @@ fn load(
         keys_count,
         values_bytes,
         history: history::since(connection, object_no)?,
+        alarm: stored.alarm.map(|stored| stored.alarm.view()),
+        dead_letters: dead_letter::count_of(connection, object_no)?,
     }))
 }
 

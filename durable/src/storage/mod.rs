@@ -14,9 +14,11 @@ mod classes;
 mod copy;
 pub(crate) mod history;
 mod jobs;
+mod letters;
 mod lock;
 mod look;
 mod manifest;
+mod notices;
 mod numbers;
 mod reader;
 pub(crate) mod rows;
@@ -31,10 +33,13 @@ mod write_set;
 mod writer;
 
 pub(crate) use classes::{Declared, Named};
+pub(crate) use letters::Refusal;
 pub(crate) use look::Look;
 pub(crate) use manifest::fuzz as fuzz_manifest;
 pub(crate) use numbers::{ClassNo, CommitSeq, ObjectNo};
+pub(crate) use rows::alarm::StoredAlarm;
 pub(crate) use rows::class::ClassRow;
+pub(crate) use rows::dead_letter::{NewLetter, StoredLetter};
 pub(crate) use rows::sql::SqlWrite;
 pub(crate) use rows::{frame, kv};
 pub(crate) use shard::Shard;
@@ -42,5 +47,5 @@ pub(crate) use sql::{
     Answer, Around, Ask, Asked, Database, Pages, Savepoint, SqlFailure, compare, migrate,
 };
 pub(crate) use store::Store;
-pub(crate) use stored::{After, KvAsk, KvRows, Loaded};
-pub(crate) use write_set::{Birth, Fence, Release, WriteSet};
+pub(crate) use stored::{After, KvAsk, KvRows, Loaded, StoredObject};
+pub(crate) use write_set::{AlarmWrite, Birth, Fence, Release, WriteSet};

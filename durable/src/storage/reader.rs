@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 use rusqlite::Connection;
 
-use super::jobs::{Job, Page};
+use super::jobs::{AlarmRows, Job, Page};
 use super::look::in_one_moment;
 use super::numbers::{ClassNo, ObjectNo};
+use super::rows::alarm::{self, StoredAlarm};
+use super::rows::dead_letter::{self, StoredLetter};
 use super::rows::sql::{PageError, StoredSql};
 use super::rows::{kv, object, sql};
 use super::shared::{DirectoryLock, Shared, closed};
@@ -15,6 +17,7 @@ use super::stored::{KvAsk, KvRows, Listed, Loaded};
 use crate::error::{Code, Error, Outcome};
 use crate::host::{LaneWork, Step};
 use crate::id::ObjectId;
+use crate::kernel::alarm::Place;
 use crate::kernel::merge::Part;
 use crate::limits::KV_PAGE_BYTES_MAX;
 use crate::sql::Page as SqlPage;
@@ -76,6 +79,30 @@ impl ReadConnection {
         })
     }
 
+    /// Reads the alarm of an object, as [`sql`](Self::sql) reads its database.
+    pub(super) fn alarm(
+        &self,
+        id: &ObjectId,
+        patience: Patience,
+    ) -> Option<Result<Option<StoredAlarm>, Error>> {
+        self.with_patience(patience, |connection| {
+            self.check_stopped()?;
+            alarm::of(connection, id).map_err(|cause| self.failed(&cause))
+        })
+    }
+
+    /// Reads one dead letter, as [`sql`](Self::sql) reads a database.
+    pub(super) fn letter(
+        &self,
+        letter_no: i64,
+        patience: Patience,
+    ) -> Option<Result<Option<StoredLetter>, Error>> {
+        self.with_patience(patience, |connection| {
+            self.check_stopped()?;
+            dead_letter::get(connection, letter_no).map_err(|cause| self.failed(&cause))
+        })
+    }
+
     fn with_patience<T>(
         &self,
         patience: Patience,
@@ -131,6 +158,26 @@ impl ReadConnection {
         let after = page.after.as_ref();
         let listed = object::list(connection, page.class_no, &page.prefix, after, page.limit);
         listed.map_err(|cause| self.failed(&cause))
+    }
+
+    fn alarms(
+        &self,
+        connection: &Connection,
+        after: Option<Place>,
+        limit: usize,
+    ) -> Result<AlarmRows, Error> {
+        self.check_stopped()?;
+        alarm::due(connection, after, limit).map_err(|cause| self.failed(&cause))
+    }
+
+    fn letters(
+        &self,
+        connection: &Connection,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<StoredLetter>, Error> {
+        self.check_stopped()?;
+        dead_letter::list(connection, after, limit).map_err(|cause| self.failed(&cause))
     }
 
     fn kv(
@@ -224,6 +271,14 @@ impl LaneWork for Reader {
                 let _ = answer.send(read);
             }
             Some(Job::Other(read)) => read(reads),
+            Some(Job::Alarms { after, limit, answer }) if !answer.is_closed() => {
+                let read = reads.with(|connection| reads.alarms(connection, after, limit));
+                let _ = answer.send(read);
+            }
+            Some(Job::Letters { after, limit, answer }) if !answer.is_closed() => {
+                let read = reads.with(|connection| reads.letters(connection, after, limit));
+                let _ = answer.send(read);
+            }
             Some(_) => {}
         }
         Step::Again

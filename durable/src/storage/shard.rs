@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 
 use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot};
@@ -13,8 +14,11 @@ use super::batch::Item;
 use super::checkpoint::Checkpointer;
 use super::history::Sweep;
 use super::jobs::{Job, Page};
+use super::notices::Heard;
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
 use super::reader::{Patience, ReadConnection, Reader};
+use super::rows::alarm::StoredAlarm;
+use super::rows::dead_letter::StoredLetter;
 use super::rows::schema;
 use super::rows::sql::{PageError, StoredSql};
 use super::shared::{DirectoryLock, Shared, closed, readers_of};
@@ -25,6 +29,7 @@ use super::writer::Writer;
 use crate::error::{Code, Error};
 use crate::host::{Host, Lane};
 use crate::id::ObjectId;
+use crate::kernel::alarm::{Alarmed, Place as AlarmPlace};
 use crate::kernel::history::Bounds;
 use crate::kernel::lifecycle::Class;
 use crate::kernel::reads::ReadPath;
@@ -43,6 +48,8 @@ pub(super) struct Opened {
     pub(super) highest: ObjectNo,
     /// Number of this boot.
     pub(super) boot: u64,
+    /// Whether any alarm is set.
+    pub(super) has_alarms: bool,
     /// Whether it holds anything of the past of its objects.
     pub(super) has_past: bool,
 }
@@ -65,6 +72,7 @@ pub(crate) struct Shard {
     read_path: Mutex<ReadPath>,
     checkpointer: Arc<dyn Lane>,
     epoch: AtomicU64,
+    has_alarms: bool,
 }
 
 impl Shard {
@@ -75,7 +83,7 @@ impl Shard {
         lock: &Arc<DirectoryLock>,
         settings: &Settings,
     ) -> Result<Shard, Error> {
-        let Opened { index, place, connection, highest, boot, has_past, .. } = opened;
+        let Opened { index, place, connection, highest, boot, has_past, has_alarms, .. } = opened;
         let Settings { log_pages, bounds, bell } = settings.clone();
         let sweep = Sweep::new(bounds, !has_past, bell);
         let shared = Arc::new(Shared::new(host, (index, log_pages), place, highest, sweep));
@@ -110,6 +118,7 @@ impl Shard {
             epoch,
             read_connections,
             read_path: Mutex::default(),
+            has_alarms,
         })
     }
 
@@ -256,6 +265,59 @@ impl Shard {
     /// A number that no object has, for one that is about to be stored.
     pub(crate) fn new_object_no(&self) -> ObjectNo {
         self.shared.next_object_no()
+    }
+
+    /// Whether an alarm was set when the file was opened.
+    pub(crate) fn has_alarms(&self) -> bool {
+        self.has_alarms
+    }
+
+    /// From here on it is remembered what durable commits do to alarms.
+    pub(crate) fn listen_to_alarms(&self) {
+        self.shared.alarms.listen();
+    }
+
+    /// What durable commits have done to alarms since this was asked last. `waker`: woken when there is more.
+    pub(crate) fn take_notices(&self, waker: &Waker) -> Heard {
+        self.shared.alarms.take(waker)
+    }
+
+    /// Alarms in the order in which they fire, and whether there are no more. It sees every commit that a notice was
+    /// taken of.
+    pub(crate) fn read_alarms(
+        &self,
+        after: Option<AlarmPlace>,
+        limit: usize,
+    ) -> impl Future<Output = Result<(Vec<Alarmed>, bool), Error>> + Send + 'static + use<> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Job::Alarms { after, limit, answer });
+        async move { answered.await.unwrap_or_else(|_| Err(closed())) }
+    }
+
+    /// The alarm that is stored of an object, read on the caller's thread.
+    pub(crate) fn read_alarm(&self, id: &ObjectId) -> Result<Option<StoredAlarm>, Error> {
+        self.read_here(|connection, patience| connection.alarm(id, patience))
+    }
+
+    /// One dead letter, read on the caller's thread.
+    pub(crate) fn read_letter(&self, letter_no: i64) -> Result<Option<StoredLetter>, Error> {
+        self.read_here(|connection, patience| connection.letter(letter_no, patience))
+    }
+
+    /// Dead letters after one number, in the order of their numbers.
+    pub(crate) fn read_letters(
+        &self,
+        after: i64,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<StoredLetter>, Error>> + Send + 'static + use<> {
+        let (answer, answered) = oneshot::channel();
+        self.ask(Job::Letters { after, limit, answer });
+        async move { answered.await.unwrap_or_else(|_| Err(closed())) }
+    }
+
+    /// Why the shard takes nothing any more. `None`: it works.
+    pub(crate) fn stopped(&self) -> Option<&Error> {
+        self.shared.stopped()
     }
 
     /// The epoch of a new activation: higher than all before, also those of earlier processes, at

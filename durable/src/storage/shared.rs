@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::batch::Item;
 use super::history::Sweep;
 use super::jobs::Jobs;
+use super::notices::Notices;
 use super::numbers::{CommitSeq, ObjectNo};
 use super::sqlite::Place;
 use super::write_set::{Fence, Release, WriteSet};
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     pub(super) log_pages: u32,
     pub(super) jobs: Jobs,
     pub(super) sweep: Sweep,
+    pub(super) alarms: Notices,
     queue: Mutex<Queue>,
     durable: AtomicU64,
     /// Bytes of the snapshots and rows that wait.
@@ -83,6 +85,7 @@ impl Shared {
             log_pages,
             jobs: Jobs::new(readers_of(host)),
             sweep,
+            alarms: Notices::default(),
             queue: Mutex::new(Queue { waiting: VecDeque::new(), submitted: 0, closed: false }),
             durable: AtomicU64::new(0),
             waiting_bytes: AtomicUsize::new(0),

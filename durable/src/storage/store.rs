@@ -17,7 +17,7 @@ use super::lock;
 use super::manifest::{self, Manifest};
 use super::numbers::{ClassNo, Epoch, ObjectNo};
 use super::rows::meta::{self, FORMAT, Meta};
-use super::rows::{class, create_tables, history, object, schema};
+use super::rows::{alarm, class, create_tables, history, object, schema};
 use super::shard::{Opened, Settings, Shard};
 use super::shared::DirectoryLock;
 use super::sqlite::{self, Checkpoint, Place, Role};
@@ -371,7 +371,7 @@ pub(super) fn check_meta(
 /// After a sync that failed, the system takes for synced what is not, and no later sync covers it. Copied from such a log,
 /// the database would be newer than the log that a power cut leaves, and SQLite would put older pages of it back over some
 /// of the newer ones.
-fn renew_log(host: &Host, place: &Place) -> Result<(), Error> {
+pub(super) fn renew_log(host: &Host, place: &Place) -> Result<(), Error> {
     let mut name = place.path.as_os_str().to_owned();
     name.push("-wal");
     let path = PathBuf::from(name);
@@ -394,9 +394,10 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
         let boot = meta::next_boot(&connection)?;
         let classes = (class::all(&connection)?, schema::all(&connection)?);
         let numbers = (object::highest(&connection)?, history::has_rows(&connection)?);
-        Ok((boot, log, numbers, classes))
+        let has_alarms = alarm::is_any_set(&connection)?;
+        Ok((boot, log, numbers, has_alarms, classes))
     })();
-    let (boot, log, (highest, has_past), (classes, schemas)) =
+    let (boot, log, (highest, has_past), has_alarms, (classes, schemas)) =
         opened.map_err(|cause| place.error(&cause, "opening"))?;
     if boot >= Epoch::BOOTS_MAX {
         return Err(Code::StorageCorrupt.error(format!(
@@ -411,7 +412,7 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
             place.path.display()
         )));
     }
-    Ok(Opened { index, place, connection, classes, schemas, highest, boot, has_past })
+    Ok(Opened { index, place, connection, classes, schemas, highest, boot, has_past, has_alarms })
 }
 
 /// What an error of the disk, outside of the databases, means.

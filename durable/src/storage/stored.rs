@@ -8,6 +8,7 @@ use crate::id::{ObjectId, Placement};
 use crate::kernel::merge::Part;
 use crate::kernel::range::{KeyRange, Order};
 use crate::kv::{Framed, KvKey};
+use crate::storage::rows::alarm::StoredAlarm;
 
 /// What is known of an object that is about to become active.
 #[derive(Clone, Debug)]
@@ -31,6 +32,8 @@ pub(crate) struct StoredObject {
     /// The state's [frame](super::frame), not looked into. `None`: the object has rows, but no
     /// state.
     pub(crate) body: Option<Arc<[u8]>>,
+    /// `None`: no alarm is set.
+    pub(crate) alarm: Option<StoredAlarm>,
 }
 
 impl StoredObject {

@@ -4,6 +4,7 @@
 //! the classes; every row leads to an object; every id, name, place, checksum and number fits. A shard is read in one
 //! moment, so that commits which come meanwhile are no problems.
 
+mod alarms;
 mod objects;
 mod past;
 mod tables;
@@ -203,7 +204,8 @@ fn read_shard(
         let rows = objects::verify(&shard, connection, findings)
             .and_then(|()| values::verify(&shard, connection, findings))
             .and_then(|()| tables::verify(&shard, connection, findings))
-            .and_then(|()| past::verify(&shard, connection, findings));
+            .and_then(|()| past::verify(&shard, connection, findings))
+            .and_then(|()| alarms::verify(connection, findings));
         match rows {
             // The damage that stopped it has been told.
             Err(cause) if !is_whole && Fault::of(&cause) == Fault::Damaged => {}

@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
+use crate::due::Alarm;
 use crate::error::Error;
 use crate::history::Cause;
 use crate::id::{ObjectId, Placement};
 use crate::kv::KvChange;
+use crate::storage::rows::dead_letter::NewLetter;
 use crate::storage::rows::sql::SqlWrite;
 
 /// What one turn changed; stored as a whole or not at all.
@@ -29,6 +31,8 @@ pub(crate) struct WriteSet {
     pub(crate) kv: Vec<KvChange>,
     /// What was done to the object's database. `None`: nothing.
     pub(crate) sql: Option<Box<SqlWrite>>,
+    /// What became of the object's alarm. `None`: nothing.
+    pub(crate) alarm: Option<Box<AlarmWrite>>,
     /// Nothing of the object is left; it is the last write set of its activation.
     pub(crate) erases: bool,
     /// Why the object commits. `None`: its class keeps no history.
@@ -42,8 +46,24 @@ impl WriteSet {
     pub(super) fn bytes(&self) -> usize {
         let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.len());
         let sql = self.sql.as_ref().map_or(0, |sql| sql.bytes());
-        snapshot + sql + self.kv.iter().map(KvChange::bytes).sum::<usize>()
+        let letter = self.alarm.as_ref().and_then(|alarm| alarm.letter.as_ref());
+        let letter = letter.map_or(0, |letter| letter.error.len());
+        snapshot + sql + letter + self.kv.iter().map(KvChange::bytes).sum::<usize>()
     }
+}
+
+/// What a turn did to its object's alarm.
+#[derive(Clone, Debug)]
+pub(crate) struct AlarmWrite {
+    /// Whose it is, for those who hear of it once it is durable.
+    pub(crate) id: ObjectId,
+    pub(crate) class_no: ClassNo,
+    /// The alarm that is set from here on. `None`: none is.
+    pub(crate) alarm: Option<Alarm>,
+    /// What the alarm has become that was set before. `None`: no dead letter.
+    pub(crate) letter: Option<NewLetter>,
+    /// The object's dead letter that is gone from here on. `None`: all stay.
+    pub(crate) removed: Option<i64>,
 }
 
 /// Who an object is, stored with its first commit.

@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use rusqlite::Connection;
 
-use super::batch::{Batch, Item, Run};
+use super::batch::{Batch, Change, Item, Run};
 use super::checkpoint;
 use super::history::{self, Pass, Sweep};
 use super::numbers::CommitSeq;
-use super::rows::{self, kv, object, snapshot, sql};
+use super::rows::{self, alarm, dead_letter, kv, object, snapshot, sql};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::{self, Checkpoint, Fault};
 use crate::error::{Code, Error, Outcome};
@@ -122,9 +122,13 @@ impl Writer {
             self.batch.fail_all(error);
             return;
         }
-        let Shared { host, index, .. } = &*self.shared;
-        let mut tell = |seq: CommitSeq, is_durable| {
-            host.report(|| Event::Settled { shard: *index, place: seq.0, is_durable });
+        let Shared { host, index, alarms, .. } = &*self.shared;
+        let mut tell = |change: &Change, is_durable| {
+            let place = change.seq.0;
+            host.report(|| Event::Settled { shard: *index, place, is_durable });
+            if is_durable {
+                alarms.tell(change.committed());
+            }
         };
         let last: Option<CommitSeq> = self.batch.release(stored.as_ref().map(drop), &mut tell);
         if let Some(seq) = last {
@@ -281,13 +285,16 @@ struct Tables<'c> {
     kv: Option<kv::Writes<'c>>,
     /// `None`: no run so far changed a database.
     sql: Option<sql::Writes<'c>>,
+    /// `None`: no run so far changed an alarm.
+    alarms: Option<(alarm::Writes<'c>, dead_letter::Writes<'c>)>,
 }
 
 impl<'c> Tables<'c> {
     fn prepare(connection: &'c Connection, sweep: &'c Sweep) -> rusqlite::Result<Self> {
         let objects = object::Writes::prepare(connection)?;
         let snapshots = snapshot::Writes::prepare(connection)?;
-        Ok(Tables { connection, sweep, objects, snapshots, kv: None, sql: None })
+        let (kv, sql, alarms) = (None, None, None);
+        Ok(Tables { connection, sweep, objects, snapshots, kv, sql, alarms })
     }
 
     /// Stores the last state of a run, and its rows. `false`: another activation was there first, and
@@ -305,6 +312,7 @@ impl<'c> Tables<'c> {
         } else if is_stored {
             self.apply_kv(run)?;
             self.apply_sql(run)?;
+            self.apply_alarms(run)?;
             if let Some(before) = before {
                 history::record(self.connection, run, before, (self.sweep.bounds, now))?;
                 self.sweep.on_recorded();
@@ -349,6 +357,31 @@ impl<'c> Tables<'c> {
         };
         for (commit_no, write) in &run.sql {
             writes.write(run.last.object_no, *commit_no, write)?;
+        }
+        Ok(())
+    }
+
+    fn apply_alarms(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+        let Some((set_by, last)) = run.alarms.last() else { return Ok(()) };
+        let (alarms, letters) = match &mut self.alarms {
+            Some(writes) => writes,
+            none => none.insert((
+                alarm::Writes::prepare(self.connection)?,
+                dead_letter::Writes::prepare(self.connection)?,
+            )),
+        };
+        let object_no = run.last.object_no;
+        match last.alarm {
+            Some(alarm) => alarms.set(object_no, alarm, *set_by)?,
+            None => alarms.clear(object_no)?,
+        }
+        for (_, write) in &run.alarms {
+            if let Some(letter) = &write.letter {
+                letters.insert(object_no, letter)?;
+            }
+            if let Some(letter_no) = write.removed {
+                letters.remove(object_no, letter_no)?;
+            }
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! All mutants.
 
+mod alarm;
 mod copies;
 mod evolved;
 mod kernel;
@@ -15,6 +16,7 @@ use crate::Mutant;
 /// Every mutant of every file.
 pub fn all() -> Vec<&'static Mutant> {
     let tables = [
+        alarm::MUTANTS,
         copies::MUTANTS,
         evolved::MUTANTS,
         kernel::MUTANTS,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use durable::Access;
 
+use super::alarms::Alarms;
 use super::pages::Pages;
 use super::rows::Rows;
 use super::{Verdict, broken};
@@ -25,6 +26,8 @@ pub(super) struct Watch {
     commit: u64,
     /// The newest commit that is durable.
     durable: u64,
+    /// The newest commit that is known to be on the disk. `None`: not known since the last crash.
+    stored: Option<u64>,
     /// Of each epoch: up to which commit all of its commits are durable.
     durable_in: BTreeMap<u64, u64>,
     /// Commits from the newest durable one on, by number.
@@ -35,6 +38,8 @@ pub(super) struct Watch {
     pub(super) rows: Rows,
     /// What it keeps in its database.
     pub(super) pages: Pages,
+    /// Its alarm.
+    pub(super) alarms: Alarms,
     /// The call whose turn has the object to itself.
     writing: Option<u64>,
     reading: BTreeSet<u64>,
@@ -64,6 +69,22 @@ impl Watch {
         self.commit
     }
 
+    /// The newest commit that is known to be on the disk, told to anybody or not. `None`: the node has crashed, and nobody
+    /// has looked since.
+    pub(super) fn stored(&self) -> Option<u64> {
+        self.stored
+    }
+
+    /// The disk has this commit; 0: nothing of the object.
+    pub(super) fn found(&mut self, commit: u64) {
+        self.stored = Some(commit);
+    }
+
+    /// The shard has stored a batch, or has tried to. What it took of what was handed over is not known; it may be all.
+    pub(super) fn batch_stored(&mut self) {
+        self.stored = Some(self.commit);
+    }
+
     /// Whether this is the state that is in memory.
     pub(super) fn is_state(&self, state: &[u8]) -> bool {
         self.state.as_deref() == Some(state)
@@ -76,6 +97,7 @@ impl Watch {
 
     pub(super) fn crashed(&mut self) {
         (self.incarnation, self.state, self.writing) = (None, None, None);
+        self.stored = None;
         self.reading.clear();
         self.is_unstartable = false;
     }
@@ -122,7 +144,9 @@ impl Watch {
         self.states.retain(|no, _| *no <= commit);
         self.rows.loaded(commit);
         self.pages.loaded(commit);
+        self.alarms.loaded(commit);
         self.commit = commit;
+        self.stored = Some(commit);
         self.durable = self.durable.max(commit);
         self.durable_in.insert(epoch, commit);
         self.state = Some(state.to_vec());
@@ -177,6 +201,7 @@ impl Watch {
             self.durable_in.insert(epoch, commit);
         } else if is_durable {
             self.durable = self.durable.max(commit);
+            self.stored = self.stored.max(Some(commit));
             let durable_in = self.durable_in.entry(epoch).or_default();
             // A commit behind one that failed cannot make that one durable.
             if *durable_in + 1 == commit {
@@ -184,6 +209,7 @@ impl Watch {
             }
             self.commits = self.commits.split_off(&self.durable);
         } else if let Some(commits) = self.commits.get_mut(&commit) {
+            self.stored = self.stored.map(|stored| stored.min(commit - 1));
             let failed = commits.iter_mut().filter(|commit| commit.epoch == epoch);
             failed.for_each(|commit| commit.has_failed = true);
         }
@@ -200,6 +226,7 @@ impl Watch {
         self.commits.clear();
         self.states.clear();
         (self.rows, self.pages) = (Rows::default(), Pages::default());
+        self.alarms = Alarms::default();
     }
 
     /// Whether this commit with this state may be what is stored.

@@ -6,7 +6,8 @@ use clap::{Parser, Subcommand};
 
 /// Looks at the data directories of `durable`, saves them, restores them and checks them.
 ///
-/// Works beside the process that runs a directory, and changes nothing in it. Ends with 0 if all is well, with 1 if
+/// Works beside the process that runs a directory, and changes nothing in it; only to retry or drop dead letters it must
+/// have the directory to itself. Ends with 0 if all is well, with 1 if
 /// something is wrong in the directory or the object is not there, with 2 if the command is wrong or something cannot be
 /// read or written.
 #[derive(Debug, Parser)]
@@ -81,9 +82,37 @@ pub(crate) enum Command {
         /// Where to; must be empty or not exist.
         to: PathBuf,
     },
+    /// What has used up its retries.
+    DeadLetters {
+        /// The data directory.
+        dir: PathBuf,
+        /// What to do.
+        #[command(subcommand)]
+        command: LettersCommand,
+    },
     /// Reads everything and lists what is wrong.
     Verify {
         /// The data directory.
         dir: PathBuf,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LettersCommand {
+    /// One page of them, at most 1,000.
+    List {
+        /// Only those after this one, such as 0-17: the last of the page before.
+        #[arg(long)]
+        after: Option<String>,
+    },
+    /// Makes one the alarm again that it was; it fires when the directory is run. Nobody may run it now.
+    Retry {
+        /// Its name, such as 0-17.
+        letter: String,
+    },
+    /// Takes one away. Nobody may run the directory now.
+    Drop {
+        /// Its name, such as 0-17.
+        letter: String,
     },
 }

@@ -1,6 +1,7 @@
 //! `durable`: looks at data directories, saves them, restores them and checks them, through the public API.
 
 mod args;
+mod letters;
 mod output;
 mod past;
 mod print;
@@ -65,6 +66,7 @@ fn run(command: &Command) -> Result<(Output, u8), Error> {
         Command::Restore { backup, to } => {
             print::copied("restored", to, DataDirectory::restore(backup, to)?)
         }
+        Command::DeadLetters { dir, command } => letters::run(dir, command)?,
         Command::Verify { dir } => {
             let verified = DataDirectory::open(dir)?.verify()?;
             let code = if verified.is_sound() { FINE } else { PROBLEMS };

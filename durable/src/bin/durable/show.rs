@@ -30,6 +30,15 @@ pub(crate) fn object(object: &StoredObject) -> Output {
         }
         Err(error) => lines.push(("state", format!("unusable: {error}"))),
     }
+    if let Some(alarm) = object.alarm {
+        let retries = alarm.retry_count;
+        let text =
+            format!("due at {}, set to {}, {retries} retries", alarm.due, alarm.scheduled_at);
+        lines.push(("alarm", text));
+    }
+    if object.dead_letters > 0 {
+        lines.push(("dead letters", object.dead_letters.to_string()));
+    }
     let (count, bytes) = (object.keys_count, object.values_bytes);
     lines.push(("keys", format!("{count} with {bytes} bytes")));
     let past = match &object.history {
@@ -68,13 +77,19 @@ fn object_json(object: &StoredObject) -> Value {
         Ok(state) => (state_json(state), Value::Null),
         Err(error) => (Value::Null, json!(error)),
     };
+    let alarm = object.alarm.map(|alarm| {
+        json!({
+            "due_ms": alarm.due.0, "scheduled_at_ms": alarm.scheduled_at.0,
+            "retry_count": alarm.retry_count,
+        })
+    });
     json!({
         "id": object.id, "name": object.name.as_deref(), "class": object.class,
         "shard": object.shard, "born_ms": object.born.0, "commits": object.commits,
         "epoch": object.epoch,
         "jurisdiction": object.placement.jurisdiction.as_deref(),
         "location_hint": object.placement.location_hint.as_deref(),
-        "state": state, "state_error": state_error,
+        "state": state, "state_error": state_error, "alarm": alarm, "dead_letters": object.dead_letters,
         "keys_count": object.keys_count, "values_bytes": object.values_bytes,
         "keys": keys.collect::<Vec<_>>(),
         "history": object.history.map(|(commit, at)| json!({ "back_to_commit": commit, "next_at_ms": at.0 })),

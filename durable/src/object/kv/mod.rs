@@ -87,6 +87,10 @@ pub(crate) trait Owner: Sync {
     fn label(&self) -> String;
     /// The time, before anybody knows whether the turn asks for it. `None`: it must not.
     fn peek_now(&self) -> Option<WallMs>;
+    /// The time, as the turn is told it.
+    fn told_now(&self) -> WallMs;
+    /// The turn asks for what is not there when its class is run alone.
+    fn lacks(&self, what: &'static str);
     /// What the turn draws from, before anybody knows whether it does.
     fn entropy(&self) -> Arc<dyn Entropy>;
     /// SQL has asked for what was around it.

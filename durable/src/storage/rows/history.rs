@@ -152,6 +152,7 @@ pub(crate) fn encode(past: &Past) -> Vec<u8> {
         Cause::Activation => (2, ""),
         Cause::Restore => (3, ""),
         Cause::Fork => (4, ""),
+        Cause::Alarm => (5, ""),
     };
     let mut body = vec![0; CRC_BYTES];
     body.extend([ENVELOPE, number]);
@@ -230,7 +231,7 @@ pub(crate) fn open(head: &Head, body: &[u8]) -> Result<Past, PastError> {
     let mut rest = Rest(&body[CRC_BYTES..]);
     // Only after the checksum: a flipped bit in the version is damage, not newer code.
     match (rest.u8(), rest.u8()) {
-        (Some(ENVELOPE), Some(cause @ 1..=4)) => {
+        (Some(ENVELOPE), Some(cause @ 1..=5)) => {
             past(cause, &mut rest).ok_or(PastError::Meaning { commit_no })
         }
         (Some(_), Some(_)) => Err(PastError::Newer { commit_no }),
@@ -248,7 +249,8 @@ fn past(cause: u8, rest: &mut Rest<'_>) -> Option<Past> {
         _ if !method.is_empty() => return None,
         2 => Cause::Activation,
         3 => Cause::Restore,
-        _ => Cause::Fork,
+        4 => Cause::Fork,
+        _ => Cause::Alarm,
     };
     let snapshot = rest.value()?;
     let mut kv = Vec::new();

@@ -5,7 +5,9 @@
 //! used for something else, and a number that once stood for something never stands for anything
 //! else.
 
+pub(crate) mod alarm;
 pub(crate) mod class;
+pub(crate) mod dead_letter;
 pub(crate) mod frame;
 pub(crate) mod history;
 pub(crate) mod kv;
@@ -20,7 +22,7 @@ use rusqlite::Connection;
 use super::numbers::ObjectNo;
 
 /// Every table of a shard, in the order of creation.
-const TABLES: [&str; 8] = [
+const TABLES: [&str; 10] = [
     meta::TABLE,
     class::TABLE,
     object::TABLE,
@@ -29,6 +31,8 @@ const TABLES: [&str; 8] = [
     kv::TABLE,
     sql::TABLE,
     history::TABLE,
+    alarm::TABLE,
+    dead_letter::TABLE,
 ];
 
 /// Creates the tables that are missing. The caller has opened a transaction.
@@ -41,6 +45,8 @@ pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::R
     kv::erase(connection, object_no)?;
     sql::erase(connection, object_no)?;
     history::erase(connection, object_no)?;
+    alarm::erase(connection, object_no)?;
+    dead_letter::erase(connection, object_no)?;
     snapshot::erase(connection, object_no)?;
     object::erase(connection, object_no)?;
     meta::remember_number(connection, object_no)

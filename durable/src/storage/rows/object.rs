@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
-use super::{signed, unsigned};
+use super::{alarm, signed, unsigned};
 use crate::id::{ObjectId, Placement};
 use crate::storage::numbers::{ClassNo, ObjectNo};
 use crate::storage::stored::{After, Listed, StoredObject};
@@ -122,15 +122,16 @@ pub(crate) fn some_of(
 }
 
 /// What is stored of an object, its snapshot included: two index look-ups and two row look-ups in
-/// one statement, so that both rows are of one commit.
+/// one statement, its alarm one more, so that all rows are of one commit.
 pub(crate) fn load(
     connection: &Connection,
     id: &ObjectId,
 ) -> rusqlite::Result<Option<(ObjectNo, ClassNo, StoredObject)>> {
     let mut select = connection.prepare_cached(
         "SELECT o.object_no, o.class_no, o.name, o.jurisdiction, o.location_hint,
-             s.epoch, s.commit_no, s.body
+             s.epoch, s.commit_no, s.body, a.due_ms, a.scheduled_ms, a.retries, a.set_by
          FROM objects o LEFT JOIN snapshots s ON s.object_no = o.object_no
+             LEFT JOIN alarms a ON a.object_no = o.object_no
          WHERE o.lookup_hash = ?1 AND o.id = ?2",
     )?;
     let read = |row: &Row<'_>| {
@@ -143,6 +144,7 @@ pub(crate) fn load(
             epoch: crate::storage::numbers::Epoch(epoch),
             commit_no,
             body,
+            alarm: alarm::read(row, 8)?,
         };
         Ok((ObjectNo(row.get(0)?), ClassNo(row.get(1)?), stored))
     };
@@ -239,6 +241,8 @@ pub(crate) fn highest(connection: &Connection) -> rusqlite::Result<ObjectNo> {
     let sql = "SELECT max(coalesce((SELECT max(object_no) FROM objects), 0),
         coalesce((SELECT max(object_no) FROM snapshots), 0),
         coalesce((SELECT max(object_no) FROM kv), 0),
+        coalesce((SELECT max(object_no) FROM alarms), 0),
+        coalesce((SELECT max(object_no) FROM dead_letters), 0),
         coalesce((SELECT max(place) >> 24 FROM sql_pages), 0),
         coalesce((SELECT max(place) >> 24 FROM sql_log), 0),
         coalesce((SELECT max(object_no) FROM history), 0),

@@ -80,6 +80,19 @@ impl<'c> Writes<'c> {
     }
 }
 
+/// Counts a commit of an object that no activation makes, and gives its number. `None`: the object has no state.
+pub(crate) fn count_commit(
+    connection: &Connection,
+    object_no: ObjectNo,
+) -> rusqlite::Result<Option<u64>> {
+    let sql = "UPDATE snapshots SET commit_no = commit_no + 1 WHERE object_no = ?1";
+    if connection.execute(sql, [object_no.0])? == 0 {
+        return Ok(None);
+    }
+    let sql = "SELECT commit_no FROM snapshots WHERE object_no = ?1";
+    connection.query_row(sql, [object_no.0], |row| super::unsigned(row, 0).map(Some))
+}
+
 /// Whether an object has no snapshot.
 pub(crate) fn is_missing(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<bool> {
     let sql = "SELECT 1 FROM snapshots WHERE object_no = ?1";

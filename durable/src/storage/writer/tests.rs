@@ -111,6 +111,7 @@ impl Bench {
             snapshot: body.map(Arc::from),
             kv: rows.iter().map(change).collect(),
             sql: None,
+            alarm: None,
             erases: false,
             history: None,
             release: Some(Arc::new(Logged(waiter, self.log.clone()))),

@@ -25,6 +25,7 @@ fn cause() -> impl Strategy<Value = Cause> {
         Just(Cause::Activation),
         Just(Cause::Restore),
         Just(Cause::Fork),
+        Just(Cause::Alarm),
     ]
 }
 
@@ -119,7 +120,7 @@ fn a_later_envelope_or_cause_is_newer_and_a_missing_row_a_gap() {
         after_at: None,
         undo: Undo::default(),
     };
-    for (at, number) in [(4, 2), (5, 5)] {
+    for (at, number) in [(4, 2), (5, 6)] {
         let mut body = encode(&past);
         body[at] = number;
         seal(&head(3, 2), &mut body);

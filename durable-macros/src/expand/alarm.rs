@@ -1,0 +1,68 @@
+//! The alarm's handler: what the class says of it, the function that runs it, and the mark that lets its turns set alarms.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+
+use super::{at, place};
+use crate::model::{AlarmOptions, Class, Hook};
+use crate::names;
+
+/// The handlers' part of the class's description, each under its `cfg`.
+pub(super) fn spec(class: &Class) -> Option<TokenStream> {
+    let private = &class.private;
+    let AlarmOptions { retries, delay_ms, limit_ms } = class.alarm_options;
+    let retries = retries.map(|retries| quote!(.retries(#retries)));
+    let delay = delay_ms.map(|delay_ms| quote!(.delay_ms(#delay_ms)));
+    let limit = limit_ms.map(|limit_ms| quote!(.limit_ms(#limit_ms)));
+    let said = quote!(#private::AlarmSpec::new() #retries #delay #limit);
+    let given = class.alarms.iter().map(|Hook { cfgs, .. }| {
+        // A list's elements can stand under a `cfg`; at most one of these is there.
+        quote!(#(#cfgs)* #said)
+    });
+    (!class.alarms.is_empty()).then(|| quote!(.alarms(&[#(#given),*])))
+}
+
+/// Runs the handler.
+pub(super) fn handler(class: &Class) -> TokenStream {
+    class.alarms.iter().map(|hook| one(class, hook)).collect()
+}
+
+fn one(class: &Class, hook: &Hook) -> TokenStream {
+    let private = &class.private;
+    let Hook { ident, cfgs, .. } = hook;
+    let (cx, info) = (names::local("cx"), names::local("info"));
+    let context = hook.has_context.then(|| quote!(#cx,));
+    let told = hook.has_info.then_some(&info);
+    let wait = hook.is_async.then(|| quote!(.await));
+    let span = place(ident);
+    let ran = at(private, span);
+    let output = hook.output.as_ref().map_or_else(|| quote!(()), |ty| quote!(#ty));
+    let run = quote_spanned! {span=>
+        ::std::boxed::Box::pin(async move {
+            <#output as #ran::Rang>::into_result(Self::#ident(self, #context #told)#wait)
+        })
+    };
+    quote! {
+        #(#cfgs)*
+        fn alarm<'t>(
+            &'t mut self,
+            #cx: &'t mut #private::Context<'_, Self>,
+            #info: #private::AlarmInfo,
+        ) -> ::core::option::Option<
+            #private::BoxFuture<'t, ::core::result::Result<(), ::std::string::String>>,
+        > {
+            let _ = (&#cx, &#info);
+            ::core::option::Option::Some(#run)
+        }
+    }
+}
+
+/// Says that the class has a handler.
+pub(super) fn marker(class: &Class) -> TokenStream {
+    let Class { private, ty, .. } = class;
+    let marks = class
+        .alarms
+        .iter()
+        .map(|Hook { cfgs, .. }| quote!(#(#cfgs)* impl #private::Alarmed for #ty {}));
+    quote!(#(#marks)*)
+}

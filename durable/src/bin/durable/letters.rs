@@ -1,0 +1,57 @@
+//! What `dead-letters` says and does.
+
+use std::path::Path;
+
+use durable::{DataDirectory, DeadLetter, DeadLetterId, Error};
+use serde_json::{Value, json};
+
+use crate::args::LettersCommand;
+use crate::output::{Output, Table};
+
+pub(crate) fn run(dir: &Path, command: &LettersCommand) -> Result<Output, Error> {
+    let directory = DataDirectory::open(dir)?;
+    match command {
+        LettersCommand::List { after } => {
+            let after = after.as_deref().map(str::parse).transpose()?;
+            Ok(listed(&directory.dead_letters(after)?))
+        }
+        LettersCommand::Retry { letter } => {
+            let letter: DeadLetterId = letter.parse()?;
+            directory.retry_dead_letter(letter)?;
+            let text =
+                format!("dead letter {letter} is an alarm again; it fires at the next start\n");
+            Ok(Output::new(json!({ "retried": letter.to_string() }), text))
+        }
+        LettersCommand::Drop { letter } => {
+            let letter: DeadLetterId = letter.parse()?;
+            directory.drop_dead_letter(letter)?;
+            let text = format!("dead letter {letter} is gone\n");
+            Ok(Output::new(json!({ "dropped": letter.to_string() }), text))
+        }
+    }
+}
+
+fn listed(letters: &[DeadLetter]) -> Output {
+    let mut table = Table::new(["letter", "object", "kind", "attempts", "at", "error"]);
+    for letter in letters {
+        let DeadLetter { id, class, object, name, kind, error, at, attempts, .. } = letter;
+        let label = name.clone().unwrap_or_else(|| object.to_string());
+        let object = format!("{class}({})", label.escape_debug());
+        let (at, error) = (format!("{} ms", at.0), error.escape_debug().to_string());
+        table.add([id.to_string(), object, kind.to_string(), attempts.to_string(), at, error]);
+    }
+    let last = letters.last().map(|letter| letter.id.to_string());
+    let json =
+        json!({ "dead_letters": letters.iter().map(letter).collect::<Vec<_>>(), "last": last });
+    let text = if letters.is_empty() { "no dead letters\n".to_owned() } else { table.text() };
+    Output::new(json, text)
+}
+
+fn letter(letter: &DeadLetter) -> Value {
+    json!({
+        "letter": letter.id.to_string(), "class": letter.class, "id": letter.object,
+        "name": letter.name, "kind": letter.kind.to_string(), "error": letter.error,
+        "at_ms": letter.at.0, "attempts": letter.attempts,
+        "scheduled_at_ms": letter.scheduled_at.0,
+    })
+}

@@ -1,0 +1,102 @@
+//! Dead letters of a data directory that no runtime holds: looked at, retried, dropped.
+//!
+//! What changes is changed under the directory's lock, so that no runtime has the object in memory, and an alarm that comes
+//! back is counted as a commit of its object, as every other alarm is.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::lock;
+use super::look::{Look, asked};
+use super::rows::dead_letter::{self, StoredLetter};
+use super::rows::{alarm, class, snapshot};
+use super::sqlite::Role;
+use super::store::{check_meta, renew_log, unopened};
+use crate::due::{Alarm, DeadLetter, DeadLetterId, LetterFate};
+use crate::error::Error;
+use crate::limits::LIST_PAGE_MAX;
+
+/// What keeps a dead letter from being retried or dropped.
+pub(crate) enum Refusal {
+    /// It is not there.
+    Unknown,
+    /// Its object has set this alarm since.
+    Taken(Alarm),
+}
+
+impl Look {
+    /// One page, in the order of their names.
+    pub(crate) fn dead_letters(
+        &self,
+        after: Option<DeadLetterId>,
+    ) -> Result<Vec<DeadLetter>, Error> {
+        let classes = self.merged(self.each_shard(|_, connection| class::all(connection))?)?;
+        let name = |class_no: u32| {
+            let name = classes.get(&class_no).and_then(|class| class.name.clone());
+            name.unwrap_or_else(|| format!("class {class_no}"))
+        };
+        let mut page = Vec::new();
+        self.each_shard(|index, connection| {
+            let after = match after {
+                Some(after) if index < after.shard => return Ok(()),
+                Some(after) if index == after.shard => after.number,
+                _ => 0,
+            };
+            let left = LIST_PAGE_MAX - page.len();
+            let letters = dead_letter::list(connection, after, left)?;
+            page.extend(letters.into_iter().filter_map(|letter| letter.told(index, name)));
+            Ok(())
+        })?;
+        Ok(page)
+    }
+
+    /// Retries or drops one. Inner `Err`: nothing was done.
+    ///
+    /// # Errors
+    /// `storage.locked` if a runtime holds the directory; `storage.*`.
+    pub(crate) fn tend_letter(
+        &self,
+        id: DeadLetterId,
+        fate: LetterFate,
+    ) -> Result<Result<(), Refusal>, Error> {
+        let _lock = lock::take(&self.host, &self.directory)?;
+        if id.shard >= self.manifest.shards {
+            return Ok(Err(Refusal::Unknown));
+        }
+        let (place, manifest) = (self.place(id.shard), self.directory.join("durable.toml"));
+        renew_log(&self.host, &place)?;
+        let opened = place.open(Role::Writer);
+        let mut connection = opened.map_err(|cause| asked(unopened(&place, &manifest, &cause)))?;
+        check_meta(&place, &connection, id.shard, &self.manifest).map_err(asked)?;
+        let now = self.host.clock.wall();
+        let again = |letter: &StoredLetter| match fate {
+            LetterFate::Retried => Some(letter.again(now)),
+            LetterFate::Dropped => None,
+        };
+        tend(&mut connection, id.number, again)
+            .map_err(|cause| asked(place.error(&cause, "writing to")))
+    }
+}
+
+/// `again`: the alarm that a letter becomes. `None`: it is dropped.
+fn tend(
+    connection: &mut Connection,
+    letter_no: i64,
+    again: impl Fn(&StoredLetter) -> Option<Alarm>,
+) -> rusqlite::Result<Result<(), Refusal>> {
+    let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let Some(letter) = dead_letter::get(&all, letter_no)? else { return Ok(Err(Refusal::Unknown)) };
+    let Some(owner) = &letter.owner else { return Ok(Err(Refusal::Unknown)) };
+    let object_no = letter.object_no;
+    if let Some(alarm) = again(&letter) {
+        if let Some(present) = alarm::of(&all, &owner.id)? {
+            return Ok(Err(Refusal::Taken(present.alarm)));
+        }
+        let Some(set_by) = snapshot::count_commit(&all, object_no)? else {
+            return Ok(Err(Refusal::Unknown));
+        };
+        alarm::Writes::prepare(&all)?.set(object_no, alarm, set_by)?;
+    }
+    dead_letter::Writes::prepare(&all)?.remove(object_no, letter_no)?;
+    all.commit()?;
+    Ok(Ok(()))
+}

@@ -1,0 +1,239 @@
+//! Dead letters: what has used up its retries, until somebody retries or drops it.
+//!
+//! Layout: `letter_no` counted from 1; `object_no`; `kind` 1 for an alarm; `error` what the last run
+//! failed with; `at_ms` wall clock of that; `attempts` how many runs there were; `scheduled_ms` what
+//! the alarm was set to.
+//!
+//! Never reuse: a `letter_no`, which SQLite counts, is not given again, and a kind's number stays.
+
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+
+use super::{signed, unsigned};
+use crate::due::{Alarm, DeadLetter, DeadLetterId, DeadLetterKind};
+use crate::id::ObjectId;
+use crate::storage::numbers::ObjectNo;
+use crate::time::WallMs;
+
+pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS dead_letters (
+    letter_no INTEGER PRIMARY KEY AUTOINCREMENT,
+    object_no INTEGER NOT NULL,
+    kind INTEGER NOT NULL,
+    error TEXT NOT NULL,
+    at_ms INTEGER NOT NULL,
+    attempts INTEGER NOT NULL,
+    scheduled_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS dead_letters_by_object ON dead_letters (object_no)";
+
+const ALARM: i64 = 1;
+
+/// What becomes a dead letter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NewLetter {
+    pub(crate) kind: DeadLetterKind,
+    pub(crate) error: String,
+    pub(crate) at: WallMs,
+    pub(crate) attempts: u32,
+    pub(crate) scheduled: WallMs,
+}
+
+/// A dead letter, and whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredLetter {
+    pub(crate) letter_no: i64,
+    pub(crate) object_no: ObjectNo,
+    pub(crate) letter: NewLetter,
+    /// `None`: of no object that is stored.
+    pub(crate) owner: Option<LetterOwner>,
+}
+
+impl StoredLetter {
+    /// The alarm that it was, from its first try on.
+    pub(crate) fn again(&self, now: WallMs) -> Alarm {
+        Alarm { due: now, scheduled: self.letter.scheduled, retries: 0 }
+    }
+
+    /// As it is told to those who ask for it. `None`: it is of no object. `class`: the name of a class by its number.
+    pub(crate) fn told(self, shard: u16, class: impl Fn(u32) -> String) -> Option<DeadLetter> {
+        let StoredLetter { letter_no, letter, owner, .. } = self;
+        let LetterOwner { id, class_no, name } = owner?;
+        let NewLetter { kind, error, at, attempts, scheduled } = letter;
+        Some(DeadLetter {
+            id: DeadLetterId { shard, number: letter_no },
+            class: class(class_no),
+            object: id,
+            name,
+            kind,
+            error,
+            at,
+            attempts,
+            scheduled_at: scheduled,
+        })
+    }
+}
+
+/// Whose a dead letter is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct LetterOwner {
+    pub(crate) id: ObjectId,
+    pub(crate) class_no: u32,
+    pub(crate) name: Option<String>,
+}
+
+/// The statements that write dead letters, looked up once per batch.
+pub(crate) struct Writes<'c> {
+    insert: CachedStatement<'c>,
+    remove: CachedStatement<'c>,
+}
+
+impl<'c> Writes<'c> {
+    pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        Ok(Writes {
+            insert: connection.prepare_cached(
+                "INSERT INTO dead_letters
+                     (object_no, kind, error, at_ms, attempts, scheduled_ms)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            )?,
+            remove: connection.prepare_cached(
+                "DELETE FROM dead_letters WHERE letter_no = ?1 AND object_no = ?2",
+            )?,
+        })
+    }
+
+    pub(crate) fn insert(
+        &mut self,
+        object_no: ObjectNo,
+        letter: &NewLetter,
+    ) -> rusqlite::Result<()> {
+        let NewLetter { kind: DeadLetterKind::Alarm, error, at, attempts, scheduled } = letter;
+        let (at, scheduled) = (signed(at.0), signed(scheduled.0));
+        self.insert.execute(params![object_no.0, ALARM, error, at, attempts, scheduled]).map(drop)
+    }
+
+    /// Takes one of an object's away, if it is there.
+    pub(crate) fn remove(&mut self, object_no: ObjectNo, letter_no: i64) -> rusqlite::Result<()> {
+        self.remove.execute([letter_no, object_no.0]).map(drop)
+    }
+}
+
+/// Takes away all of an object's.
+pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM dead_letters WHERE object_no = ?1";
+    connection.prepare_cached(sql)?.execute([object_no.0]).map(drop)
+}
+
+const COLUMNS: &str = "SELECT l.letter_no, l.object_no, l.kind, l.error, l.at_ms, l.attempts, \
+                       l.scheduled_ms, o.id, o.class_no, o.name \
+                       FROM dead_letters l LEFT JOIN objects o ON o.object_no = l.object_no";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<StoredLetter> {
+    let kind: i64 = row.get(2)?;
+    if kind != ALARM {
+        return Err(rusqlite::Error::IntegralValueOutOfRange(2, kind));
+    }
+    let id = row.get::<_, Option<[u8; ObjectId::BYTES]>>(7)?.map(ObjectId::from_bytes);
+    let owner = match id {
+        Some(id) => Some(LetterOwner { id, class_no: row.get(8)?, name: row.get(9)? }),
+        None => None,
+    };
+    Ok(StoredLetter {
+        letter_no: row.get(0)?,
+        object_no: ObjectNo(row.get(1)?),
+        letter: NewLetter {
+            kind: DeadLetterKind::Alarm,
+            error: row.get(3)?,
+            at: WallMs(unsigned(row, 4)?),
+            attempts: row.get(5)?,
+            scheduled: WallMs(unsigned(row, 6)?),
+        },
+        owner,
+    })
+}
+
+/// One of them.
+pub(crate) fn get(
+    connection: &Connection,
+    letter_no: i64,
+) -> rusqlite::Result<Option<StoredLetter>> {
+    let mut select = connection.prepare_cached(&format!("{COLUMNS} WHERE l.letter_no = ?1"))?;
+    select.query_row([letter_no], read).optional()
+}
+
+/// Those after one number, in the order of their numbers, at most `limit`.
+pub(crate) fn list(
+    connection: &Connection,
+    after: i64,
+    limit: usize,
+) -> rusqlite::Result<Vec<StoredLetter>> {
+    let sql = format!("{COLUMNS} WHERE l.letter_no > ?1 ORDER BY l.letter_no LIMIT ?2");
+    let mut select = connection.prepare_cached(&sql)?;
+    let rows = select.query_map([after, signed(limit as u64)], read)?;
+    rows.collect()
+}
+
+/// How many one object has.
+pub(crate) fn count_of(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<u64> {
+    let sql = "SELECT count(*) FROM dead_letters WHERE object_no = ?1";
+    connection.prepare_cached(sql)?.query_row([object_no.0], |row| unsigned(row, 0))
+}
+
+/// The numbers of those that are of no object.
+pub(crate) fn orphans(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
+    let mut select = connection.prepare(
+        "SELECT letter_no FROM dead_letters
+         WHERE object_no NOT IN (SELECT object_no FROM objects) ORDER BY letter_no",
+    )?;
+    let rows = select.query_map([], |row| row.get(0))?;
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::in_memory;
+    use super::*;
+
+    const MAX: u64 = i64::MAX as u64;
+
+    proptest! {
+        #[test]
+        fn a_dead_letter_round_trips(
+            error: String, at in 0..=MAX, attempts: u32, scheduled in 0..=MAX, object_no: i64,
+        ) {
+            // SQLite's text ends nowhere but at its end; what is given is what is read.
+            let (at, scheduled) = (WallMs(at), WallMs(scheduled));
+            let letter =
+                NewLetter { kind: DeadLetterKind::Alarm, error, at, attempts, scheduled };
+            let connection = in_memory();
+            let mut writes = Writes::prepare(&connection).expect("our own tables");
+            writes.insert(ObjectNo(object_no), &letter).expect("stored");
+            let object_no = ObjectNo(object_no);
+            let stored = StoredLetter { letter_no: 1, object_no, letter, owner: None };
+            prop_assert_eq!(get(&connection, 1).expect("read"), Some(stored.clone()));
+            prop_assert_eq!(list(&connection, 0, 9).expect("read"), vec![stored]);
+            prop_assert_eq!(orphans(&connection).expect("read"), vec![1]);
+            writes.remove(object_no, 1).expect("taken away");
+            prop_assert_eq!(list(&connection, 0, 9).expect("read"), vec![]);
+        }
+    }
+
+    #[test]
+    fn a_number_is_not_given_again() {
+        let letter = NewLetter {
+            kind: DeadLetterKind::Alarm,
+            error: "no".to_owned(),
+            at: WallMs(1),
+            attempts: 7,
+            scheduled: WallMs(0),
+        };
+        let connection = in_memory();
+        let mut writes = Writes::prepare(&connection).expect("our own tables");
+        for number in 1..=3 {
+            writes.insert(ObjectNo(9), &letter).expect("stored");
+            assert_eq!(list(&connection, 0, 9).expect("read")[0].letter_no, number);
+            assert_eq!(count_of(&connection, ObjectNo(9)).expect("read"), 1);
+            erase(&connection, ObjectNo(9)).expect("erased");
+        }
+    }
+}
