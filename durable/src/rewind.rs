@@ -128,7 +128,8 @@ impl Runtime {
     /// All of the object is held in memory meanwhile.
     ///
     /// # Errors
-    /// `object.exists` if there is an object of that name; `name.too_long`; those of [`restore_to`](Self::restore_to); also
+    /// `object.exists` if there is an object of that name; `name.too_long`; `id.foreign` if it is not one of class `C`; those of
+    /// [`restore_to`](Self::restore_to); also
     /// `bookmark.foreign` for a moment at which the object does not exist.
     ///
     /// # Cancel safety
@@ -141,6 +142,13 @@ impl Runtime {
     ) -> Result<ObjectId, Error> {
         let new: Arc<str> = new.name().into();
         let group = self.with_history(&id)?;
+        if group.name() != C::CLASS.name {
+            return Err(Code::IdForeign.error(format!(
+                "{id} is the id of an object of class {}, not of {}; fork it as one of its own class",
+                group.name(),
+                C::CLASS.name
+            )));
+        }
         let shard = group.shard_of(&id);
         shard.settle().await?;
         let nothing = || {

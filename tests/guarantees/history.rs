@@ -230,6 +230,8 @@ async fn a_fork_is_a_new_object_in_whatever_shard() {
     assert_eq!(error.code(), "bookmark.foreign");
     let error = runtime.fork::<Diary>(id, &now.0, "n".repeat(2_000)).await.unwrap_err();
     assert_eq!(error.code(), "name.too_long");
+    let error = runtime.fork::<Account>(id, &now.0, "ada").await.unwrap_err();
+    assert_eq!(error.code(), "id.foreign");
     // One that was brought back to before its birth is not there.
     let gone = runtime.get::<Diary>("fork 1").id().unwrap();
     let its_birth = runtime.history(gone, None, 10).await.unwrap().pop().unwrap().before;

@@ -69,10 +69,10 @@ async fn restore<O: Object>(slot: &Slot<O>, to: Bookmark) -> Result<Bookmark, Er
     Ok(undo)
 }
 
-/// The error of a moment of an object that is not stored.
+/// The error of a moment of another object, or of one that is not stored.
 pub(crate) fn never_was(bookmark: &Bookmark) -> Error {
     Code::BookmarkForeign.error(format!(
-        "{bookmark} is no moment of the object, which is not stored; take one that its history gives"
+        "{bookmark} is no moment of the object, or the object is not stored; take one that its history gives"
     ))
 }
 
