@@ -126,7 +126,7 @@ pub fn bells(builder: RuntimeBuilder) -> RuntimeBuilder {
 /// One call of anything that has to do with alarms.
 async fn use_bell(client: &Crew, bell: &BellStub) {
     let ms = client.int(0..400);
-    match client.int(0..16) {
+    match client.int(0..17) {
         0..=4 => drop(bell.set_after(ms).await),
         5 => drop(bell.set_and_refuse(ms).await),
         6 => drop(bell.set_and_panic(ms).await),
@@ -138,6 +138,7 @@ async fn use_bell(client: &Crew, bell: &BellStub) {
         12 => drop(client.sim().evict(bell).await),
         13 => drop(client.sim().run_alarm(bell).await),
         14 => client.sim().jump_clock(i64::try_from(ms).expect("small") * 20 - 4_000),
+        15 => drop(client.sim().backup().await),
         _ => drop(bell.due().await),
     }
 }

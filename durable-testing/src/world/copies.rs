@@ -103,7 +103,9 @@ impl World {
 
 /// One commit is one state.
 fn is_the_same(one: &Stored, other: &Stored) -> Result<(), String> {
-    if one.commit == other.commit && (&one.state, &one.rows) != (&other.state, &other.rows) {
+    if one.commit == other.commit
+        && (&one.state, &one.rows, one.alarm) != (&other.state, &other.rows, other.alarm)
+    {
         return Err(format!("commit {} of {} has other bytes in it", one.commit, one.object));
     }
     Ok(())

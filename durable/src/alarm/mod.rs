@@ -20,7 +20,8 @@ use crate::limits::{
     ALARM_HOLD, ALARM_LOOK, ALARM_ROWS_MAX, ALARM_WINDOW_MAX, ALARMS_IN_FLIGHT_MAX,
 };
 use crate::object::{Firing, Rung};
-use crate::registry::Registry;
+use crate::registry::{Registry, Shared};
+use crate::storage::Store;
 use crate::time::{MonoNs, WallMs};
 
 /// What objects tell of the alarms that were fired at them, and the bell of the task that hears it.
@@ -65,7 +66,11 @@ impl Ends {
 
 /// Fires the alarms of one runtime.
 pub(crate) struct Alarms {
-    registry: Weak<Registry>,
+    /// Gone when the runtime is. It is never what keeps the runtime: its last owner closes the store, and is to be the
+    /// program.
+    shared: Weak<Shared>,
+    /// Those whose objects have alarms, by number.
+    groups: BTreeMap<u32, Weak<dyn ClassGroup>>,
     host: Host,
     ends: Arc<Ends>,
     /// Of each shard.
@@ -107,8 +112,10 @@ impl Alarms {
         let calendar =
             |_| Shard { calendar: Calendar::new(ALARM_WINDOW_MAX), read_from: MonoNs(0) };
         let host = shared.host.clone();
+        let ringing = groups.iter().filter(|group| group.has_alarms());
         let alarms = Alarms {
-            registry: Arc::downgrade(registry),
+            shared: Arc::downgrade(shared),
+            groups: ringing.map(|group| (group.class_no().0, Arc::downgrade(group))).collect(),
             ends: Arc::clone(&shared.alarm_ends),
             calendars: shards.iter().map(calendar).collect(),
             pace: Pace::new(shared.config.alarms_per_second, host.clock.now()),
@@ -137,18 +144,15 @@ impl Alarms {
     fn poll(&mut self, waker: &Waker) -> Option<Step> {
         loop {
             // A runtime that closes lets those end that were fired, and fires no more.
-            let registry = self.registry.upgrade();
-            let Some(registry) = registry.filter(|alive| !alive.shared().is_closed_to(false))
-            else {
-                return Some(Step::End);
-            };
+            let shared = self.shared.upgrade().filter(|shared| !shared.is_closed_to(false));
+            let Some(shared) = shared else { return Some(Step::End) };
             let (now, wall) = (self.host.clock.now(), self.host.clock.wall());
-            self.hear(&registry, waker, wall);
-            let refused_until = self.fire(&registry, now, wall);
-            if let Some(read) = self.next_read(&registry, now) {
+            self.hear(&shared.store, waker, wall);
+            let refused_until = self.fire(now, wall);
+            if let Some(read) = self.next_read(&shared.store, now) {
                 return Some(read);
             }
-            drop(registry);
+            drop(shared);
             let wakes_at = self.wakes_at(now, wall, refused_until)?;
             if self.sleep.as_ref().is_none_or(|(at, _)| *at != wakes_at) {
                 self.sleep = Some((wakes_at, self.host.clock.sleep_until(wakes_at)));
@@ -163,8 +167,8 @@ impl Alarms {
     }
 
     /// Takes in what has happened.
-    fn hear(&mut self, registry: &Registry, waker: &Waker, wall: WallMs) {
-        for (shard, stored) in self.calendars.iter_mut().zip(registry.shared().store.shards()) {
+    fn hear(&mut self, store: &Store, waker: &Waker, wall: WallMs) {
+        for (shard, stored) in self.calendars.iter_mut().zip(store.shards()) {
             let heard = stored.take_notices(waker);
             for (object_no, notice) in heard.notices {
                 shard.calendar.on_notice(object_no, notice);
@@ -181,7 +185,7 @@ impl Alarms {
     }
 
     /// Fires what is due, as much as may be. Gives when there may be more, if that is what keeps the rest.
-    fn fire(&mut self, registry: &Registry, now: MonoNs, wall: WallMs) -> Option<MonoNs> {
+    fn fire(&mut self, now: MonoNs, wall: WallMs) -> Option<MonoNs> {
         while self.in_flight < ALARMS_IN_FLIGHT_MAX {
             let first = |(index, shard): (usize, &Shard)| Some((shard.calendar.wakes_at()?, index));
             let (_, index) = self.calendars.iter().enumerate().filter_map(first).min()?;
@@ -193,19 +197,20 @@ impl Alarms {
                 return Some(again);
             }
             let alarmed = self.calendars[index].calendar.fire(wall)?;
-            let group = group_of(registry, alarmed.class_no).expect("only known classes wait");
+            let group = self.groups.get(&alarmed.class_no).expect("only known classes wait");
+            // Without it the runtime is gone, and this task is about to be.
+            let group = group.upgrade()?;
             let (ends, object_no) = (Arc::clone(&self.ends), alarmed.place.object_no);
             self.in_flight += 1;
             let told = move |rung| ends.push(End { shard: index, object_no, fired: fired(&rung) });
             let firing = Firing::new(Some((object_no, alarmed.set_by)), told);
-            Arc::clone(group).fire(alarmed.id, firing);
+            group.fire(alarmed.id, firing);
         }
         None
     }
 
-    fn next_read(&self, registry: &Registry, now: MonoNs) -> Option<Step> {
-        let shards = registry.shared().store.shards();
-        for (index, (shard, stored)) in self.calendars.iter().zip(shards).enumerate() {
+    fn next_read(&self, store: &Store, now: MonoNs) -> Option<Step> {
+        for (index, (shard, stored)) in self.calendars.iter().zip(store.shards()).enumerate() {
             if shard.read_from > now || stored.stopped().is_some() {
                 continue;
             }
@@ -218,13 +223,7 @@ impl Alarms {
     }
 
     fn on_read(&mut self, index: usize, rows: Rows) {
-        let Some(registry) = self.registry.upgrade() else { return };
-        let known: BTreeMap<u32, ()> = registry
-            .groups()
-            .iter()
-            .filter(|group| group.has_alarms())
-            .map(|group| (group.class_no().0, ()))
-            .collect();
+        let known = &self.groups;
         let shard = &mut self.calendars[index];
         match rows {
             Ok((rows, is_last)) => {
@@ -260,10 +259,6 @@ impl Alarms {
         }
         next
     }
-}
-
-fn group_of(registry: &Registry, class_no: u32) -> Option<&Arc<dyn ClassGroup>> {
-    registry.groups().iter().find(|group| group.class_no().0 == class_no && group.has_alarms())
 }
 
 fn fired(rung: &Rung) -> Fired {

@@ -158,10 +158,10 @@ pub const MUTANTS: &[Mutant] = &[
             },
             Edit {
                 file: "durable/src/alarm/mod.rs",
-                find: "            self.hear(&registry, waker, wall);",
+                find: "            self.hear(&shared.store, waker, wall);",
                 replace: r#"            let early = if crate::mutant("alarm_fires_early") { 500 } else { 0 };
             let wall = WallMs(wall.0 + early);
-            self.hear(&registry, waker, wall);"#,
+            self.hear(&shared.store, waker, wall);"#,
             },
         ],
         seeds: 100,

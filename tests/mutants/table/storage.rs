@@ -91,7 +91,7 @@ pub const MUTANTS: &[Mutant] = &[
             // What the director hears is in order, so that only those who wait can tell.
             for item in &self.items {
                 let settled = !item.failed && stored.is_ok();
-                item.change.iter().for_each(|change| tell(change.seq, settled));
+                item.change.iter().for_each(|change| tell(change, settled));
             }
             self.items.reverse();
         }
