@@ -145,6 +145,10 @@ pub use inspection::{
     Backup, Problem, ProblemKind, ShardSummary, StoredClass, StoredKey, StoredObject, StoredState,
     Summary, Verified,
 };
+pub use kernel::restart::{
+    AutoShutdown, Backoff, ChildKind, ChildSpec, Decision, Exit, ExitReason, Restart, Shutdown,
+    Strategy, SupervisorSpec,
+};
 pub use kv::KvKey;
 pub use listing::{Listed, Listing};
 pub use object::{Context, Kv, KvList, Object, Rng, Sql, SqlExecuted, SqlRow, SqlRows};
