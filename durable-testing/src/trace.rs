@@ -252,6 +252,9 @@ impl Trace {
                 told.text = if is_durable { String::new() } else { "failed".to_owned() };
             }
             Event::Stopped { error, .. } => told.text = error.to_string(),
+            Event::Supervised { supervisor, decision } => {
+                told.text = format!("{supervisor}: {decision}");
+            }
             Event::Answered { call, outcome } => {
                 told.call = call;
                 told.text = outcome.map_or_else(ToString::to_string, |_| String::new());

@@ -156,12 +156,17 @@ pub use runtime::{Runtime, RuntimeBuilder};
 pub use sql::{Migration, SqlNamed, SqlParams, SqlValue};
 pub use state::{DurableState, Fingerprint, Wire};
 pub use stub::{Call, CallFuture, Stub};
+pub use supervise::{
+    Child, ChildCounts, ChildField, ChildStatus, Objects, SupervisionEvent, SupervisionEvents,
+    Supervisor, SupervisorHandle, SupervisorStatus, Task, TaskContext, TaskResult, objects, task,
+};
 pub use time::WallMs;
 
 /// What a program that has objects needs: `use durable::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        CallError, Client, Context, DurableState, Error, ObjectId, Runtime, Stub, durable_object,
+        CallError, Client, Context, DurableState, Error, ObjectId, Runtime, Stub, TaskContext,
+        durable_object,
     };
 }
 
@@ -190,6 +195,10 @@ pub mod guide {
     /// What may change in stored types, and what becomes of the states that are stored.
     #[doc = include_str!("../docs/evolution.md")]
     pub mod evolution {}
+
+    /// The tree of a service: supervisors, tasks and class groups.
+    #[doc = include_str!("../docs/supervision.md")]
+    pub mod supervision {}
 
     /// Every error code: what it means, and what to do.
     #[doc = include_str!("../docs/errors.md")]

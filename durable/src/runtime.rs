@@ -27,7 +27,7 @@ use crate::object::{BoxFuture, Object};
 use crate::registry::{AnyGroup, Registry, Sentinel, Shared};
 use crate::state::{Fingerprint, check_schema, schema_of};
 use crate::storage::{ClassRow, Declared, Store};
-use crate::supervise::Supervision;
+use crate::supervise::{self, Service, Supervision, Supervisor};
 
 /// Runs the objects of one data directory. Cheap to clone; when the last clone and the last [`Client`] are dropped,
 /// everything stops at once, mid-turn. Call [`shutdown`](Runtime::shutdown) to let turns end.
@@ -67,8 +67,13 @@ impl Runtime {
             config: Config::default(),
             classes: Vec::new(),
             steps: Vec::new(),
+            tree: None,
             host: None,
         }
+    }
+
+    pub(crate) fn service(&self) -> &Arc<Service> {
+        &self.registry.shared().service
     }
 
     /// Where stubs come from; to hand to parts of a program that need nothing else of the runtime.
@@ -215,8 +220,8 @@ impl Runtime {
         self.registry.shared().store.backup(to).await
     }
 
-    /// Stops the runtime: takes no more calls, serves those that wait, takes all objects out of memory, closes the
-    /// store and gives the data directory free. Later calls do nothing.
+    /// Stops the runtime: takes no more calls, stops the tree of supervisors in reverse order, serves the calls that wait,
+    /// takes all objects out of memory, closes the store and gives the data directory free. Later calls do nothing.
     ///
     /// A turn that never ends, such as one that awaits a call of its own object, keeps it waiting; dropping the runtime
     /// cuts such turns off.
@@ -227,16 +232,7 @@ impl Runtime {
     /// # Cancel safety
     /// If the future is dropped the runtime stays closed to calls; call it again to go on.
     pub async fn shutdown(&self) -> Result<(), Error> {
-        let shared = self.registry.shared();
-        shared.drain();
-        // A turn that ends may still call an object of a class that was emptied.
-        while self.resident_objects() > 0 {
-            for group in self.registry.groups() {
-                group.drain().await;
-            }
-        }
-        self.registry.abandon();
-        shared.store.close();
+        self.registry.shutdown().await;
         Ok(())
     }
 }
@@ -256,13 +252,17 @@ pub struct RuntimeBuilder {
     classes: Vec<ClassEntry>,
     /// What became of earlier classes, in order.
     steps: Vec<Step>,
+    /// `None`: nothing is supervised but the activations.
+    tree: Option<Supervisor>,
     /// `None`: the operating system.
     host: Option<Host>,
 }
 
 /// A registered class that has no group yet.
-struct ClassEntry {
+pub(crate) struct ClassEntry {
     type_id: TypeId,
+    /// The tree has brought it, and nobody else has registered it.
+    is_of_tree: bool,
     type_name: &'static str,
     spec: ClassSpec,
     fingerprint: Fingerprint,
@@ -272,17 +272,10 @@ struct ClassEntry {
 }
 
 impl ClassEntry {
-    fn row(&self) -> ClassRow<'_> {
-        let ClassEntry { spec, fingerprint, schema, .. } = self;
-        ClassRow { name: spec.name, fingerprint: *fingerprint, schema }
-    }
-}
-
-impl RuntimeBuilder {
-    /// Adds a class.
-    pub fn register<C: Object>(mut self) -> Self {
-        self.classes.push(ClassEntry {
+    pub(crate) fn of<C: Object>() -> Self {
+        ClassEntry {
             type_id: TypeId::of::<C>(),
+            is_of_tree: false,
             type_name: type_name::<C>(),
             spec: C::CLASS,
             fingerprint: Fingerprint::of::<C>(),
@@ -292,7 +285,37 @@ impl RuntimeBuilder {
                 let group = Group::<C>::new(spec);
                 (Arc::clone(&group) as _, group)
             },
-        });
+        }
+    }
+
+    fn row(&self) -> ClassRow<'_> {
+        let ClassEntry { spec, fingerprint, schema, .. } = self;
+        ClassRow { name: spec.name, fingerprint: *fingerprint, schema }
+    }
+}
+
+impl RuntimeBuilder {
+    /// Adds a class.
+    pub fn register<C: Object>(mut self) -> Self {
+        let class = ClassEntry::of::<C>();
+        self.classes.retain(|other| !(other.is_of_tree && other.type_id == class.type_id));
+        self.classes.push(class);
+        self
+    }
+
+    /// Supervises a tree: it starts with the runtime, in order, and is stopped with it, in reverse order. Its classes are
+    /// registered with it. A runtime has one tree; the last one that is said stands.
+    ///
+    /// If the top of the tree ends, so does the runtime: see [`Runtime::ended`].
+    pub fn supervise(mut self, tree: impl Into<Supervisor>) -> Self {
+        let tree = tree.into();
+        self.classes.retain(|class| !class.is_of_tree);
+        for (type_id, entry) in tree.class_entries() {
+            if !self.classes.iter().any(|class| class.type_id == type_id) {
+                self.classes.push(ClassEntry { is_of_tree: true, ..entry() });
+            }
+        }
+        self.tree = Some(tree);
         self
     }
 
@@ -376,7 +399,9 @@ impl RuntimeBuilder {
     ///
     /// # Errors
     /// `class.duplicate` and `class.invalid` for classes that cannot stand together; `config.invalid`;
-    /// `storage.locked` if another process holds the directory; `storage.newer`, `storage.corrupt`, `storage.failed`.
+    /// `supervisor.invalid`, `child.duplicate` for a tree that cannot be meant, `child.unstartable` for a child of it that
+    /// does not start; `storage.locked` if another process holds the directory; `storage.newer`, `storage.corrupt`,
+    /// `storage.failed`.
     ///
     /// # Cancel safety
     /// Dropping the future closes what was opened.
@@ -393,6 +418,7 @@ impl RuntimeBuilder {
         self.config.check()?;
         check_classes(&self.classes)?;
         check_steps(&self.steps, &self.classes)?;
+        self.tree.as_ref().map_or(Ok(()), supervise::check)?;
         if self.dir.as_os_str().is_empty() {
             return Err(Code::ConfigInvalid.error(
                 "the data directory's path is empty; name a directory, `.` for the present one",
@@ -435,6 +461,12 @@ impl RuntimeBuilder {
             let _sentinel = sentinel;
             Residents::sweep_forever(residents, host).await;
         }));
+        if let Some(tree) = self.tree
+            && let Err(error) = shared.service.start(tree, &registry).await
+        {
+            registry.shutdown().await;
+            return Err(error);
+        }
         Ok(Runtime { client: Client::new(Arc::clone(&registry)), registry })
     }
 }

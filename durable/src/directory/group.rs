@@ -2,6 +2,7 @@
 
 use std::future::{Future, IntoFuture, ready};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 
@@ -33,6 +34,8 @@ pub(crate) struct Group<O: Object> {
     directory: Directory<O>,
     residency: Arc<Residency>,
     supervision: Supervision,
+    /// It takes no calls, because its supervisor has stopped it.
+    is_stopped: AtomicBool,
 }
 
 /// What a group is made of.
@@ -61,6 +64,7 @@ impl<O: Object> Group<O> {
             directory,
             residency,
             supervision,
+            is_stopped: AtomicBool::new(false),
         })
     }
 
@@ -173,6 +177,13 @@ impl<O: Object> Group<O> {
 
     /// Queues a call at its object, or answers it with the refusal.
     pub(crate) fn deliver(&self, slot: &Arc<Slot<O>>, call: &Arc<PendingCall<O>>) {
+        if self.is_stopped.load(Ordering::Acquire) {
+            let error = Code::ClassStopped.error(format!(
+                "class {} is stopped by its supervisor; call again when that has started it",
+                O::CLASS.name
+            ));
+            return call.answer(Err(error.with_object(slot.label())));
+        }
         let error = match slot.enqueue(call) {
             Ok(()) => return,
             Err(Refused::Abandoned) => {
@@ -235,6 +246,10 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn erase(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>>;
     /// Lets all activations serve the calls that wait and then end, and waits until they are gone.
     fn drain(&self) -> BoxFuture<'_, ()>;
+    /// Takes no calls until it is opened, unless the runtime takes none from outside anyway: turns that run may end.
+    fn close(&self);
+    /// Takes calls.
+    fn open(&self);
     /// Takes no more activations, and ends those that run, without waiting for their turns.
     fn abandon(&self);
     /// Objects that are in memory.
@@ -314,6 +329,15 @@ impl<O: Object> ClassGroup for Group<O> {
                 .await;
             }
         })
+    }
+
+    fn close(&self) {
+        let is_stopped = !self.shared.is_closed_to(false);
+        self.is_stopped.store(is_stopped, Ordering::Release);
+    }
+
+    fn open(&self) {
+        self.is_stopped.store(false, Ordering::Release);
     }
 
     fn abandon(&self) {

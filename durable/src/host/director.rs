@@ -9,6 +9,7 @@ use super::{BoxFuture, Entropy};
 use crate::class::{Durability, MethodSpec};
 use crate::error::Error;
 use crate::id::ObjectId;
+use crate::kernel::restart::Decision;
 use crate::kv::{KvChange, KvKey};
 use crate::sql::SqlChange;
 use crate::time::WallMs;
@@ -130,6 +131,8 @@ pub enum Event<'a> {
     },
     /// The caller went without an answer.
     Abandoned { call: u64 },
+    /// A supervisor has decided something, or seen it. It is named from the top of the tree.
+    Supervised { supervisor: &'a str, decision: &'a Decision },
 }
 
 /// How a turn ended.
@@ -169,6 +172,7 @@ impl Event<'_> {
         "kv.read",
         "activation.evolved",
         "shard.copying",
+        "supervisor.decided",
     ];
 
     /// The name of its place.
@@ -195,6 +199,7 @@ impl Event<'_> {
             Event::KvRead { .. } => 18,
             Event::Evolved { .. } => 19,
             Event::Copying { .. } => 20,
+            Event::Supervised { .. } => 21,
         };
         Self::POINTS[index]
     }

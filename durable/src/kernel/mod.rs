@@ -16,6 +16,5 @@ pub(crate) mod pages;
 pub(crate) mod range;
 pub(crate) mod reads;
 pub(crate) mod residency;
-#[allow(dead_code)]
 pub(crate) mod restart;
 pub(crate) mod turn;

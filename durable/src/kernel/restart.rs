@@ -109,6 +109,21 @@ impl Machine {
         self.children.iter().map(|(key, child)| (*key, child))
     }
 
+    /// What a child is that has not been forgotten.
+    pub(crate) fn spec(&self, key: ChildKey) -> &ChildSpec {
+        &self.child(key).spec
+    }
+
+    /// Where the supervisor is in its life.
+    pub(crate) fn phase(&self) -> &'static str {
+        match self.phase {
+            Phase::New | Phase::Starting => "starting",
+            Phase::Up => "up",
+            Phase::Ending { .. } => "ending",
+            Phase::Ended => "ended",
+        }
+    }
+
     /// Takes an event, and gives what is to be done about it, in order.
     pub(crate) fn on(&mut self, event: Event, given: Given) -> Vec<Effect> {
         self.given = given;
