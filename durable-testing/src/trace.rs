@@ -252,8 +252,8 @@ impl Trace {
                 told.text = if is_durable { String::new() } else { "failed".to_owned() };
             }
             Event::Stopped { error, .. } => told.text = error.to_string(),
-            Event::Supervised { supervisor, decision } => {
-                told.text = format!("{supervisor}: {decision}");
+            Event::Supervised { supervisor: by, decision } => {
+                told.text = format!("{by}: {decision}")
             }
             Event::Answered { call, outcome } => {
                 told.call = call;

@@ -84,6 +84,43 @@ pub use data_directory::DataDirectory;
 /// enum Line { Goods { count: u32, cents: u64 }, Voucher(u64) }
 /// ```
 pub use durable_macros::DurableState;
+/// Both ways to write a tree give the same specs:
+///
+/// ```
+/// use std::time::Duration;
+/// use durable::prelude::*;
+/// use durable::{Objects, Restart, Supervisor, Task, objects, task};
+///
+/// # #[derive(Default, DurableState)]
+/// # struct Account { cents: u64 }
+/// # #[durable_object(name = "bank.Account")]
+/// # impl Account { pub fn deposit(&mut self, cents: u64) -> u64 { self.cents += cents; self.cents } }
+/// struct Reporter;
+///
+/// impl Task for Reporter {
+///     async fn run(&self, cx: TaskContext) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+///         Ok(cx.stopping().await)
+///     }
+/// }
+///
+/// #[derive(Supervisor)]
+/// #[supervisor(strategy = "one_for_all", intensity = 3, period = "5s")]
+/// struct Bank {
+///     accounts: Objects<Account>,
+///     #[child(restart = "transient", shutdown = "2s")]
+///     reporter: Reporter,
+/// }
+///
+/// let derived = Supervisor::from(Bank { accounts: Objects::new(), reporter: Reporter });
+/// let built = Supervisor::one_for_all("bank")
+///     .intensity(3, Duration::from_secs(5))
+///     .child(objects::<Account>())
+///     .child(task("reporter", async |cx| cx.stopping().await)
+///         .restart(Restart::Transient)
+///         .shutdown(Duration::from_secs(2)));
+/// assert_eq!(derived.spec(), built.spec());
+/// ```
+pub use durable_macros::Supervisor;
 /// One block for each type; what a method did is undone if it returns `Err` or panics.
 ///
 /// ```
@@ -224,8 +261,9 @@ pub mod __private {
     pub use crate::state::{stored, transient};
     pub use crate::stub::Address;
     pub use crate::{
-        Access, Call, CallError, ClassSpec, Context, DurableState, Error, MethodSpec, Migration,
-        Name, Object, Stub, Wire,
+        Access, AutoShutdown, Backoff, Call, CallError, Child, ChildField, ClassSpec, Context,
+        DurableState, Error, MethodSpec, Migration, Name, Object, Restart, Shutdown, Stub,
+        Supervisor, Wire,
     };
     pub use postcard_schema;
     pub use serde;
