@@ -252,16 +252,22 @@ impl Trace {
                 told.text = if is_durable { String::new() } else { "failed".to_owned() };
             }
             Event::Stopped { error, .. } => told.text = error.to_string(),
-            Event::Supervised { supervisor: by, decision } => {
-                told.text = format!("{by}: {decision}")
-            }
-            Event::Answered { call, outcome } => {
-                told.call = call;
-                told.text = outcome.map_or_else(ToString::to_string, |_| String::new());
-            }
-            _ => {}
+            _ => told.text = supervised(event),
         }
         told
+    }
+}
+
+/// What an event of the tree tells; empty if it is none.
+fn supervised(event: &Event<'_>) -> String {
+    match event {
+        Event::SupervisorBegan { supervisor, .. } => (*supervisor).to_owned(),
+        Event::TaskBegan { supervisor, child, incarnation }
+        | Event::TaskEnded { supervisor, child, incarnation } => {
+            format!("{supervisor}: {child}, run {incarnation}")
+        }
+        Event::Supervised { supervisor, decision } => format!("{supervisor}: {decision}"),
+        _ => String::new(),
     }
 }
 

@@ -46,6 +46,8 @@ struct Edit {
 const PLAIN: &str = "workload::the_workload_keeps_every_promise";
 const SMALL: &str = "workload::many_small_worlds_keep_every_promise";
 const RELEASE: &str = "workload::what_one_release_stored_the_next_one_reads";
+/// A tree of supervisors, whose children crash, hang and start slowly.
+const TREE: &str = "workload::a_tree_of_supervisors_does_what_otp_does";
 const CROWD: &str = "workload::the_workload_keeps_every_promise_in_a_crowd";
 
 /// Seeds that find nothing where there is no mutant.
@@ -70,8 +72,11 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
         Ok(workload) => workload,
         Err(why) => panic!("\n{why}\n"),
     };
-    let healthy =
-        [CROWD, PLAIN, SMALL, RELEASE].map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
+    let healthy = [CROWD, PLAIN, SMALL, RELEASE, TREE].map(|test| Job {
+        mutant: None,
+        test,
+        seeds: HEALTHY_SEEDS,
+    });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {
         let is_good = matches!(course, Course::Passed);
         assert!(is_good, "\nwithout any mutant the copy's {} must pass; {course}\n", job.test);

@@ -3,6 +3,7 @@
 
 pub mod classes;
 pub mod releases;
+pub mod tree;
 pub mod workload;
 
 use std::io;

@@ -33,6 +33,7 @@ pub(crate) use self::host::Sleep;
 use self::node::Node;
 pub(crate) use self::witness::turn_entropy;
 use crate::check::promises::Promises;
+use crate::check::supervision::Trees;
 use crate::disk::{Image, SimDisk};
 use crate::failure::Failure;
 use crate::plan::Plan;
@@ -79,6 +80,7 @@ pub(crate) struct World {
     disk: Mutex<SimDisk>,
     pub(crate) trace: Mutex<Trace>,
     pub(crate) promises: Mutex<Promises>,
+    trees: Mutex<Trees>,
     pub(crate) invariants: Mutex<Invariants>,
     failure: Mutex<Option<Failure>>,
     /// What should happen in some world, and whether it did in this one.
@@ -107,6 +109,7 @@ impl World {
             disk: Mutex::new(disk.clone()),
             trace: Mutex::new(Trace::default()),
             promises: Mutex::new(Promises::default()),
+            trees: Mutex::default(),
             invariants: Mutex::new(Invariants::default()),
             failure: Mutex::new(None),
             sometimes: Mutex::default(),

@@ -170,6 +170,7 @@ impl World {
         self.disk().crash(mode, &mut || chance.draw());
         self.note("node.crashes", format!("life {}, {}", life.number, mode.name()));
         self.promises.lock().crashed();
+        self.trees.lock().crashed();
         self.loosen();
         self.calls.lock().ledger.crashed(self.step());
         self.wake_callers();
@@ -287,6 +288,7 @@ impl World {
             return false;
         }
         let verdict = self.promises.lock().drained();
+        let verdict = verdict.and_then(|()| self.trees.lock().drained());
         if let Err(failure) = verdict {
             self.fail(failure);
         }
@@ -302,6 +304,7 @@ impl World {
         self.node.lock().phase = Phase::Down;
         self.note("node.down", format!("life {}", life.number));
         self.promises.lock().crashed();
+        self.trees.lock().crashed();
         self.loosen();
         self.calls.lock().ledger.crashed(self.step());
         true

@@ -9,7 +9,7 @@ use super::{BoxFuture, Entropy};
 use crate::class::{Durability, MethodSpec};
 use crate::error::Error;
 use crate::id::ObjectId;
-use crate::kernel::restart::Decision;
+use crate::kernel::restart::{Decision, SupervisorSpec};
 use crate::kv::{KvChange, KvKey};
 use crate::sql::SqlChange;
 use crate::time::WallMs;
@@ -131,6 +131,12 @@ pub enum Event<'a> {
     },
     /// The caller went without an answer.
     Abandoned { call: u64 },
+    /// A supervisor begins, with none of its children there.
+    SupervisorBegan { supervisor: &'a str, spec: &'a SupervisorSpec },
+    /// A task runs for the first time.
+    TaskBegan { supervisor: &'a str, child: &'a str, incarnation: u64 },
+    /// It has ended, with everything that it held; its supervisor does not know.
+    TaskEnded { supervisor: &'a str, child: &'a str, incarnation: u64 },
     /// A supervisor has decided something, or seen it. It is named from the top of the tree.
     Supervised { supervisor: &'a str, decision: &'a Decision },
 }
@@ -173,6 +179,9 @@ impl Event<'_> {
         "activation.evolved",
         "shard.copying",
         "supervisor.decided",
+        "supervisor.began",
+        "task.began",
+        "task.ended",
     ];
 
     /// The name of its place.
@@ -200,6 +209,9 @@ impl Event<'_> {
             Event::Evolved { .. } => 19,
             Event::Copying { .. } => 20,
             Event::Supervised { .. } => 21,
+            Event::SupervisorBegan { .. } => 22,
+            Event::TaskBegan { .. } => 23,
+            Event::TaskEnded { .. } => 24,
         };
         Self::POINTS[index]
     }

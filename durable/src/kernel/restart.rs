@@ -209,9 +209,12 @@ impl Machine {
         // Whoever is not known has been seen to end.
         let Some(key) = self.running.remove(&incarnation) else { return };
         match self.child(key).state {
-            ChildState::Starting(_) => self.on_unstartable(key, incarnation, exit),
+            ChildState::Starting(_) if matches!(self.work, Work::Start { .. }) => {
+                self.on_unstartable(key, incarnation, exit);
+            }
             ChildState::Stopping { .. } => self.on_stopped(key, incarnation, exit),
-            ChildState::Running(_) => {
+            // One that starts while all are stopped is looked after when it is its turn to be stopped.
+            ChildState::Running(_) | ChildState::Starting(_) => {
                 self.child_mut(key).state = ChildState::Gone(incarnation, exit);
                 self.waiting.push_back(Waiting::Exit(key, incarnation));
             }
@@ -326,7 +329,11 @@ impl Machine {
         match &mut self.phase {
             Phase::Ended => return,
             Phase::Ending { is_kill: is_killing, .. } if *is_killing || !is_kill => return,
-            phase => *phase = Phase::Ending { exit, is_kill },
+            phase => {
+                let reason = exit.reason;
+                *phase = Phase::Ending { exit, is_kill };
+                self.tell(Decision::Ending { reason });
+            }
         }
         for asker in self.work.asker().into_iter().chain(self.waiting_askers()) {
             self.turn_away(asker);

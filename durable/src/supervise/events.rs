@@ -37,7 +37,7 @@ impl fmt::Display for Decision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Decision::Up => f.write_str("up"),
-            Decision::ChildAdded { child } => write!(f, "{child} added"),
+            Decision::ChildAdded { child, .. } => write!(f, "{child} added"),
             Decision::ChildRemoved { child } => write!(f, "{child} removed"),
             Decision::ChildStarting { child, incarnation } => {
                 write!(f, "{child} starts, run {incarnation}")
@@ -68,6 +68,7 @@ impl fmt::Display for Decision {
                 f,
                 "gives up: {restarts} restarts within {period:?}, the limit is {intensity}, the last one of {child}"
             ),
+            Decision::Ending { reason } => write!(f, "is to end: {reason}"),
             Decision::Ended { exit } => write!(f, "ended: {exit}"),
         }
     }

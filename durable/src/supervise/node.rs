@@ -13,7 +13,7 @@ use super::spec::{Body, Child};
 use super::task::{Order, Running, TaskContext};
 use crate::client::Client;
 use crate::error::{Code, Error};
-use crate::host::BoxFuture;
+use crate::host::{BoxFuture, Event as Report};
 use crate::kernel::restart::{
     Asker, ChildKey, ChildKind, Decision, Effect, Event, Exit, ExitReason, Given, Incarnation,
     Machine, Request, SupervisorSpec, Timer,
@@ -172,6 +172,8 @@ impl Work {
             sleep: None,
             ended: None,
         };
+        let (supervisor, spec) = (&node.path, &node.spec);
+        service.host.report(|| Report::SupervisorBegan { supervisor, spec });
         node.post(Event::Start);
         service.host.tasks.spawn(Box::pin(work.run()));
     }

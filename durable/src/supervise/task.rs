@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 
 use super::node::Node;
 use crate::client::Client;
-use crate::host::{BoxFuture, Host};
+use crate::host::{BoxFuture, Event as Report, Host};
 use crate::id::IntoKey;
 use crate::kernel::restart::{Event, Exit, ExitReason, Incarnation};
 use crate::object::Object;
@@ -130,6 +130,13 @@ impl TaskContext {
         .await
     }
 
+    /// A random number, from the runtime's host: in a simulation, from the seed.
+    pub fn random(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.host.entropy.fill(&mut bytes);
+        u64::from_le_bytes(bytes)
+    }
+
     /// Waits on the runtime's clock, which a simulation moves.
     ///
     /// # Cancel safety
@@ -219,8 +226,12 @@ impl Ordered {
 pub(super) struct Running {
     /// `None`: it has ended.
     work: Option<BoxFuture<'static, Exit>>,
+    /// It was polled.
+    has_begun: bool,
     order: Arc<Order>,
     node: Arc<Node>,
+    host: Host,
+    name: Arc<str>,
     incarnation: Incarnation,
 }
 
@@ -231,15 +242,24 @@ impl Running {
         start: impl FnOnce(TaskContext) -> BoxFuture<'static, Exit> + Send + 'static,
     ) -> Self {
         let (order, node) = (Arc::clone(&cx.order), Arc::clone(&cx.node));
-        let incarnation = cx.incarnation;
-        let work = Box::pin(async move { start(cx).await });
-        Running { work: Some(work), order, node, incarnation }
+        let (host, name, incarnation) = (cx.host.clone(), Arc::clone(&cx.name), cx.incarnation);
+        let work = Some(Box::pin(async move { start(cx).await }) as _);
+        Running { work, has_begun: false, order, node, host, name, incarnation }
+    }
+
+    /// Whose run it is, for a director.
+    fn whose(&self) -> (&str, &str, u64) {
+        (&self.node.path, &self.name, self.incarnation.0)
     }
 
     fn end(&mut self, exit: Exit) {
         let Some(work) = self.work.take() else { return };
         let dropped = catch_unwind(AssertUnwindSafe(|| drop(work)));
         let exit = dropped.map_or_else(|panic| panicked(&*panic), |()| exit);
+        if self.has_begun {
+            let (supervisor, child, incarnation) = self.whose();
+            self.host.report(|| Report::TaskEnded { supervisor, child, incarnation });
+        }
         self.node.post(Event::Exited(self.incarnation, exit));
     }
 }
@@ -250,6 +270,11 @@ impl Future for Running {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if let Some(reason) = self.order.cut(cx) {
             self.end(reason.into());
+        }
+        if self.work.is_some() && !self.has_begun {
+            self.has_begun = true;
+            let (supervisor, child, incarnation) = self.whose();
+            self.host.report(|| Report::TaskBegan { supervisor, child, incarnation });
         }
         let Some(work) = &mut self.work else { return Poll::Ready(()) };
         let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(cx)));

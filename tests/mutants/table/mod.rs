@@ -7,6 +7,7 @@ mod object;
 mod sql;
 mod storage;
 mod stored;
+mod supervise;
 mod world;
 
 use crate::Mutant;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<&'static Mutant> {
         sql::MUTANTS,
         storage::MUTANTS,
         stored::MUTANTS,
+        supervise::MUTANTS,
         world::MUTANTS,
     ];
     tables.into_iter().flatten().collect()

@@ -39,9 +39,9 @@ impl Machine {
             )));
         }
         let name = spec.name.clone();
-        let child = self.add(spec);
+        let child = self.add(spec.clone());
         self.out.push(Effect::Add { child, asker });
-        self.tell(Decision::ChildAdded { child: name });
+        self.tell(Decision::ChildAdded { child: name, spec: Box::new(spec) });
         self.start_all(VecDeque::from([child]), Why::Asked { asker, is_new: true });
         Ok(())
     }

@@ -125,6 +125,8 @@ pub enum Decision {
     ChildAdded {
         /// Its name.
         child: String,
+        /// What it is.
+        spec: Box<ChildSpec>,
     },
     /// A child was forgotten.
     ChildRemoved {
@@ -212,6 +214,11 @@ pub enum Decision {
         intensity: u32,
         /// In which time.
         period: Duration,
+    },
+    /// The supervisor is to end: all of its children are stopped, or killed.
+    Ending {
+        /// Why.
+        reason: ExitReason,
     },
     /// The supervisor has ended; none of its children runs.
     Ended {

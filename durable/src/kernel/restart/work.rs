@@ -105,10 +105,13 @@ impl Machine {
         self.child_mut(key).on_started(incarnation, now);
         let name = self.name(key);
         self.tell(Decision::ChildStarted { child: name.clone(), incarnation: incarnation.0 });
-        if let Some(asker) = self.work.asker() {
-            self.out.push(Effect::Answer(asker, Ok(name)));
+        // The order to end may have come meanwhile; then it is stopped when it is its turn.
+        if let Work::Start { .. } = self.work {
+            if let Some(asker) = self.work.asker() {
+                self.out.push(Effect::Answer(asker, Ok(name)));
+            }
+            self.start_next();
         }
-        self.start_next();
     }
 
     /// A child that was starting has ended instead.

@@ -18,6 +18,34 @@ fn an_order_to_end_does_not_wait_for_a_child_that_starts() {
     assert_eq!(stage.reason(), Some(ExitReason::Shutdown));
 }
 
+/// Ending, while `a` still starts and `b` takes its time to stop.
+fn ending_while_one_restarts() -> Stage {
+    let mut stage = Stage::up(&spec(Strategy::OneForOne, [c("a"), c("b")]));
+    stage.deaf.insert("b".into());
+    stage.slow.insert("a".into());
+    stage.crash("a");
+    stage.take(Event::Stop);
+    assert_eq!(stage.done(), "+a -b");
+    stage
+}
+
+#[test]
+fn a_child_that_has_started_while_others_stop_is_stopped_in_its_turn() {
+    let mut stage = ending_while_one_restarts();
+    stage.ready("a");
+    stage.exit("b", ExitReason::Shutdown);
+    assert_eq!(stage.done(), "-a");
+    assert_eq!(stage.reason(), Some(ExitReason::Shutdown));
+}
+
+#[test]
+fn a_child_that_does_not_start_while_others_stop_is_not_waited_for() {
+    let mut stage = ending_while_one_restarts();
+    stage.crash("a");
+    stage.exit("b", ExitReason::Shutdown);
+    assert_eq!((stage.done().as_str(), stage.reason()), ("", Some(ExitReason::Shutdown)));
+}
+
 #[test]
 fn a_child_that_ends_while_others_start_is_restarted_when_they_have() {
     let mut stage = Stage::of(&spec(Strategy::OneForOne, [c("a"), c("b")]));
@@ -136,6 +164,7 @@ fn each_decision_is_told_once_with_its_incarnation() {
             "Restarting",
             "ChildStarting",
             "ChildStarted",
+            "Ending",
             "ChildStopping",
             "ChildStopped",
             "Ended"
