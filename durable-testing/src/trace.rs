@@ -252,6 +252,10 @@ impl Trace {
                 told.text = if is_durable { String::new() } else { "failed".to_owned() };
             }
             Event::Stopped { error, .. } => told.text = error.to_string(),
+            Event::Answered { call, outcome } => {
+                told.call = call;
+                told.text = outcome.map_or_else(ToString::to_string, |_| String::new());
+            }
             _ => told.text = supervised(event),
         }
         told

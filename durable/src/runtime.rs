@@ -395,6 +395,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Starts without its tree, whose classes stay.
+    #[doc(hidden)]
+    pub fn without_tree(mut self) -> Self {
+        self.tree = None;
+        self
+    }
+
     /// Opens the data directory and starts. Must be awaited inside a tokio runtime, which then runs the objects.
     ///
     /// # Errors

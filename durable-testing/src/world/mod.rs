@@ -53,6 +53,8 @@ pub(crate) struct WorldSpec {
     pub(crate) plan: Option<Plan>,
     /// What the disk holds at the beginning. Empty: the node's first start creates everything.
     pub(crate) image: Arc<Image>,
+    /// Whether the node runs its tree.
+    pub(crate) is_supervised: bool,
     /// Whether calls between objects take the way through the codec.
     pub(crate) is_wired: bool,
     /// Whether a method may panic without that being a failure.

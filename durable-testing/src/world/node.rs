@@ -96,7 +96,10 @@ impl World {
             return;
         }
         let program = *self.program.lock();
-        let builder = program(Runtime::builder(DIR)).host(host(self, &life));
+        let mut builder = program(Runtime::builder(DIR)).host(host(self, &life));
+        if !self.spec.is_supervised {
+            builder = builder.without_tree();
+        }
         let world = Arc::clone(self);
         #[expect(clippy::disallowed_methods, reason = "the node's start is a task of the world's")]
         drop(tokio::spawn(async move {

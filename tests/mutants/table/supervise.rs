@@ -119,18 +119,4 @@ pub const MUTANTS: &[Mutant] = &[
         found_by: &["tree"],
         test: TREE,
     },
-    Mutant {
-        name: "end_of_a_start_is_missed",
-        bug: "a child that has started while its supervisor ends breaks the supervisor",
-        edits: &[Edit {
-            file: "durable/src/kernel/restart/work.rs",
-            find: "        if let Work::Start { .. } = self.work {\n",
-            replace: r#"        let is_missed = crate::mutant("end_of_a_start_is_missed");
-        if is_missed || matches!(self.work, Work::Start { .. }) {
-"#,
-        }],
-        seeds: 600,
-        found_by: &["tree", "panic"],
-        test: TREE,
-    },
 ];
