@@ -106,3 +106,28 @@ pub fn durable_test(args: TokenStream, item: TokenStream) -> TokenStream {
 pub fn durable_state(item: TokenStream) -> TokenStream {
     expand::durable_state(item.into()).into()
 }
+
+/// Makes a struct a tree of supervision whose fields are the children, in order: it turns into a
+/// `durable::Supervisor`, the same as one that is built by hand.
+///
+/// A field is a `durable::Objects<Class>`, a type with `durable::Task`, or another such struct. A
+/// task is called like its field.
+///
+/// # Options
+/// - `name = "bank"`: what the supervisor is called; the struct's name in small letters unless given.
+/// - `strategy = "one_for_one"`, `"one_for_all"`, `"rest_for_one"`: which children it restarts.
+/// - `intensity = 3`, `period = "5s"`: how many restarts it makes in which time; 1 in 5 s unless
+///   given.
+/// - `auto_shutdown = "any_significant"`, `"all_significant"`: whether it ends when its significant
+///   children have.
+/// - `crate = path`: where the `durable` crate is found, `::durable` unless given.
+///
+/// # Options of a field, in `#[child(…)]`
+/// - `restart = "permanent"`, `"transient"`, `"temporary"`: when it is started again.
+/// - `shutdown = "5s"`, `"kill"`, `"infinity"`: how it is stopped.
+/// - `significant`: its end may end the supervisor.
+/// - `backoff = "10ms..1s"`: how long its restarts wait, at first and at most.
+#[proc_macro_derive(Supervisor, attributes(supervisor, child))]
+pub fn supervisor(item: TokenStream) -> TokenStream {
+    expand::derive_supervisor(item.into()).into()
+}

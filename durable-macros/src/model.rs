@@ -376,3 +376,24 @@ impl StateFields {
         }
     }
 }
+
+/// A struct that is a tree of supervision.
+pub(crate) struct SupervisorTree {
+    /// Where generated code takes everything from.
+    pub(crate) private: TokenStream,
+    pub(crate) ident: Ident,
+    pub(crate) generics: syn::Generics,
+    /// What the supervisor is called.
+    pub(crate) name: String,
+    pub(crate) options: crate::attr::SupervisorOptions,
+    pub(crate) children: Vec<SupervisorChild>,
+}
+
+/// A field of it.
+pub(crate) struct SupervisorChild {
+    /// What the child is called.
+    pub(crate) name: String,
+    pub(crate) ident: Ident,
+    pub(crate) ty: Type,
+    pub(crate) options: crate::attr::ChildOptions,
+}

@@ -273,9 +273,22 @@ impl Trace {
                 let detail = mix(alarm.due.0) ^ u64::from(alarm.retry_count);
                 told = Told { call, detail, ..Told::of(self.object(object)) };
             }
-            _ => {}
+            _ => told.text = supervised(event),
         }
         told
+    }
+}
+
+/// What an event of the tree tells; empty if it is none.
+fn supervised(event: &Event<'_>) -> String {
+    match event {
+        Event::SupervisorBegan { supervisor, .. } => (*supervisor).to_owned(),
+        Event::TaskBegan { supervisor, child, incarnation }
+        | Event::TaskEnded { supervisor, child, incarnation } => {
+            format!("{supervisor}: {child}, run {incarnation}")
+        }
+        Event::Supervised { supervisor, decision } => format!("{supervisor}: {decision}"),
+        _ => String::new(),
     }
 }
 

@@ -45,6 +45,8 @@ enum RegistryRef {
     Kept(Arc<Registry>),
     /// An object's client does not: the runtime keeps the object.
     Inside(Weak<Registry>),
+    /// Nor does a task's, whose calls are taken like those of turns.
+    Task(Weak<Registry>),
     /// The runtime is somewhere else.
     Away(Arc<dyn Caller>),
 }
@@ -56,6 +58,10 @@ impl Client {
 
     pub(crate) fn inside(registry: Weak<Registry>, origin: Option<Origin>) -> Self {
         Client { registry: RegistryRef::Inside(registry), placement: None, origin }
+    }
+
+    pub(crate) fn of_task(registry: Weak<Registry>) -> Self {
+        Client { registry: RegistryRef::Task(registry), placement: None, origin: None }
     }
 
     /// A client of a runtime that is reached through `caller`.
@@ -104,9 +110,10 @@ impl Client {
         }
         let address = self.group::<C>().and_then(|group| group.address_of(who));
         let address = address.unwrap_or_else(Address::broken);
-        C::Stub::from_address(match &self.origin {
-            Some(origin) => address.within_turn(origin.clone()),
-            None => address,
+        C::Stub::from_address(match (&self.origin, &self.registry) {
+            (Some(origin), _) => address.within_turn(origin.clone()),
+            (None, RegistryRef::Task(_)) => address.within_service(),
+            (None, _) => address,
         })
     }
 
@@ -114,7 +121,7 @@ impl Client {
     pub(crate) fn group<C: Object>(&self) -> Result<Arc<Group<C>>, Error> {
         match &self.registry {
             RegistryRef::Kept(registry) => registry.group::<C>(),
-            RegistryRef::Inside(registry) => match registry.upgrade() {
+            RegistryRef::Inside(registry) | RegistryRef::Task(registry) => match registry.upgrade() {
                 Some(registry) => registry.group::<C>(),
                 None => Err(Code::RuntimeClosed.error("the runtime was dropped; start it again")),
             },

@@ -245,6 +245,30 @@ codes! {
     HistoryNewer = "history.newer", Corrupt, NotStarted;
     /// An object would be made where one is.
     ObjectExists = "object.exists", FixCall, NotStarted;
+    /// A supervisor or a child is to be what it cannot be.
+    SupervisorInvalid = "supervisor.invalid", FixCall, NotStarted;
+    /// No supervisor of the tree has this path.
+    SupervisorUnknown = "supervisor.unknown", FixCall, NotStarted;
+    /// The supervisor is ending, or has ended.
+    SupervisorStopped = "supervisor.stopped", Closed, NotStarted;
+    /// The supervisor has as many children, or requests, as it may have.
+    SupervisorFull = "supervisor.full", Backoff, NotStarted;
+    /// The top of the tree has restarted too often, so the runtime was shut down.
+    SupervisorMelted = "supervisor.melted", Internal, Unknown;
+    /// The supervisor has a child of that name.
+    ChildDuplicate = "child.duplicate", FixCall, NotStarted;
+    /// The supervisor has no child of that name.
+    ChildUnknown = "child.unknown", FixCall, NotStarted;
+    /// The child runs, so that it can neither be started nor forgotten.
+    ChildRunning = "child.running", FixCall, NotStarted;
+    /// The child is about to be restarted, so that it can neither be started nor forgotten.
+    ChildRestarting = "child.restarting", FixCall, NotStarted;
+    /// The child has failed to start.
+    ChildUnstartable = "child.unstartable", Internal, NotStarted;
+    /// A child of a dynamic supervisor is gone when it does not run.
+    ChildDynamic = "child.dynamic", FixCall, NotStarted;
+    /// The class is stopped by its supervisor, and is started again by it.
+    ClassStopped = "class.stopped", Backoff, NotStarted;
     /// A setting of the runtime is out of range.
     ConfigInvalid = "config.invalid", FixCall, NotStarted;
 }

@@ -89,6 +89,43 @@ pub use due::{AlarmInfo, AlarmSpec, AlarmView, DeadLetter, DeadLetterId, DeadLet
 /// enum Line { Goods { count: u32, cents: u64 }, Voucher(u64) }
 /// ```
 pub use durable_macros::DurableState;
+/// Both ways to write a tree give the same specs:
+///
+/// ```
+/// use std::time::Duration;
+/// use durable::prelude::*;
+/// use durable::{Objects, Restart, Supervisor, Task, objects, task};
+///
+/// # #[derive(Default, DurableState)]
+/// # struct Account { cents: u64 }
+/// # #[durable_object(name = "bank.Account")]
+/// # impl Account { pub fn deposit(&mut self, cents: u64) -> u64 { self.cents += cents; self.cents } }
+/// struct Reporter;
+///
+/// impl Task for Reporter {
+///     async fn run(&self, cx: TaskContext) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+///         Ok(cx.stopping().await)
+///     }
+/// }
+///
+/// #[derive(Supervisor)]
+/// #[supervisor(strategy = "one_for_all", intensity = 3, period = "5s")]
+/// struct Bank {
+///     accounts: Objects<Account>,
+///     #[child(restart = "transient", shutdown = "2s")]
+///     reporter: Reporter,
+/// }
+///
+/// let derived = Supervisor::from(Bank { accounts: Objects::new(), reporter: Reporter });
+/// let built = Supervisor::one_for_all("bank")
+///     .intensity(3, Duration::from_secs(5))
+///     .child(objects::<Account>())
+///     .child(task("reporter", async |cx| cx.stopping().await)
+///         .restart(Restart::Transient)
+///         .shutdown(Duration::from_secs(2)));
+/// assert_eq!(derived.spec(), built.spec());
+/// ```
+pub use durable_macros::Supervisor;
 /// One block for each type; what a method did is undone if it returns `Err` or panics.
 ///
 /// ```
@@ -151,6 +188,10 @@ pub use inspection::{
     Backup, Problem, ProblemKind, ShardSummary, StoredClass, StoredKey, StoredObject, StoredState,
     Summary, Verified,
 };
+pub use kernel::restart::{
+    AutoShutdown, Backoff, ChildKind, ChildSpec, Decision, Exit, ExitReason, Restart, Shutdown,
+    Strategy, SupervisorSpec,
+};
 pub use kv::KvKey;
 pub use listing::{Listed, Listing};
 pub use object::{Alarm, Context, Kv, KvList, Object, Rng, Sql, SqlExecuted, SqlRow, SqlRows};
@@ -158,12 +199,17 @@ pub use runtime::{Runtime, RuntimeBuilder};
 pub use sql::{Migration, SqlNamed, SqlParams, SqlValue};
 pub use state::{DurableState, Fingerprint, StateValue, Wire};
 pub use stub::{Call, CallFuture, Stub};
+pub use supervise::{
+    Child, ChildCounts, ChildField, ChildStatus, Objects, SupervisionEvent, SupervisionEvents,
+    Supervisor, SupervisorHandle, SupervisorStatus, Task, TaskContext, TaskResult, objects, task,
+};
 pub use time::WallMs;
 
 /// What a program that has objects needs: `use durable::prelude::*;`.
 pub mod prelude {
     pub use crate::{
-        CallError, Client, Context, DurableState, Error, ObjectId, Runtime, Stub, durable_object,
+        CallError, Client, Context, DurableState, Error, ObjectId, Runtime, Stub, TaskContext,
+        durable_object,
     };
 }
 
@@ -197,6 +243,10 @@ pub mod guide {
     #[doc = include_str!("../docs/evolution.md")]
     pub mod evolution {}
 
+    /// The tree of a service: supervisors, tasks and class groups.
+    #[doc = include_str!("../docs/supervision.md")]
+    pub mod supervision {}
+
     /// Every error code: what it means, and what to do.
     #[doc = include_str!("../docs/errors.md")]
     pub mod errors {}
@@ -221,8 +271,9 @@ pub mod __private {
     pub use crate::state::{stored, transient};
     pub use crate::stub::Address;
     pub use crate::{
-        Access, AlarmInfo, AlarmSpec, Call, CallError, ClassSpec, Context, DurableState, Error,
-        MethodSpec, Migration, Name, Object, Stub, Wire,
+        Access, AlarmInfo, AlarmSpec, AutoShutdown, Backoff, Call, CallError, Child, ChildField,
+        ClassSpec, Context, DurableState, Error, MethodSpec, Migration, Name, Object, Restart,
+        Shutdown, Stub, Supervisor, Wire,
     };
     pub use postcard_schema;
     pub use serde;

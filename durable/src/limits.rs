@@ -229,6 +229,27 @@ pub(crate) const HISTORY_SWEEP_BATCHES: u32 = 64;
 /// Between two sweeps, at least.
 pub(crate) const HISTORY_SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 
+/// Children that a supervisor may have at a time. Whoever has more of a kind has objects, which cost nothing at rest.
+pub const CHILDREN_MAX: usize = 100_000;
+
+/// Longest name of a child or a supervisor, in bytes: that of a class, because a class group is called like it.
+pub const CHILD_NAME_BYTES_MAX: usize = CLASS_NAME_BYTES_MAX;
+
+/// Supervisors inside of each other. Budgets of restarts multiply from level to level.
+pub const SUPERVISOR_DEPTH_MAX: usize = 16;
+
+/// Largest intensity. The times of so many restarts are kept.
+pub const INTENSITY_MAX: u32 = 10_000;
+
+/// How long a task has to end once it was asked to, unless its spec says otherwise. As OTP's workers.
+pub const TASK_SHUTDOWN: Duration = Duration::from_secs(5);
+
+/// Requests that may wait at one supervisor. They come from people and from code that starts children.
+pub const SUPERVISOR_REQUESTS_MAX: usize = 1_024;
+
+/// Supervision events that a subscriber may be behind before it misses the oldest.
+pub const SUPERVISION_EVENTS_MAX: usize = 1_024;
+
 /// Objects that one page of a listing holds at most.
 pub const LIST_PAGE_MAX: usize = 1_000;
 

@@ -13,6 +13,7 @@ use crate::host::Host;
 use crate::id::ObjectId;
 use crate::object::{Object, Permit};
 use crate::storage::Store;
+use crate::supervise::Service;
 
 /// What all classes of a runtime share.
 pub(crate) struct Shared {
@@ -20,6 +21,8 @@ pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) store: Store,
     pub(crate) residents: Arc<Residents>,
+    /// The tree of supervisors.
+    pub(crate) service: Arc<Service>,
     /// Its owners, but for this one, are the calls in flight.
     pub(crate) in_flight: Permit,
     pub(crate) alarm_ends: Arc<Ends>,
@@ -37,13 +40,14 @@ impl Shared {
         residents: Arc<Residents>,
     ) -> Arc<Self> {
         let (is_draining, is_closed) = (AtomicBool::new(false), AtomicBool::new(false));
-        let in_flight = Arc::new(());
-        let alarm_ends = Arc::default();
+        let (in_flight, alarm_ends) = (Arc::new(()), Arc::default());
+        let service = Service::new(host.clone());
         Arc::new(Shared {
             host,
             config,
             store,
             residents,
+            service,
             in_flight,
             alarm_ends,
             is_draining,
@@ -123,9 +127,25 @@ impl Registry {
 }
 
 impl Registry {
+    /// Takes no more calls from outside, stops the tree, lets turns end, and closes the store.
+    pub(crate) async fn shutdown(&self) {
+        self.shared.drain();
+        self.shared.service.stop().await;
+        // A turn that ends may still call an object of a class that was emptied.
+        while self.groups.iter().any(|group| group.resident() > 0) {
+            for group in &self.groups {
+                group.drain().await;
+            }
+        }
+        self.abandon();
+        self.shared.store.close();
+        self.shared.service.close();
+    }
+
     /// Takes no more calls, and ends what runs at once, mid-turn. Whoever waits is told.
     pub(crate) fn abandon(&self) {
         self.shared.close();
+        self.shared.service.kill();
         for group in &self.groups {
             group.abandon();
         }

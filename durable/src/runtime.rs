@@ -30,7 +30,7 @@ use crate::registry::{AnyGroup, Registry, Sentinel, Shared};
 use crate::rewind::shorten_forever;
 use crate::state::{Fingerprint, check_schema, schema_of};
 use crate::storage::{ClassRow, Declared, Store};
-use crate::supervise::Supervision;
+use crate::supervise::{self, Service, Supervision, Supervisor};
 
 /// Runs the objects of one data directory. Cheap to clone; when the last clone and the last [`Client`] are dropped,
 /// everything stops at once, mid-turn. Call [`shutdown`](Runtime::shutdown) to let turns end.
@@ -70,8 +70,13 @@ impl Runtime {
             config: Config::default(),
             classes: Vec::new(),
             steps: Vec::new(),
+            tree: None,
             host: None,
         }
+    }
+
+    pub(crate) fn service(&self) -> &Arc<Service> {
+        &self.registry.shared().service
     }
 
     /// Where stubs come from; to hand to parts of a program that need nothing else of the runtime.
@@ -226,8 +231,8 @@ impl Runtime {
         self.registry.shared().store.backup(to).await
     }
 
-    /// Stops the runtime: takes no more calls, serves those that wait, takes all objects out of memory, closes the
-    /// store and gives the data directory free. Later calls do nothing.
+    /// Stops the runtime: takes no more calls, stops the tree of supervisors in reverse order, serves the calls that wait,
+    /// takes all objects out of memory, closes the store and gives the data directory free. Later calls do nothing.
     ///
     /// A turn that never ends, such as one that awaits a call of its own object, keeps it waiting; dropping the runtime
     /// cuts such turns off.
@@ -238,16 +243,7 @@ impl Runtime {
     /// # Cancel safety
     /// If the future is dropped the runtime stays closed to calls; call it again to go on.
     pub async fn shutdown(&self) -> Result<(), Error> {
-        let shared = self.registry.shared();
-        shared.drain();
-        // A turn that ends may still call an object of a class that was emptied.
-        while self.resident_objects() > 0 {
-            for group in self.registry.groups() {
-                group.drain().await;
-            }
-        }
-        self.registry.abandon();
-        shared.store.close();
+        self.registry.shutdown().await;
         Ok(())
     }
 }
@@ -267,13 +263,17 @@ pub struct RuntimeBuilder {
     classes: Vec<ClassEntry>,
     /// What became of earlier classes, in order.
     steps: Vec<Step>,
+    /// `None`: nothing is supervised but the activations.
+    tree: Option<Supervisor>,
     /// `None`: the operating system.
     host: Option<Host>,
 }
 
 /// A registered class that has no group yet.
-struct ClassEntry {
+pub(crate) struct ClassEntry {
     type_id: TypeId,
+    /// The tree has brought it, and nobody else has registered it.
+    is_of_tree: bool,
     type_name: &'static str,
     spec: ClassSpec,
     fingerprint: Fingerprint,
@@ -283,6 +283,22 @@ struct ClassEntry {
 }
 
 impl ClassEntry {
+    pub(crate) fn of<C: Object>() -> Self {
+        ClassEntry {
+            type_id: TypeId::of::<C>(),
+            is_of_tree: false,
+            type_name: type_name::<C>(),
+            spec: C::CLASS,
+            fingerprint: Fingerprint::of::<C>(),
+            schema: schema_of::<C>(),
+            reads: lock::reads::<C>,
+            build: |spec| {
+                let group = Group::<C>::new(spec);
+                (Arc::clone(&group) as _, group)
+            },
+        }
+    }
+
     fn row(&self) -> ClassRow<'_> {
         let ClassEntry { spec, fingerprint, schema, .. } = self;
         let keeps_history = spec.keeps_history;
@@ -293,18 +309,25 @@ impl ClassEntry {
 impl RuntimeBuilder {
     /// Adds a class.
     pub fn register<C: Object>(mut self) -> Self {
-        self.classes.push(ClassEntry {
-            type_id: TypeId::of::<C>(),
-            type_name: type_name::<C>(),
-            spec: C::CLASS,
-            fingerprint: Fingerprint::of::<C>(),
-            schema: schema_of::<C>(),
-            reads: lock::reads::<C>,
-            build: |spec| {
-                let group = Group::<C>::new(spec);
-                (Arc::clone(&group) as _, group)
-            },
-        });
+        let class = ClassEntry::of::<C>();
+        self.classes.retain(|other| !(other.is_of_tree && other.type_id == class.type_id));
+        self.classes.push(class);
+        self
+    }
+
+    /// Supervises a tree: it starts with the runtime, in order, and is stopped with it, in reverse order. Its classes are
+    /// registered with it. A runtime has one tree; the last one that is said stands.
+    ///
+    /// If the top of the tree ends, so does the runtime: see [`Runtime::ended`].
+    pub fn supervise(mut self, tree: impl Into<Supervisor>) -> Self {
+        let tree = tree.into();
+        self.classes.retain(|class| !class.is_of_tree);
+        for (type_id, entry) in tree.class_entries() {
+            if !self.classes.iter().any(|class| class.type_id == type_id) {
+                self.classes.push(ClassEntry { is_of_tree: true, ..entry() });
+            }
+        }
+        self.tree = Some(tree);
         self
     }
 
@@ -404,11 +427,20 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Starts without its tree, whose classes stay.
+    #[doc(hidden)]
+    pub fn without_tree(mut self) -> Self {
+        self.tree = None;
+        self
+    }
+
     /// Opens the data directory and starts. Must be awaited inside a tokio runtime, which then runs the objects.
     ///
     /// # Errors
     /// `class.duplicate` and `class.invalid` for classes that cannot stand together; `config.invalid`;
-    /// `storage.locked` if another process holds the directory; `storage.newer`, `storage.corrupt`, `storage.failed`.
+    /// `supervisor.invalid`, `child.duplicate` for a tree that cannot be meant, `child.unstartable` for a child of it that
+    /// does not start; `storage.locked` if another process holds the directory; `storage.newer`, `storage.corrupt`,
+    /// `storage.failed`.
     ///
     /// # Cancel safety
     /// Dropping the future closes what was opened.
@@ -425,6 +457,7 @@ impl RuntimeBuilder {
         self.config.check()?;
         check_classes(&self.classes)?;
         check_steps(&self.steps, &self.classes)?;
+        self.tree.as_ref().map_or(Ok(()), supervise::check)?;
         if self.dir.as_os_str().is_empty() {
             return Err(Code::ConfigInvalid.error(
                 "the data directory's path is empty; name a directory, `.` for the present one",
@@ -473,6 +506,12 @@ impl RuntimeBuilder {
             Residents::sweep_forever(residents, host).await;
         }));
         Alarms::start(&registry);
+        if let Some(tree) = self.tree
+            && let Err(error) = shared.service.start(tree, &registry).await
+        {
+            registry.shutdown().await;
+            return Err(error);
+        }
         Ok(Runtime { client: Client::new(Arc::clone(&registry)), registry })
     }
 }

@@ -55,6 +55,8 @@ struct AddressBody<O: Object> {
     way: Result<Way<O>, Error>,
     /// `None`: the stub was not made inside a turn.
     origin: Option<Origin>,
+    /// A task of the service has it, whose calls are taken while the runtime lets everything end.
+    is_of_task: bool,
     /// Calls that wait for commits before they leave; later ones must not overtake them.
     departing: AtomicUsize,
 }
@@ -111,8 +113,21 @@ impl<O: Object> Address<O> {
         Self::with(body.way, Some(origin))
     }
 
+    /// The same address, used by a task of the service.
+    pub(crate) fn within_service(mut self) -> Self {
+        let body = Arc::get_mut(&mut self.0).expect("the address was just made");
+        body.is_of_task = true;
+        self
+    }
+
+    /// Whether whoever calls is part of what a closing runtime lets end.
+    fn is_inside(&self) -> bool {
+        self.0.origin.is_some() || self.0.is_of_task
+    }
+
     fn with(way: Result<Way<O>, Error>, origin: Option<Origin>) -> Self {
-        Address(Arc::new(AddressBody { way, origin, departing: AtomicUsize::new(0) }))
+        let departing = AtomicUsize::new(0);
+        Address(Arc::new(AddressBody { way, origin, is_of_task: false, departing }))
     }
 
     fn is_departing(&self) -> bool {
@@ -338,7 +353,7 @@ impl<O: Object, Out> Call<O, Out> {
     fn make_here(self, task: &TaskContext<'_>) -> Result<State<O, Out>, Error> {
         let Call { address, mut call, unpack, timeout, durability, sent } = self;
         let Way::Here(target) = address.way()? else { unreachable!("the way was looked at") };
-        let permit = target.group.admit(address.0.origin.is_some())?;
+        let permit = target.group.admit(address.is_inside())?;
         let host = target.group.host();
         let deadline = timeout.map(|timeout| host.clock.now() + timeout);
         let durability = durability.unwrap_or(O::CLASS.durability);

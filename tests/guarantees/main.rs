@@ -31,6 +31,7 @@ mod runtime;
 mod sql;
 mod sql_kills;
 mod sql_migrations;
+mod supervision;
 
 use durable::prelude::*;
 

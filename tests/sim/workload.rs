@@ -8,6 +8,7 @@ use tests::alarms::{bells, ring_and_work};
 use tests::classes::{Account, bank};
 use tests::past;
 use tests::releases;
+use tests::tree::{supervised, work_in_a_tree};
 use tests::workload::{Objects, work, work_a_little};
 
 /// Worlds of a run at home, and of one of the gate, whose seeds come from the commit.
@@ -56,6 +57,12 @@ fn crowded(builder: RuntimeBuilder) -> RuntimeBuilder {
 fn the_workload_keeps_every_promise_in_a_crowd() {
     let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
     simulation.check(crowded, async |sim| work(sim, Faults::all()).await);
+}
+
+#[test]
+fn a_tree_of_supervisors_does_what_otp_does() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(supervised, async |sim| work_in_a_tree(sim, Faults::all()).await);
 }
 
 #[test]

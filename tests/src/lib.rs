@@ -6,6 +6,7 @@ pub mod classes;
 pub mod diary;
 pub mod past;
 pub mod releases;
+pub mod tree;
 pub mod workload;
 
 use std::io;

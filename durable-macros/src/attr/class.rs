@@ -214,7 +214,7 @@ fn durability(key: &Ident, input: ParseStream<'_>) -> syn::Result<bool> {
 }
 
 /// A duration in milliseconds: `"500ms"`, `"10s"`, `"5m"`, `"2h"`.
-fn duration(key: &Ident, input: ParseStream<'_>) -> syn::Result<u64> {
+pub(super) fn duration(key: &Ident, input: ParseStream<'_>) -> syn::Result<u64> {
     let text = literal(key, input, "10s")?;
     parse_duration(&text.value()).ok_or_else(|| {
         let hint = "write a whole number and its unit: \"500ms\", \"10s\", \"5m\" or \"2h\"";
@@ -222,7 +222,7 @@ fn duration(key: &Ident, input: ParseStream<'_>) -> syn::Result<u64> {
     })
 }
 
-fn parse_duration(text: &str) -> Option<u64> {
+pub(super) fn parse_duration(text: &str) -> Option<u64> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (count, unit) = text.split_at(digits);
     let unit_ms = match unit {

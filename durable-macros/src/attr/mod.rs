@@ -4,10 +4,12 @@
 mod class;
 mod options;
 mod state;
+mod supervisor;
 
 pub(crate) use class::{ClassOptions, Marks};
 pub(crate) use options::{each_option, once, set, wrong};
 pub(crate) use state::{Place, SerdeAttrs, StateOptions};
+pub(crate) use supervisor::{ChildOptions, Stop, SupervisorOptions};
 
 use proc_macro2::{Span, TokenStream};
 use quote::quote;

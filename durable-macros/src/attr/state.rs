@@ -64,7 +64,12 @@ impl StateOptions {
 }
 
 /// The insides of all `#[name(…)]`.
-fn lists(attrs: &[Attribute], name: &str, options: &str, errors: &mut Errors) -> Vec<TokenStream> {
+pub(super) fn lists(
+    attrs: &[Attribute],
+    name: &str,
+    options: &str,
+    errors: &mut Errors,
+) -> Vec<TokenStream> {
     let mut lists = Vec::new();
     for attr in attrs.iter().filter(|attr| attr.path().is_ident(name)) {
         match &attr.meta {

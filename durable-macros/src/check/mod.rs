@@ -6,10 +6,12 @@ mod hook;
 mod method;
 mod migrate;
 mod state;
+mod supervisor;
 mod tables;
 
 pub(crate) use class::{class, input};
 pub(crate) use state::state;
+pub(crate) use supervisor::supervisor;
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 

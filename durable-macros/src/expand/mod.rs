@@ -9,6 +9,7 @@ mod migrate;
 mod object;
 mod state;
 mod stub;
+mod supervisor;
 
 use crate::attr::ClassOptions;
 use crate::check;
@@ -65,4 +66,15 @@ pub(crate) fn durable_state(item: TokenStream) -> TokenStream {
     let errors = errors.into_tokens();
     let state = state::state(&state);
     quote!(#errors #state)
+}
+
+/// `#[derive(Supervisor)] item`.
+pub(crate) fn derive_supervisor(item: TokenStream) -> TokenStream {
+    let mut errors = Errors::default();
+    let Some(tree) = check::supervisor(item, &mut errors) else {
+        return errors.into_tokens();
+    };
+    let errors = errors.into_tokens();
+    let tree = supervisor::supervisor(&tree);
+    quote!(#errors #tree)
 }

@@ -3,3 +3,4 @@
 pub(crate) mod history;
 pub mod linear;
 pub(crate) mod promises;
+pub(crate) mod supervision;

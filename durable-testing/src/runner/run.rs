@@ -38,6 +38,8 @@ pub(crate) struct Job<'a, B> {
     body: &'a B,
     /// What a node leaves that was started once and did nothing: what most worlds begin with. Empty if it cannot start.
     image: Arc<Image>,
+    /// It makes that image: no tasks of the program run, which would store something.
+    is_first: bool,
 }
 
 impl<'a, B> Job<'a, B> {
@@ -51,7 +53,8 @@ impl<'a, B> Job<'a, B> {
         process::tidy_memory();
         let first = thread::scope(|scope| scope.spawn(|| first_image(runtime)).join());
         process::tidy_memory();
-        Job { simulation, runtime, body, image: Arc::new(first.unwrap_or_default()) }
+        let image = Arc::new(first.unwrap_or_default());
+        Job { simulation, runtime, body, image, is_first: false }
     }
 
     /// What the world with this seed begins with.
@@ -65,9 +68,9 @@ impl<'a, B> Job<'a, B> {
 
 /// The disk of a node that was started and shut down.
 fn first_image(runtime: fn(RuntimeBuilder) -> RuntimeBuilder) -> Image {
-    let simulation = Simulation::new();
-    let body = async |_: Sim| {};
-    let job = Job { simulation: &simulation, runtime, body: &body, image: Arc::default() };
+    let (simulation, body) = (Simulation::new(), async |_: Sim| {});
+    let (simulation, body, image) = (&simulation, &body, Arc::default());
+    let job = Job { simulation, runtime, body, image, is_first: true };
     let mut image = Image::new();
     run_watched(&job, 0, Some(&Plan::none()), false, |world| {
         if world.failure().is_none() {
@@ -113,6 +116,7 @@ where
         runtime: job.runtime,
         plan: plan.cloned(),
         image: job.image(seed),
+        is_supervised: !job.is_first,
         is_wired: simulation.is_wired,
         may_panic: simulation.may_panic,
         may_read_clock: simulation.may_read_clock,

@@ -33,6 +33,7 @@ pub(crate) use self::host::Sleep;
 use self::node::Node;
 pub(crate) use self::witness::turn_entropy;
 use crate::check::promises::Promises;
+use crate::check::supervision::Trees;
 use crate::disk::{Image, SimDisk};
 use crate::failure::Failure;
 use crate::plan::Plan;
@@ -52,6 +53,8 @@ pub(crate) struct WorldSpec {
     pub(crate) plan: Option<Plan>,
     /// What the disk holds at the beginning. Empty: the node's first start creates everything.
     pub(crate) image: Arc<Image>,
+    /// Whether the node runs its tree.
+    pub(crate) is_supervised: bool,
     /// Whether calls between objects take the way through the codec.
     pub(crate) is_wired: bool,
     /// Whether a method may panic without that being a failure.
@@ -79,6 +82,7 @@ pub(crate) struct World {
     disk: Mutex<SimDisk>,
     pub(crate) trace: Mutex<Trace>,
     pub(crate) promises: Mutex<Promises>,
+    trees: Mutex<Trees>,
     pub(crate) invariants: Mutex<Invariants>,
     failure: Mutex<Option<Failure>>,
     /// What should happen in some world, and whether it did in this one.
@@ -107,6 +111,7 @@ impl World {
             disk: Mutex::new(disk.clone()),
             trace: Mutex::new(Trace::default()),
             promises: Mutex::new(Promises::default()),
+            trees: Mutex::default(),
             invariants: Mutex::new(Invariants::default()),
             failure: Mutex::new(None),
             sometimes: Mutex::default(),

@@ -96,7 +96,10 @@ impl World {
             return;
         }
         let program = *self.program.lock();
-        let builder = program(Runtime::builder(DIR)).host(host(self, &life));
+        let mut builder = program(Runtime::builder(DIR)).host(host(self, &life));
+        if !self.spec.is_supervised {
+            builder = builder.without_tree();
+        }
         let world = Arc::clone(self);
         #[expect(clippy::disallowed_methods, reason = "the node's start is a task of the world's")]
         drop(tokio::spawn(async move {
@@ -170,6 +173,7 @@ impl World {
         self.disk().crash(mode, &mut || chance.draw());
         self.note("node.crashes", format!("life {}, {}", life.number, mode.name()));
         self.promises.lock().crashed();
+        self.trees.lock().crashed();
         self.loosen();
         self.calls.lock().ledger.crashed(self.step());
         self.wake_callers();
@@ -287,6 +291,7 @@ impl World {
             return false;
         }
         let verdict = self.promises.lock().drained();
+        let verdict = verdict.and_then(|()| self.trees.lock().drained());
         if let Err(failure) = verdict {
             self.fail(failure);
         }
@@ -302,6 +307,7 @@ impl World {
         self.node.lock().phase = Phase::Down;
         self.note("node.down", format!("life {}", life.number));
         self.promises.lock().crashed();
+        self.trees.lock().crashed();
         self.loosen();
         self.calls.lock().ledger.crashed(self.step());
         true

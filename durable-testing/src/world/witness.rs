@@ -82,6 +82,7 @@ impl World {
         self.trace.lock().event(self.now_ns(), event);
         self.calls.lock().ledger.saw(self.step(), event);
         let verdict = self.promises.lock().saw(event, WallMs(self.wall_ms()));
+        let verdict = verdict.and_then(|()| self.trees.lock().saw(self.now_ns(), event));
         if let Err(failure) = verdict {
             self.fail(failure);
         }

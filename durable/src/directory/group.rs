@@ -2,6 +2,7 @@
 
 use std::future::{Future, IntoFuture, ready};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
@@ -17,7 +18,8 @@ use crate::kernel::admission::{self, Refusal};
 use crate::listing::Listed;
 use crate::object::past::Errand;
 use crate::object::{
-    BoxFuture, Firing, Incarnation, LetterDeed, Object, PendingCall, Permit, Refused, Slot, Tending,
+    BoxFuture, Firing, Incarnation, LetterDeed, Object, PendingCall, Permit, Refused, Rung, Slot,
+    Tending,
 };
 use crate::registry::{Registry, Shared};
 use crate::state::{Fingerprint, Schemas};
@@ -37,6 +39,8 @@ pub(crate) struct Group<O: Object> {
     directory: Directory<O>,
     residency: Arc<Residency>,
     supervision: Supervision,
+    /// It takes no calls, because its supervisor has stopped it.
+    is_stopped: AtomicBool,
 }
 
 /// What a group is made of.
@@ -65,6 +69,7 @@ impl<O: Object> Group<O> {
             directory,
             residency,
             supervision,
+            is_stopped: AtomicBool::new(false),
         })
     }
 
@@ -187,6 +192,9 @@ impl<O: Object> Group<O> {
 
     /// Queues a call at its object, or answers it with the refusal.
     pub(crate) fn deliver(&self, slot: &Arc<Slot<O>>, call: &Arc<PendingCall<O>>) {
+        if let Some(error) = self.stopped() {
+            return call.answer(Err(error.with_object(slot.label())));
+        }
         let error = match slot.enqueue(call) {
             Ok(()) => return,
             Err(Refused::Abandoned) => {
@@ -199,6 +207,16 @@ impl<O: Object> Group<O> {
             )),
         };
         call.answer(Err(error.with_object(slot.label())));
+    }
+
+    /// Why the class serves nobody. `None`: it does.
+    fn stopped(&self) -> Option<Error> {
+        self.is_stopped.load(Ordering::Acquire).then(|| {
+            Code::ClassStopped.error(format!(
+                "class {} is stopped by its supervisor; call again when that has started it",
+                O::CLASS.name
+            ))
+        })
     }
 
     /// Starts an activation of `slot`. Calls queue in it meanwhile.
@@ -274,6 +292,10 @@ pub(crate) trait ClassGroup: Send + Sync {
     ) -> BoxFuture<'static, Result<bool, Error>>;
     /// Lets all activations serve the calls that wait and then end, and waits until they are gone.
     fn drain(&self) -> BoxFuture<'_, ()>;
+    /// Takes no calls until it is opened, unless the runtime takes none from outside anyway: turns that run may end.
+    fn close(&self);
+    /// Takes calls.
+    fn open(&self);
     /// Takes no more activations, and ends those that run, without waiting for their turns.
     fn abandon(&self);
     /// Objects that are in memory.
@@ -334,7 +356,10 @@ impl<O: Object> ClassGroup for Group<O> {
     }
 
     fn fire(self: Arc<Self>, id: ObjectId, firing: Firing) {
-        self.place(id, None, None).fire(firing);
+        match self.stopped() {
+            Some(error) => firing.end(Rung::Postponed(error)),
+            None => self.place(id, None, None).fire(firing),
+        }
     }
 
     fn evict(&self, id: ObjectId) -> BoxFuture<'_, bool> {
@@ -395,6 +420,15 @@ impl<O: Object> ClassGroup for Group<O> {
                 .await;
             }
         })
+    }
+
+    fn close(&self) {
+        let is_stopped = !self.shared.is_closed_to(false);
+        self.is_stopped.store(is_stopped, Ordering::Release);
+    }
+
+    fn open(&self) {
+        self.is_stopped.store(false, Ordering::Release);
     }
 
     fn abandon(&self) {

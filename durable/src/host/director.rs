@@ -10,6 +10,7 @@ use crate::class::{Durability, MethodSpec};
 use crate::due::{AlarmSpec, AlarmView};
 use crate::error::Error;
 use crate::id::ObjectId;
+use crate::kernel::restart::{Decision, SupervisorSpec};
 use crate::kv::{KvChange, KvKey};
 use crate::sql::SqlChange;
 use crate::time::WallMs;
@@ -149,6 +150,14 @@ pub enum Event<'a> {
     },
     /// The caller went without an answer.
     Abandoned { call: u64 },
+    /// A supervisor begins, with none of its children there.
+    SupervisorBegan { supervisor: &'a str, spec: &'a SupervisorSpec },
+    /// A task runs for the first time.
+    TaskBegan { supervisor: &'a str, child: &'a str, incarnation: u64 },
+    /// It has ended, with everything that it held; its supervisor does not know.
+    TaskEnded { supervisor: &'a str, child: &'a str, incarnation: u64 },
+    /// A supervisor has decided something, or seen it. It is named from the top of the tree.
+    Supervised { supervisor: &'a str, decision: &'a Decision },
 }
 
 /// How a turn ended.
@@ -191,6 +200,10 @@ impl Event<'_> {
         "alarm.dealt",
         "alarm.fires",
         "letter.tended",
+        "supervisor.decided",
+        "supervisor.began",
+        "task.began",
+        "task.ended",
     ];
 
     /// The name of its place.
@@ -220,6 +233,10 @@ impl Event<'_> {
             Event::AlarmDealt { .. } => 21,
             Event::AlarmFires { .. } => 22,
             Event::LetterTended { .. } => 23,
+            Event::Supervised { .. } => 24,
+            Event::SupervisorBegan { .. } => 25,
+            Event::TaskBegan { .. } => 26,
+            Event::TaskEnded { .. } => 27,
         };
         Self::POINTS[index]
     }

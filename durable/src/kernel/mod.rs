@@ -18,4 +18,5 @@ pub(crate) mod pages;
 pub(crate) mod range;
 pub(crate) mod reads;
 pub(crate) mod residency;
+pub(crate) mod restart;
 pub(crate) mod turn;

@@ -1,7 +1,15 @@
-//! Who watches activations: a few supervisor actors for each class, and what they do when an activation ends.
+//! Who watches whom: the tree of a service, whose supervisors carry out what `kernel/restart.rs` decides; and below its
+//! class groups the activations.
 //!
-//! An activation is linked to its supervisor, so no exit is missed, whatever its cause. Exits are matched to an
-//! incarnation by its actor's id, never by a name.
+//! A class has a few supervisor actors, here. An activation is linked to one of them, so no exit is missed, whatever its
+//! cause. Exits are matched to an incarnation by its actor's id, never by a name.
+
+mod events;
+mod node;
+mod service;
+mod spec;
+mod task;
+mod tree;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,12 +18,18 @@ use parking_lot::Mutex;
 use ractor::concurrency::JoinHandle;
 use ractor::{
     Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorRuntime, SpawnErr,
-    SupervisionEvent,
+    SupervisionEvent as ActorEvent,
 };
 
 use crate::error::{Code, Error};
 use crate::limits::GROUP_PARTITIONS;
 use crate::object::{Activation, ActivationMessage, Incarnation, Object, Slot};
+
+pub use events::{SupervisionEvent, SupervisionEvents};
+pub(crate) use service::{Service, check};
+pub use spec::{Child, ChildField, Objects, Supervisor, Task, objects, task};
+pub use task::{TaskContext, TaskResult};
+pub use tree::{ChildCounts, ChildStatus, SupervisorHandle, SupervisorStatus};
 
 /// The supervisors of one class.
 pub(crate) struct Supervision {
@@ -51,7 +65,7 @@ impl Supervision {
         for _ in 0..count {
             let watched = Arc::new(Mutex::new(Some(HashMap::new())));
             let (actor, _) =
-                Actor::spawn(None, Supervisor, Arc::clone(&watched)).await.map_err(|error| {
+                Actor::spawn(None, Watcher, Arc::clone(&watched)).await.map_err(|error| {
                     Code::RuntimeClosed.error(format!(
                         "the supervisor of {class} does not start: {error}; start the runtime again"
                     ))
@@ -102,9 +116,9 @@ impl Drop for Supervision {
 }
 
 /// The supervisor actor of one part of a class.
-struct Supervisor;
+struct Watcher;
 
-impl Actor for Supervisor {
+impl Actor for Watcher {
     type Msg = ();
     type State = Arc<Watched>;
     type Arguments = Arc<Watched>;
@@ -120,15 +134,15 @@ impl Actor for Supervisor {
     async fn handle_supervisor_evt(
         &self,
         _: ActorRef<()>,
-        event: SupervisionEvent,
+        event: ActorEvent,
         watched: &mut Arc<Watched>,
     ) -> Result<(), ActorProcessingErr> {
         let (actor, crash) = match event {
-            SupervisionEvent::ActorTerminated(actor, state, _) => {
+            ActorEvent::ActorTerminated(actor, state, _) => {
                 drop(state);
                 (actor, None)
             }
-            SupervisionEvent::ActorFailed(actor, error) => (actor, Some(error)),
+            ActorEvent::ActorFailed(actor, error) => (actor, Some(error)),
             _ => return Ok(()),
         };
         let watch = watched.lock().as_mut().and_then(|watched| watched.remove(&actor.get_id()));

@@ -9,6 +9,7 @@ mod past;
 mod sql;
 mod storage;
 mod stored;
+mod supervise;
 mod world;
 
 use crate::Mutant;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<&'static Mutant> {
         sql::MUTANTS,
         storage::MUTANTS,
         stored::MUTANTS,
+        supervise::MUTANTS,
         world::MUTANTS,
     ];
     tables.into_iter().flatten().collect()

@@ -185,9 +185,11 @@ pub const MUTANTS: &[Mutant] = &[
         name: "shutdown_does_not_drain",
         bug: "a runtime that shuts down ends while calls are under way",
         edits: &[Edit {
-            file: "durable/src/runtime.rs",
-            find: "        while self.resident_objects() > 0 {",
-            replace: r#"        while self.resident_objects() > 0 && !crate::mutant("shutdown_does_not_drain") {"#,
+            file: "durable/src/registry.rs",
+            find: "        while self.groups.iter().any(|group| group.resident() > 0) {",
+            replace: r#"        while !crate::mutant("shutdown_does_not_drain")
+            && self.groups.iter().any(|group| group.resident() > 0)
+        {"#,
         }],
         seeds: 200,
         found_by: &["P8"],

@@ -1,0 +1,202 @@
+//! The tree of one runtime: its top, who is told of it, and how it ends with the runtime.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock, Weak};
+
+use tokio::sync::{broadcast, watch};
+
+use super::events::{SupervisionEvent, SupervisionEvents};
+use super::node::{Above, Node, Work};
+use super::spec::Supervisor;
+use crate::directory::ClassGroup;
+use crate::error::{Code, Error};
+use crate::host::Host;
+use crate::kernel::restart::{Decision, Event, Exit, ExitReason};
+use crate::limits::SUPERVISION_EVENTS_MAX;
+use crate::registry::Registry;
+
+/// What all supervisors of a runtime share.
+pub(crate) struct Service {
+    pub(super) host: Host,
+    registry: OnceLock<Weak<Registry>>,
+    /// Empty: the runtime has no tree.
+    pub(super) top: OnceLock<Arc<Node>>,
+    events: broadcast::Sender<SupervisionEvent>,
+    /// Where the top is.
+    state: watch::Sender<State>,
+    /// How the runtime has ended. `None`: it has not.
+    ended: watch::Sender<Option<Result<(), Error>>>,
+}
+
+#[derive(Clone, Debug)]
+enum State {
+    Starting,
+    Up,
+    Ended(Exit),
+}
+
+impl Service {
+    pub(crate) fn new(host: Host) -> Arc<Self> {
+        Arc::new(Service {
+            host,
+            registry: OnceLock::new(),
+            top: OnceLock::new(),
+            events: broadcast::Sender::new(SUPERVISION_EVENTS_MAX),
+            state: watch::Sender::new(State::Starting),
+            ended: watch::Sender::new(None),
+        })
+    }
+
+    /// Starts the tree of a runtime, whose classes are registered.
+    ///
+    /// # Errors
+    /// `child.unstartable`; everything that had started is stopped then.
+    pub(crate) async fn start(
+        self: &Arc<Self>,
+        tree: Supervisor,
+        registry: &Arc<Registry>,
+    ) -> Result<(), Error> {
+        for class in tree.classes() {
+            self.registry.get_or_init(|| Arc::downgrade(registry));
+            self.with_class(class.name, |group| group.close());
+        }
+        self.registry.get_or_init(|| Arc::downgrade(registry));
+        let (spec, bodies) = tree.into_parts();
+        let top = Node::new(&spec, spec.name.as_str().into());
+        let is_first = self.top.set(Arc::clone(&top)).is_ok();
+        assert!(is_first, "a runtime has one tree");
+        Work::start(&top, bodies, self, Above::Top);
+        let mut state = self.state.subscribe();
+        let state = state.wait_for(|state| !matches!(state, State::Starting)).await;
+        match &*state.expect("the sender is here") {
+            State::Ended(exit) if exit.reason.is_abnormal() => {
+                Err(Code::ChildUnstartable.error(format!(
+                    "supervisor {} does not start: {exit}; mend the child and start again",
+                    spec.name
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn registry(&self) -> Weak<Registry> {
+        self.registry.get().cloned().unwrap_or_default()
+    }
+
+    pub(super) fn on_up(&self) {
+        self.state.send_replace(State::Up);
+    }
+
+    /// The top of the tree has ended. If nobody has asked for it, the runtime ends with it.
+    pub(super) fn on_ended(&self, exit: Exit) {
+        let was_up = matches!(self.state.send_replace(State::Ended(exit)), State::Up);
+        let Some(registry) = self.registry().upgrade().filter(|_| was_up) else { return };
+        if registry.shared().is_closed_to(false) {
+            return;
+        }
+        self.host.tasks.spawn(Box::pin(async move { registry.shutdown().await }));
+    }
+
+    /// Stops the tree, and waits until nothing of it runs.
+    pub(crate) async fn stop(&self) {
+        let Some(top) = self.top.get() else { return };
+        top.post(Event::Stop);
+        let mut state = self.state.subscribe();
+        let _ = state.wait_for(|state| matches!(state, State::Ended(_))).await;
+    }
+
+    /// Ends the tree at once; nobody waits for it.
+    pub(crate) fn kill(&self) {
+        if let Some(top) = self.top.get() {
+            top.post(Event::Kill);
+        }
+    }
+
+    /// The runtime has ended.
+    pub(crate) fn close(&self) {
+        let state = self.state.borrow().clone();
+        let result = match (state, self.top.get()) {
+            (State::Ended(exit), Some(top)) if exit.reason.is_abnormal() => {
+                let code = match exit.reason {
+                    ExitReason::Meltdown => Code::SupervisorMelted,
+                    _ => Code::SupervisorStopped,
+                };
+                Err(code.error(format!(
+                    "supervisor {} ended the runtime: {exit}; mend what its events name and start again",
+                    top.path
+                )))
+            }
+            _ => Ok(()),
+        };
+        self.ended.send_if_modified(|ended| {
+            let is_new = ended.is_none();
+            ended.get_or_insert(result);
+            is_new
+        });
+    }
+
+    pub(super) async fn ended(&self) -> Result<(), Error> {
+        let mut ended = self.ended.subscribe();
+        let ended = ended.wait_for(Option::is_some).await.expect("the sender is here");
+        ended.clone().expect("it was waited for")
+    }
+
+    pub(super) fn subscribe(&self) -> SupervisionEvents {
+        SupervisionEvents { receiver: self.events.subscribe(), missed: 0 }
+    }
+
+    pub(super) fn tell(&self, supervisor: &Arc<str>, decision: &Decision) {
+        self.host.report(|| crate::host::Event::Supervised { supervisor, decision });
+        match decision {
+            Decision::Meltdown { .. } => {
+                tracing::error!(supervisor = &**supervisor, %decision, "a supervisor gave up");
+            }
+            Decision::ChildUnstartable { .. } | Decision::ChildKilled { .. } => {
+                tracing::warn!(supervisor = &**supervisor, %decision, "supervision");
+            }
+            Decision::ChildExited { exit, .. } if exit.reason.is_abnormal() => {
+                tracing::warn!(supervisor = &**supervisor, %decision, "supervision");
+            }
+            _ => tracing::debug!(supervisor = &**supervisor, %decision, "supervision"),
+        }
+        // Nobody may listen.
+        let (supervisor, decision) = (Arc::clone(supervisor), decision.clone());
+        let _ = self.events.send(SupervisionEvent { supervisor, decision });
+    }
+
+    /// Does something to a class, if the runtime is still there.
+    pub(super) fn with_class(&self, name: &str, act: impl FnOnce(&dyn ClassGroup)) {
+        let Some(registry) = self.registry().upgrade() else { return };
+        if let Some(group) = registry.groups().iter().find(|group| group.name() == name) {
+            act(&**group);
+        }
+    }
+
+    /// Takes a class out of service, and waits until none of its objects is in memory.
+    pub(super) async fn stop_class(&self, name: &str) {
+        let Some(registry) = self.registry().upgrade() else { return };
+        if let Some(group) = registry.groups().iter().find(|group| group.name() == name) {
+            group.close();
+            group.drain().await;
+        }
+    }
+}
+
+/// Checks a whole tree, before anything is opened.
+///
+/// # Errors
+/// `supervisor.invalid`, `child.duplicate`.
+pub(crate) fn check(tree: &Supervisor) -> Result<(), Error> {
+    tree.spec().check()?;
+    let mut classes = BTreeSet::new();
+    for class in tree.classes() {
+        if !classes.insert(class.type_id) {
+            return Err(Code::ChildDuplicate.error(format!(
+                "the tree {} has the class {} twice; one supervisor has all of its objects",
+                tree.spec().name,
+                class.name
+            )));
+        }
+    }
+    Ok(())
+}
