@@ -7,12 +7,16 @@ use std::{env, fs};
 
 use durable_testing::prelude::*;
 use tests::classes::bank;
+use tests::tree::{supervised, work_in_a_tree};
 use tests::workload::work;
 
 /// Where a process is to leave its traces, if it was started for that.
 const LEAVE_AT: &str = "TWIN_LEAVES_ITS_TRACE_AT";
 
 const SEEDS: u64 = 12;
+
+/// Of a tree of supervisors.
+const SEEDS_OF_TREES: u64 = 6;
 
 /// The traces of a few worlds in which everything goes wrong.
 fn traces() -> String {
@@ -21,7 +25,12 @@ fn traces() -> String {
         let trace = simulation.trace(seed, bank, async |sim| work(sim, Faults::all()).await);
         trace.unwrap_or_else(|failed| panic!("{failed}"))
     };
-    (0..SEEDS).map(world).collect()
+    let tree = |seed| {
+        let simulation = Simulation::new().allow_panics();
+        let body = async |sim| work_in_a_tree(sim, Faults::all()).await;
+        simulation.trace(seed, supervised, body).unwrap_or_else(|failed| panic!("{failed}"))
+    };
+    (0..SEEDS).map(world).chain((0..SEEDS_OF_TREES).map(tree)).collect()
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! What a struct must be to be a supervisor.
 
 use proc_macro2::TokenStream;
-use syn::{Data, DataStruct, DeriveInput, Fields};
+use quote::ToTokens;
+use syn::{Fields, Item, ItemStruct};
 
 use crate::attr::{ChildOptions, SupervisorOptions};
 use crate::errors::Errors;
@@ -10,16 +11,17 @@ use crate::names;
 
 /// The tree of a struct, or `None` if it is none.
 pub(crate) fn supervisor(item: TokenStream, errors: &mut Errors) -> Option<SupervisorTree> {
-    let input: DeriveInput = errors.take(syn::parse2(item))?;
-    let options = SupervisorOptions::read(&input.attrs, errors);
-    let Data::Struct(DataStruct { fields: Fields::Named(fields), .. }) = input.data else {
-        errors.at(
-            &input.ident,
-            "only a struct with named fields is a supervisor: its fields are the children, and their names the children's; \
-             give it named fields",
-        );
-        return None;
+    let (input, fields) = match errors.take(syn::parse2(item))? {
+        Item::Struct(ItemStruct {
+            fields: Fields::Named(fields), attrs, ident, generics, ..
+        }) => ((attrs, ident, generics), fields),
+        Item::Struct(ItemStruct { ident, .. }) => return no_tree(&ident, errors),
+        Item::Enum(item) => return no_tree(&item.ident, errors),
+        Item::Union(item) => return no_tree(&item.ident, errors),
+        other => return no_tree(&other, errors),
     };
+    let (attrs, ident, generics) = input;
+    let options = SupervisorOptions::read(&attrs, errors);
     let may_end = options.auto_shutdown.as_ref().is_some_and(|auto| auto != "Never");
     let mut children = Vec::new();
     for field in fields.named {
@@ -38,20 +40,24 @@ pub(crate) fn supervisor(item: TokenStream, errors: &mut Errors) -> Option<Super
                 );
             }
         }
-        let ident = field.ident.expect("a named field has a name");
-        children.push(SupervisorChild {
-            name: names::text(&ident),
-            ident,
-            ty: field.ty,
-            options: own,
-        });
+        let field_ident = field.ident.expect("a named field has a name");
+        let name = names::text(&field_ident);
+        children.push(SupervisorChild { name, ident: field_ident, ty: field.ty, options: own });
     }
     let name = match &options.name {
         Some(name) => name.value(),
-        None => snake(&names::text(&input.ident)),
+        None => snake(&names::text(&ident)),
     };
-    let (ident, generics) = (input.ident, input.generics);
     Some(SupervisorTree { private: options.private(), ident, generics, name, options, children })
+}
+
+fn no_tree(tokens: impl ToTokens, errors: &mut Errors) -> Option<SupervisorTree> {
+    errors.at(
+        tokens,
+        "only a struct with named fields is a supervisor: its fields are the children, and their names the children's; \
+             give it named fields",
+    );
+    None
 }
 
 /// `BankOfAda` gives `bank_of_ada`.

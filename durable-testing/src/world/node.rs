@@ -276,6 +276,8 @@ impl World {
             .await
         };
         if !life.is_alive() {
+            // Its disk may have died in its last step, with nothing else due that would notice.
+            self.look_after_node();
             return false;
         }
         if !is_in_time {
@@ -288,6 +290,7 @@ impl World {
         // Callers take the answers that they were given.
         self.sleep(Duration::from_nanos(1)).await;
         if !life.is_alive() {
+            self.look_after_node();
             return false;
         }
         let verdict = self.promises.lock().drained();

@@ -150,7 +150,11 @@ pub(super) struct Work {
 /// A run of a child.
 enum Run {
     Task(Arc<Order>),
-    Class { name: &'static str, is_stopping: bool },
+    /// It does not end by itself. Whoever finds that a class fails takes it out of service and posts its end.
+    Class {
+        name: &'static str,
+        is_stopping: bool,
+    },
     Supervisor(ChildKey, Arc<Node>),
 }
 

@@ -1,5 +1,6 @@
 //! A task of the service: what it is given, how it is told to stop, and how it is cut off.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -96,9 +97,13 @@ impl TaskContext {
         self.incarnation.0
     }
 
-    /// Says that it has started, if it was made with [`starts_when_ready`](super::Child::starts_when_ready).
+    /// Says that it has started, if it was made with [`starts_when_ready`](super::Child::starts_when_ready). Nothing else
+    /// comes of it, nor of saying it again.
     pub fn ready(&self) {
-        self.node.post(Event::Started(self.incarnation));
+        // Once, so that a task cannot fill its supervisor's inbox.
+        if !std::mem::replace(&mut self.order.0.lock().was_ready, true) {
+            self.node.post(Event::Started(self.incarnation));
+        }
     }
 
     /// Ends when the task is to stop. From the first call on the task is not dropped then, but has the time of its spec.
@@ -106,9 +111,8 @@ impl TaskContext {
     /// # Cancel safety
     /// Nothing is lost if the future is dropped.
     pub fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
-        let order = Arc::clone(&self.order);
-        order.0.lock().is_heard = true;
-        poll_fn(move |cx| order.poll_stopping(cx))
+        let listener = self.order.listen();
+        poll_fn(move |cx| listener.poll(cx))
     }
 
     /// Whether it is to stop.
@@ -168,8 +172,39 @@ struct Ordered {
     is_killed: bool,
     /// It listens to the order to stop.
     is_heard: bool,
-    /// Who is woken by an order: the task, and whatever in it waits for the order.
-    wakers: Vec<Waker>,
+    /// It has said that it has started.
+    was_ready: bool,
+    /// Who is woken by an order: the task, as 0, and the listeners in it.
+    wakers: BTreeMap<u64, Waker>,
+    /// Listeners that there have been.
+    listeners: u64,
+}
+
+/// Waits for the order to stop, and takes its waker back when it does not any more.
+struct Listener {
+    order: Arc<Order>,
+    number: u64,
+}
+
+impl Listener {
+    fn poll(&self, cx: &Context<'_>) -> Poll<()> {
+        let mut ordered = self.order.0.lock();
+        if ordered.is_stopping {
+            return Poll::Ready(());
+        }
+        let earlier = ordered.wakers.insert(self.number, cx.waker().clone());
+        drop(ordered);
+        // Not under the lock: what a waker keeps may be dropped with it.
+        drop(earlier);
+        Poll::Pending
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let waker = self.order.0.lock().wakers.remove(&self.number);
+        drop(waker);
+    }
 }
 
 impl Order {
@@ -187,16 +222,15 @@ impl Order {
             order(&mut ordered);
             std::mem::take(&mut ordered.wakers)
         };
-        wakers.into_iter().for_each(Waker::wake);
+        wakers.into_values().for_each(Waker::wake);
     }
 
-    fn poll_stopping(&self, cx: &Context<'_>) -> Poll<()> {
+    /// Somebody more listens to the order to stop.
+    fn listen(self: &Arc<Self>) -> Listener {
         let mut ordered = self.0.lock();
-        if ordered.is_stopping {
-            return Poll::Ready(());
-        }
-        ordered.wake_later(cx);
-        Poll::Pending
+        ordered.is_heard = true;
+        ordered.listeners += 1;
+        Listener { order: Arc::clone(self), number: ordered.listeners }
     }
 
     /// How the task is cut off. `None`: it is not, and wakes at the next order.
@@ -207,17 +241,11 @@ impl Order {
             (true, _) => Some(ExitReason::Killed),
             (false, true) => Some(ExitReason::Shutdown),
             (false, false) => {
-                ordered.wake_later(cx);
+                let earlier = ordered.wakers.insert(0, cx.waker().clone());
+                drop(ordered);
+                drop(earlier);
                 None
             }
-        }
-    }
-}
-
-impl Ordered {
-    fn wake_later(&mut self, cx: &Context<'_>) {
-        if !self.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            self.wakers.push(cx.waker().clone());
         }
     }
 }
