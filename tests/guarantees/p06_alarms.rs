@@ -454,6 +454,27 @@ async fn a_renamed_class_keeps_its_alarms_and_one_that_is_not_registered_lets_th
     until_rung(&runtime, &runtime.get::<Bell>("b"), 1).await;
 }
 
+#[tokio::test]
+async fn a_backup_carries_alarms_and_a_verification_names_those_of_nobody() {
+    let dir = tempfile::tempdir().unwrap();
+    let (data, saved) = (dir.path().join("data"), dir.path().join("saved"));
+    let runtime = bells(Runtime::builder(&data)).start().await.unwrap();
+    let bell = runtime.get::<Bell>("b");
+    let due = bell.set_after(3_600_000).await.unwrap();
+    runtime.backup(&saved).await.unwrap();
+    runtime.shutdown().await.unwrap();
+    let look = durable::DataDirectory::open(&saved).unwrap();
+    let stored = look.object("alarms.Bell", "b").unwrap().expect("it is in the copy");
+    assert_eq!(stored.alarm.map(|alarm| alarm.due.0), Some(due));
+    assert!(look.verify().unwrap().is_sound());
+    let rows = "INSERT INTO alarms VALUES (77, 1, 1, 0, 1);
+        INSERT INTO dead_letters VALUES (5, 78, 1, 'x', 1, 7, 1)";
+    tests::first_shard(&saved).execute_batch(rows).unwrap();
+    let found = look.verify().unwrap().problems;
+    let kinds: Vec<_> = found.iter().map(|problem| problem.kind.as_str()).collect();
+    assert_eq!(kinds, ["alarm.orphaned", "letter.orphaned"], "{found:?}");
+}
+
 #[track_caller]
 fn assert_caught(passed: Result<(), Failed>, text: &str) {
     let Err(failed) = passed else { panic!("nothing was caught") };
