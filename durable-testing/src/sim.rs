@@ -13,7 +13,7 @@ use durable::{
 use crate::check;
 use crate::check::linear::Model;
 use crate::crew::Crew;
-use crate::disk::{Crash, Fault, FaultKind};
+use crate::disk::{Crash, FaultKind};
 use crate::history::{History, Recorded};
 use crate::ledger::Turned;
 use crate::plan::Faults;
@@ -291,10 +291,7 @@ impl Sim {
     /// # Errors
     /// This is a real machine.
     pub fn fail_next_commit(&self, fault: FaultKind) -> TestResult {
-        let world = self.world("fail_next_commit")?;
-        world.promises.lock().disk_may_fail(true);
-        let is_log = |path: &std::path::Path| path.to_string_lossy().ends_with("-wal");
-        world.disk().arm(Fault::new(fault).on(is_log));
+        self.world("fail_next_commit")?.fail_next_commit(fault);
         Ok(())
     }
 

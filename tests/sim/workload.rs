@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use durable::RuntimeBuilder;
+use durable_testing::disk::FaultKind;
 use durable_testing::prelude::*;
 use tests::alarms::{bells, ring_and_work};
 use tests::classes::{Account, bank};
@@ -87,6 +88,25 @@ fn what_was_is_brought_back_as_far_as_it_is_kept() {
 fn what_one_release_stored_the_next_one_reads() {
     let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
     simulation.check(releases::first, async |sim| releases::release(sim, Faults::all()).await);
+}
+
+/// The first thing that a start writes, the count of the boot, fails in each way.
+#[test]
+fn starts_that_fail_keep_every_promise() {
+    let simulation = Simulation::new().seeds(seeds() / 10).allow_panics();
+    simulation.check(bank, async |sim| {
+        let objects = Objects::of(&sim);
+        let ada = &objects.accounts[0];
+        for kind in [FaultKind::WriteError, FaultKind::NoSpace, FaultKind::SyncError] {
+            for _ in 0..2 {
+                let _ = ada.deposit(1).await;
+                sim.fail_next_commit(kind)?;
+                sim.crash().await;
+            }
+        }
+        sim.heal().await?;
+        sim.check_history(&objects.accounts)
+    });
 }
 
 /// One call of each kind, so that a crash can come in each of their steps.

@@ -1,6 +1,7 @@
 //! Carries out the plan of what goes wrong.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,6 +44,8 @@ pub(super) struct FaultState {
     is_on: bool,
     /// Something has gone wrong since faults were switched on.
     has_struck: bool,
+    /// The test itself has told the disk to fail.
+    is_disk_told: bool,
     /// What is planned for a step.
     at_steps: Vec<(u64, What)>,
     /// What is planned for an operation of the disk, but for crashes.
@@ -62,6 +65,7 @@ impl FaultState {
             plan: Plan::default(),
             is_on: false,
             has_struck: false,
+            is_disk_told: false,
             at_steps: Vec::new(),
             at_ops: Vec::new(),
             deaths: Vec::new(),
@@ -140,6 +144,14 @@ impl World {
         state.at_points.push((point.to_owned(), passed + 1, What::Crash(mode)));
     }
 
+    /// The next commit fails, be it that of a start.
+    pub(crate) fn fail_next_commit(&self, fault: FaultKind) {
+        self.faults.lock().is_disk_told = true;
+        self.promises.lock().disk_may_fail(true);
+        let is_log = |path: &Path| path.to_string_lossy().ends_with("-wal");
+        self.disk().arm(Fault::new(fault).on(is_log));
+    }
+
     /// From now on nothing goes wrong.
     pub(crate) fn switch_off(self: &Arc<Self>) {
         self.faults.lock().clear();
@@ -157,7 +169,8 @@ impl World {
     /// A disk that was told to fail may still be the cause of an error; from here on it is not.
     pub(crate) fn trust_disk(&self) {
         self.promises.lock().disk_may_fail(false);
-        self.faults.lock().has_struck = false;
+        let mut state = self.faults.lock();
+        (state.has_struck, state.is_disk_told) = (false, false);
     }
 
     /// Whether something has gone wrong on purpose since the last time that all was well.
@@ -167,7 +180,8 @@ impl World {
 
     pub(super) fn may_disk_fail(&self) -> bool {
         let state = self.faults.lock();
-        state.plan.faults.iter().any(|fault| matches!(fault.what, What::Disk { .. }))
+        state.is_disk_told
+            || state.plan.faults.iter().any(|fault| matches!(fault.what, What::Disk { .. }))
     }
 
     /// The disk dies at the next operation that is planned for it.

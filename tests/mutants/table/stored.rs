@@ -1,6 +1,6 @@
 //! Rows that are written, read or numbered wrongly.
 
-use crate::{CROWD, Edit, Mutant, PLAIN};
+use crate::{CROWD, Edit, Mutant, PLAIN, STARTS};
 
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -15,9 +15,9 @@ pub const MUTANTS: &[Mutant] = &[
     }
     // Two statements: one with `RETURNING`"#,
         }],
-        seeds: 1500,
+        seeds: 20,
         found_by: &["P3"],
-        test: PLAIN,
+        test: STARTS,
     },
     Mutant {
         name: "torn_row_accepted",
