@@ -7,6 +7,8 @@ use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
+use tokio::sync::oneshot;
+
 use crate::caller::{Request, Who, WhoKey, undecodable, unencodable};
 use crate::client::Client;
 use crate::directory::{Directory, Residency};
@@ -16,10 +18,10 @@ use crate::id::{ClassKey, ObjectId, Placement, check_name};
 use crate::kernel::activation::EndWish;
 use crate::kernel::admission::{self, Refusal};
 use crate::listing::Listed;
-use crate::object::past::Errand;
+use crate::object::errand::Errand;
 use crate::object::{
     BoxFuture, Firing, Incarnation, LetterDeed, Object, PendingCall, Permit, Refused, Rung, Slot,
-    Tending,
+    gone,
 };
 use crate::registry::{Registry, Shared};
 use crate::state::{Fingerprint, Schemas};
@@ -373,8 +375,9 @@ impl<O: Object> ClassGroup for Group<O> {
     }
 
     fn erase(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>> {
-        let slot = self.place(id, None, None);
-        Box::pin(async move { slot.tend(Tending::Erase).await })
+        let (answer, answered) = oneshot::channel();
+        self.place(id, None, None).send(Errand::Erase { answer });
+        Box::pin(async move { answered.await.unwrap_or_else(|_| Err(gone())) })
     }
 
     fn tend_letter(
@@ -382,8 +385,9 @@ impl<O: Object> ClassGroup for Group<O> {
         id: ObjectId,
         deed: LetterDeed,
     ) -> BoxFuture<'static, Result<bool, Error>> {
-        let slot = self.place(id, None, None);
-        Box::pin(async move { slot.tend(Tending::Letter(deed)).await })
+        let (answer, answered) = oneshot::channel();
+        self.place(id, None, None).send(Errand::Letter { deed, answer });
+        Box::pin(async move { answered.await.unwrap_or_else(|_| Err(gone())) })
     }
 
     fn keeps_history(&self) -> bool {

@@ -25,12 +25,11 @@ use crate::kernel::gate::{self, Gate};
 use crate::kv::KvChange;
 use crate::limits::TURNS_PER_SLICE;
 use crate::object::call::{Begin, Running};
-use crate::object::erased::erase_stored;
-use crate::object::letters::tend_letter;
+use crate::object::errand;
 use crate::object::live::{AlarmChange, Changes, Live};
 use crate::object::ring::{AfterRing, Firing, ring};
 use crate::object::settled::settled;
-use crate::object::slot::{Erasure, Tending, Work};
+use crate::object::slot::Work;
 use crate::object::sql::{Fate, SqlDealt};
 use crate::object::witness::{self, Presence, Told};
 use crate::object::{BoxFuture, Dealt, Object, PendingCall, Ran, Slot};
@@ -92,18 +91,14 @@ impl<O: Object> Actor for Activation<O> {
         slot: &mut Arc<Slot<O>>,
     ) -> Result<(), ActorProcessingErr> {
         let _presence = slot.host().director.is_some().then(|| Presence::new(slot));
-        let (erasures, errands) = (slot.take_erasures(), slot.take_errands());
-        let is_asked = !erasures.is_empty() || !errands.is_empty();
-        if !erasures.is_empty() {
-            Box::pin(tend(slot, erasures)).await;
-        }
-        for errand in errands {
-            Box::pin(errand.run(slot)).await;
-        }
-        if is_asked && !slot.is_wanted() {
-            slot.end();
-            myself.stop(None);
-            return Ok(());
+        let errands = slot.take_errands();
+        if !errands.is_empty() {
+            Box::pin(errand::run_all(slot, errands)).await;
+            if !slot.is_wanted() {
+                slot.end();
+                myself.stop(None);
+                return Ok(());
+            }
         }
         let mut live = match Box::pin(start(slot)).await {
             Ok(live) => live,
@@ -129,20 +124,6 @@ impl<O: Object> Actor for Activation<O> {
             }
             End::Crash(reason) => Err(reason.into()),
         }
-    }
-}
-
-/// Does what is to be done to what is stored. All who want the object erased are told the same.
-async fn tend<O: Object>(slot: &Arc<Slot<O>>, tendings: Vec<Erasure>) {
-    let mut erased = None;
-    for (tending, told) in tendings {
-        let done = match (tending, &erased) {
-            (Tending::Letter(deed), _) => tend_letter(slot, deed).await,
-            (Tending::Erase, Some(erased)) => Result::clone(erased),
-            (Tending::Erase, None) => erased.insert(erase_stored(slot).await).clone(),
-        };
-        // Whoever no longer waits does not need to be told.
-        let _ = told.send(done);
     }
 }
 

@@ -7,6 +7,7 @@ mod call;
 mod context;
 mod definition;
 mod erased;
+pub(crate) mod errand;
 mod kv;
 mod letters;
 mod live;
@@ -29,6 +30,6 @@ pub use definition::{
 pub use kv::{Kv, KvList};
 pub(crate) use letters::{LetterDeed, taken as alarm_taken, unknown as letter_unknown};
 pub(crate) use ring::{Firing, Rung};
-pub(crate) use slot::{Incarnation, Refused, Resident, Slot, Tending, gone};
+pub(crate) use slot::{Incarnation, Refused, Resident, Slot, gone};
 pub use sql::{Sql, SqlExecuted, SqlRow, SqlRows};
 pub use stored::{Migrated, OldState};

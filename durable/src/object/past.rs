@@ -1,8 +1,5 @@
-//! What is done to an object before it is loaded, as its next commit: it is brought back to a former moment, or made of
-//! what another object was.
-//!
-//! An activation does it that does nothing else first, so no turn runs meanwhile, every earlier commit is settled, and an
-//! object that cannot start can be brought back, too. Calls that wait are served by what is there then.
+//! Bringing an object back to a former moment, or making it of what another object was: an [errand](super::errand), and
+//! the object's next commit.
 
 use std::sync::Arc;
 
@@ -21,32 +18,8 @@ use crate::storage::frame::{HEADER_BYTES, is_gone};
 use crate::storage::history::{Here, Restoring, Whole};
 use crate::storage::{AlarmWrite, Birth, Fence, ObjectNo, SqlWrite, WriteSet};
 
-/// What is to be done.
-pub(crate) enum Errand {
-    /// Bring it back to this moment. Gives the moment before, which undoes it.
-    Restore { to: Bookmark, answer: oneshot::Sender<Result<Bookmark, Error>> },
-    /// Make it of this. Nothing may be there.
-    Fork { whole: Box<Whole>, answer: oneshot::Sender<Result<(), Error>> },
-}
-
-impl Errand {
-    /// Does it and tells.
-    pub(crate) async fn run<O: Object>(self, slot: &Slot<O>) {
-        // Whoever no longer waits does not need to be told.
-        match self {
-            Errand::Restore { to, answer } => {
-                let restored = restore(slot, to).await;
-                let _ = answer.send(restored.map_err(|error| error.with_object(slot.label())));
-            }
-            Errand::Fork { whole, answer } => {
-                let forked = fork(slot, *whole).await;
-                let _ = answer.send(forked.map_err(|error| error.with_object(slot.label())));
-            }
-        }
-    }
-}
-
-async fn restore<O: Object>(slot: &Slot<O>, to: Bookmark) -> Result<Bookmark, Error> {
+/// Brings an object back to a moment. Gives the moment before.
+pub(super) async fn restore<O: Object>(slot: &Slot<O>, to: Bookmark) -> Result<Bookmark, Error> {
     let (id, shard) = (slot.id(), slot.group().shard(&slot.id()));
     let birth = Bookmark::new(&id, (0, 0));
     let (here, restoring) = match shard.restoring(id, to).await? {
@@ -76,7 +49,8 @@ pub(crate) fn never_was(bookmark: &Bookmark) -> Error {
     ))
 }
 
-async fn fork<O: Object>(slot: &Slot<O>, whole: Whole) -> Result<(), Error> {
+/// Makes an object of what another one was.
+pub(super) async fn fork<O: Object>(slot: &Slot<O>, whole: Whole) -> Result<(), Error> {
     let after = slot.group().shard(&slot.id()).here(slot.id()).await?;
     // One that was brought back to before its birth is not there, and its commits go on being counted.
     if after.as_ref().is_some_and(|here| !here.stored.is_gone()) {

@@ -20,8 +20,8 @@ use crate::kernel::activation::{Action, EndWish, Lifecycle};
 use crate::kernel::admission;
 use crate::kernel::residency::Use;
 use crate::kernel::turn::{self, Next, Sight};
-use crate::object::past::Errand;
-use crate::object::{Firing, LetterDeed, Object, PendingCall, Rung};
+use crate::object::errand::Errand;
+use crate::object::{Firing, Object, PendingCall, Rung};
 use crate::stub::{Address, Origin};
 use crate::time::MonoNs;
 
@@ -45,9 +45,7 @@ struct State<O: Object> {
     firings: VecDeque<(usize, Firing)>,
     /// Who wants to look at the object between two turns.
     visits: Vec<Visit<O>>,
-    /// Who wants something done to what is stored, by nobody in memory.
-    erasures: Vec<Erasure>,
-    /// What else is to be done before it is loaded, in order.
+    /// What is to be done before it is loaded, in order.
     errands: Vec<Errand>,
     /// Whether the present activation has taken a call.
     has_served: bool,
@@ -60,16 +58,6 @@ struct State<O: Object> {
 
 /// A look at the object between two turns.
 pub(crate) type Visit<O> = Box<dyn FnOnce(&O) + Send>;
-
-/// What is to be done to what is stored, and who is told: of an erasure, whether there was anything.
-pub(crate) type Erasure = (Tending, oneshot::Sender<Result<bool, Error>>);
-
-/// What is done to what is stored of an object, before it is loaded.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Tending {
-    Erase,
-    Letter(LetterDeed),
-}
 
 /// Why a call could not be queued.
 pub(crate) enum Refused {
@@ -99,7 +87,6 @@ impl<O: Object> Slot<O> {
             inbox: VecDeque::new(),
             firings: VecDeque::new(),
             visits: Vec::new(),
-            erasures: Vec::new(),
             errands: Vec::new(),
             has_served: false,
             waker: None,
@@ -223,28 +210,6 @@ impl<O: Object> Slot<O> {
         }
     }
 
-    /// Does something to what is stored of the object, when no turn of it runs.
-    pub(crate) async fn tend(self: &Arc<Self>, tending: Tending) -> Result<bool, Error> {
-        let erased = {
-            let mut state = self.state.lock();
-            if state.life.is_abandoned() {
-                return Err(gone());
-            }
-            let (sender, receiver) = oneshot::channel();
-            state.erasures.push((tending, sender));
-            // It is done by the next activation, before it loads.
-            state.life.on_evict(EndWish::Soon);
-            self.wake(state);
-            receiver
-        };
-        erased.await.unwrap_or_else(|_| Err(gone()))
-    }
-
-    /// What is to be done before the object is loaded.
-    pub(crate) fn take_erasures(&self) -> Vec<Erasure> {
-        std::mem::take(&mut self.state.lock().erasures)
-    }
-
     /// Has something done to the object before it is loaded anew, when no turn of it runs. It is dropped if the runtime goes.
     pub(crate) fn send(self: &Arc<Self>, errand: Errand) {
         let mut state = self.state.lock();
@@ -255,7 +220,7 @@ impl<O: Object> Slot<O> {
         }
     }
 
-    /// What else is to be done before the object is loaded.
+    /// What is to be done before the object is loaded.
     pub(crate) fn take_errands(&self) -> Vec<Errand> {
         std::mem::take(&mut self.state.lock().errands)
     }
@@ -405,11 +370,10 @@ impl<O: Object> Incarnation for Slot<O> {
         }
         state.waker = None;
         state.has_served = false;
-        let is_asked = !state.erasures.is_empty() || !state.errands.is_empty();
         let are_calls_waiting = !state.inbox.is_empty()
             || !state.firings.is_empty()
             || !state.visits.is_empty()
-            || is_asked;
+            || !state.errands.is_empty();
         let action = state.life.on_exit(are_calls_waiting);
         let waiters = std::mem::take(&mut state.exit_waiters);
         drop(state);
@@ -430,11 +394,10 @@ impl<O: Object> Incarnation for Slot<O> {
         let calls = std::mem::take(&mut state.inbox);
         let visits = std::mem::take(&mut state.visits);
         let waiters = std::mem::take(&mut state.exit_waiters);
-        let erasures = std::mem::take(&mut state.erasures);
         let errands = std::mem::take(&mut state.errands);
         let firings = std::mem::take(&mut state.firings);
         drop(state);
-        drop((waiters, visits, erasures, errands, firings));
+        drop((waiters, visits, errands, firings));
         for call in calls {
             call.answer(Err(gone()));
         }
