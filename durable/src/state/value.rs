@@ -134,11 +134,11 @@ fn one(shape: &Shape, bytes: &mut Bytes<'_>) -> Result<StateValue, Damage> {
         }
         Shape::Seq(element) => {
             let left = count(element.is_empty(), bytes)?;
-            StateValue::List(all(left, || one(element, bytes))?)
+            StateValue::List(all(left, || several(element, bytes))?)
         }
         Shape::Map(key, value) => {
             let left = count(key.is_empty() && value.is_empty(), bytes)?;
-            StateValue::Map(all(left, || Ok((one(key, bytes)?, one(value, bytes)?)))?)
+            StateValue::Map(all(left, || Ok((several(key, bytes)?, several(value, bytes)?)))?)
         }
         Shape::Tuple(members) => {
             let members = members.iter().map(|member| one(member, bytes));
@@ -163,6 +163,11 @@ fn one(shape: &Shape, bytes: &mut Bytes<'_>) -> Result<StateValue, Damage> {
             Integer::Unsigned(number) => StateValue::Unsigned(number),
         },
     })
+}
+
+/// One of several values. What has no bytes has no parts either, or a few bytes could ask for as many as they say.
+fn several(shape: &Shape, bytes: &mut Bytes<'_>) -> Result<StateValue, Damage> {
+    if shape.is_empty() { Ok(StateValue::Nothing) } else { one(shape, bytes) }
 }
 
 /// The number that is written with the same digits.
