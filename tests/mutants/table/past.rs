@@ -82,7 +82,7 @@ pub const MUTANTS: &[Mutant] = &[
             replace: r#"        let slot = self.place(id, name.as_ref(), placement.as_ref());
         if crate::mutant("restored_beside_the_activation") {
             let tasks = Arc::clone(&self.shared.host.tasks);
-            tasks.spawn(Box::pin(async move { errand.run(&slot).await }));
+            tasks.spawn(Box::pin(async move { crate::object::errand::run_all(&slot, vec![errand]).await }));
         } else {
             slot.send(errand);
         }"#,
