@@ -1,16 +1,22 @@
 //! Memory for a child, made ready at once.
 //!
 //! A world touches a few hundred pages for the first time. Each of them is an exception of the
-//! processor, and together they cost a child more than its disk does; asked for in one call, they
-//! cost a tenth.
+//! processor, and together they cost a child more than its disk does. One huge page in their place
+//! costs a tenth of that; where there is none, they are asked for in one call, which costs half.
 
 /// What a world takes of the heap, at most times.
 const HEAP_BYTES: usize = 1 << 20;
+
+/// A huge page of all processors that Linux commonly runs on.
+const HUGE_BYTES: usize = 2 << 20;
 
 /// What it takes of its stack.
 const STACK_BYTES_USED: usize = 64 << 10;
 
 const PAGE_BYTES: usize = 4 << 10;
+
+/// What the allocator keeps in front of a piece, at most.
+const HEADER_BYTES: usize = 16;
 
 /// Makes the heap of this process, and of those that it forks, one area that grows in large steps,
 /// and gives back what is free in it, which each child would copy when it uses it.
@@ -34,9 +40,21 @@ pub(crate) fn tidy_memory() {
 pub(crate) fn tidy_memory() {}
 
 /// Makes the first part of this process's heap ready.
+///
+/// To be called in a process that ends soon: what lies before the huge page is lost to it.
 pub(super) fn prepare_heap() {
-    let heap = Vec::<u8>::with_capacity(HEAP_BYTES);
-    populate(heap.as_ptr().addr(), HEAP_BYTES);
+    let ahead = Vec::<u8>::with_capacity(2 * HUGE_BYTES);
+    let start = ahead.as_ptr().addr();
+    drop(ahead);
+    let huge = (start + HEADER_BYTES).next_multiple_of(HUGE_BYTES);
+    // What is allocated next begins where the huge page does. Nobody touches this, so it takes no memory.
+    let before = Vec::<u8>::with_capacity(huge - start - HEADER_BYTES);
+    let is_there = before.as_ptr().addr() == start;
+    std::mem::forget(before);
+    if is_there {
+        advise(huge, HUGE_BYTES, libc::MADV_HUGEPAGE);
+        advise(huge, HEAP_BYTES, libc::MADV_POPULATE_WRITE);
+    }
 }
 
 /// Makes the stack below this frame ready.
@@ -44,20 +62,20 @@ pub(super) fn prepare_heap() {
 pub(super) fn prepare_stack() {
     let here = 0_u8;
     let top = (&raw const here).addr();
-    populate(top - STACK_BYTES_USED, STACK_BYTES_USED);
+    advise(top - STACK_BYTES_USED, STACK_BYTES_USED, libc::MADV_POPULATE_WRITE);
 }
 
-/// Asks for the whole pages of a range at once. A system that cannot do it leaves them to be
-/// touched one by one.
-fn populate(start: usize, bytes: usize) {
+/// Tells the system something about the whole pages of a range. One that does not know the advice leaves them to be touched
+/// one by one.
+fn advise(start: usize, bytes: usize, advice: libc::c_int) {
     let from = start.next_multiple_of(PAGE_BYTES);
     let to = (start + bytes) / PAGE_BYTES * PAGE_BYTES;
     if from >= to {
         return;
     }
-    // SAFETY: changes no byte of the range, which is mapped or else refused.
+    // SAFETY: the advices that are given here change no byte of the range, which is mapped or else refused.
     unsafe {
         let from = std::ptr::with_exposed_provenance_mut(from);
-        libc::madvise(from, to - from.addr(), libc::MADV_POPULATE_WRITE);
+        libc::madvise(from, to - from.addr(), advice);
     }
 }
