@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use rusqlite::Connection;
+use rusqlite::hooks::Wal;
 
 use super::shared::{DirectoryLock, Shared};
 use super::sqlite::{self, Checkpoint, Fault, Role};
@@ -69,9 +70,21 @@ impl LaneWork for Checkpointer {
     }
 }
 
+/// Has the writer's connection tell after each commit how long the log is.
+pub(super) fn follow_log(shared: &Arc<Shared>, writer: &mut Connection) -> rusqlite::Result<()> {
+    let shared = Arc::clone(shared);
+    writer.wal_hook(Some(move |_: &mut Wal, pages: i32| {
+        shared.set_log_length(u32::try_from(pages).unwrap_or_default());
+        Ok(())
+    }))
+}
+
 /// What the writer does about the log between two batches.
 pub(super) fn tend(shared: &Shared, connection: &Connection, checkpointer: &dyn Lane) {
-    // Looking takes no lock and reads no file.
+    // Looking takes no lock and reads no file, but a statement.
+    if !shared.is_log_long() {
+        return;
+    }
     let Ok(log) = sqlite::checkpoint(connection, Checkpoint::Look) else { return };
     if log.pages < shared.log_pages {
         return;

@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use tokio::sync::{Notify, oneshot};
 
 use super::batch::Item;
-use super::checkpoint::Checkpointer;
+use super::checkpoint::{Checkpointer, follow_log};
 use super::history::Sweep;
 use super::jobs::{Job, Page};
 use super::notices::Heard;
@@ -83,10 +83,13 @@ impl Shard {
         lock: &Arc<DirectoryLock>,
         settings: &Settings,
     ) -> Result<Shard, Error> {
-        let Opened { index, place, connection, highest, boot, has_past, has_alarms, .. } = opened;
+        let Opened { index, place, mut connection, highest, boot, has_past, has_alarms, .. } =
+            opened;
         let Settings { log_pages, bounds, bell } = settings.clone();
         let sweep = Sweep::new(bounds, !has_past, bell);
         let shared = Arc::new(Shared::new(host, (index, log_pages), place, highest, sweep));
+        follow_log(&shared, &mut connection)
+            .map_err(|cause| shared.place.error(&cause, "opening"))?;
         let open =
             |role| shared.place.open(role).map_err(|cause| shared.place.error(&cause, "opening"));
         let start = |name: &str, work| {

@@ -36,6 +36,8 @@ pub(super) struct Shared {
     /// Empty: the shard works.
     stopped: OnceLock<Error>,
     checkpoint_wanted: AtomicBool,
+    /// Length of the log after the last commit, in pages.
+    log_length: AtomicU32,
     /// Length of the log from which the writer waits until it can start over, in pages.
     restart_from: AtomicU32,
     /// A backup reads the shard at length, so that the log cannot start over meanwhile.
@@ -91,6 +93,7 @@ impl Shared {
             waiting_bytes: AtomicUsize::new(0),
             stopped: OnceLock::new(),
             checkpoint_wanted: AtomicBool::new(false),
+            log_length: AtomicU32::new(0),
             restart_from: AtomicU32::new(log_pages.saturating_mul(LOG_LENGTHS_MAX)),
             is_copied: AtomicBool::new(false),
             highest: AtomicI64::new(highest.0),
@@ -178,6 +181,16 @@ impl Shared {
 
     pub(super) fn take_checkpoint_request(&self) -> bool {
         self.checkpoint_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// A commit has left a log of so many pages.
+    pub(super) fn set_log_length(&self, pages: u32) {
+        self.log_length.store(pages, Ordering::Relaxed);
+    }
+
+    /// Whether the last commit left a log that is to be copied into the database.
+    pub(super) fn is_log_long(&self) -> bool {
+        self.log_length.load(Ordering::Relaxed) >= self.log_pages
     }
 
     /// Length of the log from which the writer waits until it can start over.

@@ -70,7 +70,8 @@ impl Bench {
         let sweep = Sweep::new(Bounds { keep_ms: 1_000, bytes: 1_000 }, true, Arc::default());
         let shared =
             Arc::new(Shared::new(&host, (0, CHECKPOINT_PAGES), place.clone(), ObjectNo(0), sweep));
-        let connection = place.open(Role::Writer).expect("opened");
+        let mut connection = place.open(Role::Writer).expect("opened");
+        checkpoint::follow_log(&shared, &mut connection).expect("a hook");
         let pokes = Arc::<Pokes>::default();
         let writer = Writer::new(shared.clone(), connection, pokes.clone(), Arc::new(Box::new(())));
         let log = Arc::default();
