@@ -61,7 +61,7 @@ fn main() {
 
 fn cases(options: &Options) -> Vec<Case> {
     let long = options.pick(20_000, 4_000);
-    let crashes = options.pick(2_000, 500);
+    let crashes = options.pick(1_000, 200);
     let together = options.pick(1_000, 200);
     let many = options.pick(10_000, 2_000);
     let quantile = |share: f64| -> Measure {

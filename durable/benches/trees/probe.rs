@@ -29,6 +29,9 @@ pub(crate) const INTENSITY: u32 = 1_000_000_000;
 #[allow(dead_code, reason = "of systems that count by the second")]
 pub(crate) const PERIOD: Duration = Duration::from_secs(1);
 
+/// Between two crashes, so that each finds a system at rest.
+const REST: Duration = Duration::from_millis(1);
+
 /// A runtime with as many threads as tokio gives by itself.
 pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime")
@@ -110,6 +113,7 @@ pub(crate) async fn crash_often(probe: &Probe, crashes: u32) -> Vec<Duration> {
     probe.until(1).await;
     let mut latencies = Vec::new();
     for crash in 1..=crashes {
+        tokio::time::sleep(REST).await;
         let asked = Instant::now();
         probe.crash.notify_one();
         latencies.push(probe.until(1 + crash).await - asked);

@@ -41,6 +41,7 @@ measure("start", Children) ->
 
 crash_often(_, 0) -> [];
 crash_often(Child, Crashes) ->
+    timer:sleep(1),
     Asked = now_ns(),
     Child ! crash,
     receive {runs, Next} -> [now_ns() - Asked | crash_often(Next, Crashes - 1)] end.
