@@ -168,8 +168,12 @@ impl Ledger {
         id_of: impl Fn(&Who) -> Option<ObjectId>,
     ) -> Vec<(Recorded, Turned)> {
         let all = self.history.calls().iter().zip(&self.known);
-        let wanted =
-            all.filter(|(call, known)| call.class == class && id_of(&known.who) == Some(object));
+        // Who an object is takes a keyed hash, and the same few are called all the time.
+        let mut ids = BTreeMap::new();
+        let wanted = all.filter(|(call, known)| {
+            let id = || id_of(&known.who);
+            call.class == class && *ids.entry(&call.object).or_insert_with(id) == Some(object)
+        });
         let turned = |number| {
             let turned = self.turned.get(&number).copied().unwrap_or_default();
             Turned { number, ..turned }

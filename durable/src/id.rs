@@ -84,9 +84,15 @@ impl Schema for ObjectId {
 #[diagnostic::do_not_recommend]
 impl DurableState for ObjectId {}
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 impl fmt::Display for ObjectId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        let mut text = [0; 2 * ObjectId::BYTES];
+        for (pair, byte) in text.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&[HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
+        }
+        f.pad(str::from_utf8(&text).expect("digits"))
     }
 }
 

@@ -10,6 +10,7 @@ mod rows;
 mod watch;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use durable::host::{Event, TurnEnd};
@@ -428,12 +429,12 @@ impl Promises {
         self.end(call);
         let Some(known) = self.calls.get(&call) else { return Ok(()) };
         let watch = self.objects.entry(known.object).or_default();
-        let name = format!("call #{call} of {}.{}", watch.label, known.method);
+        let name = format_args!("call #{call} of {}.{}", watch.label, known.method);
         let error = match outcome {
-            Ok(()) => return replied(&name, known, watch),
+            Ok(()) => return replied(name, known, watch),
             Err(error) => error,
         };
-        judge(&name, known, watch, error, self.may_disk_fail)
+        judge(name, known, watch, error, self.may_disk_fail)
     }
 
     fn end(&mut self, call: u64) {
@@ -476,7 +477,7 @@ impl Promises {
 }
 
 /// Whether a reply may leave.
-fn replied(name: &str, call: &Call, watch: &Watch) -> Verdict {
+fn replied(name: fmt::Arguments<'_>, call: &Call, watch: &Watch) -> Verdict {
     let Some(ended) = call.ended else {
         return broken("P2", format!("{name} has a reply and no turn of it has ended"));
     };
@@ -495,7 +496,13 @@ fn replied(name: &str, call: &Call, watch: &Watch) -> Verdict {
 }
 
 /// Whether an error is the caller's, says the truth, and has a cause.
-fn judge(name: &str, call: &Call, watch: &Watch, error: &Error, may_disk_fail: bool) -> Verdict {
+fn judge(
+    name: fmt::Arguments<'_>,
+    call: &Call,
+    watch: &Watch,
+    error: &Error,
+    may_disk_fail: bool,
+) -> Verdict {
     if error.outcome() == Outcome::NotStarted && call.has_begun {
         return broken("P8", format!("{name} is said not to have started, and it did: {error}"));
     }
