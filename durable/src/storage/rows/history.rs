@@ -19,16 +19,16 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use super::rest::Rest;
 use super::{signed, unsigned};
 use crate::history::Cause;
 use crate::kernel::history::Kept;
 use crate::kernel::pages::Replayed;
 use crate::kv::{Framed, KvKey};
-use crate::limits::{KV_KEY_BYTES_MAX, SQL_PAGE_BYTES, SQL_PAGES_MAX};
+use crate::limits::{KV_KEY_BYTES_MAX, SQL_PAGES_MAX};
 use crate::sql::Page;
 use crate::storage::numbers::{ClassNo, ObjectNo};
 use crate::time::WallMs;
@@ -260,77 +260,22 @@ fn past(cause: u8, rest: &mut Rest<'_>) -> Option<Past> {
     }
     let sql = match rest.u8()? {
         0 if rest.0.is_empty() => None,
-        1 => Some(rest.sql()?),
+        1 => Some(undo_sql(rest)?),
         _ => return None,
     };
     let after_at = (after_at != NO_TIME).then_some(WallMs(after_at));
     Some(Past { cause, epoch, after_epoch, after_at, undo: Undo { snapshot, kv, sql } })
 }
 
-/// Bytes that are read from the front.
-struct Rest<'a>(&'a [u8]);
-
-impl<'a> Rest<'a> {
-    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(bytes)?;
-        self.0 = rest;
-        Some(taken)
+/// What a database was, to the end of the row.
+fn undo_sql(rest: &mut Rest<'_>) -> Option<UndoSql> {
+    let count = rest.u32().filter(|count| *count <= SQL_PAGES_MAX)?;
+    let mut pages = Vec::new();
+    while !rest.0.is_empty() {
+        let number = rest.u32().filter(|number| (1..=count).contains(number))?;
+        pages.push((number, rest.page()?));
     }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.take(1).map(|bytes| bytes[0])
-    }
-
-    fn u16(&mut self) -> Option<usize> {
-        self.take(2).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]).into())
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.take(4).map(|bytes| u32::from_le_bytes(bytes.try_into().expect("four bytes")))
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.take(8).map(|bytes| u64::from_le_bytes(bytes.try_into().expect("eight bytes")))
-    }
-
-    fn value(&mut self) -> Option<Option<Framed>> {
-        match self.u8()? {
-            0 => Some(None),
-            1 => {
-                let length = self.u32()? as usize;
-                self.take(length).map(|value| Some(Arc::from(value)))
-            }
-            _ => None,
-        }
-    }
-
-    /// To the end.
-    fn sql(&mut self) -> Option<UndoSql> {
-        let count = self.u32().filter(|count| *count <= SQL_PAGES_MAX)?;
-        let mut pages = Vec::new();
-        while !self.0.is_empty() {
-            let number = self.u32().filter(|number| (1..=count).contains(number))?;
-            pages.push((number, self.page()?));
-        }
-        Some(UndoSql { count, pages })
-    }
-
-    fn page(&mut self) -> Option<Replayed<Page>> {
-        let ranges = self.u16()?;
-        if ranges == 0 {
-            return self.take(SQL_PAGE_BYTES).map(|page| Replayed::Whole(page.into()));
-        }
-        // Each takes four bytes at least, so damaged bytes ask for no more memory than they are.
-        let mut parts = Vec::with_capacity(ranges.min(self.0.len() / 4));
-        for _ in 0..ranges {
-            let (start, bytes) = (self.u16()?, self.u16()?);
-            if start + bytes > SQL_PAGE_BYTES {
-                return None;
-            }
-            parts.push((start, self.take(bytes)?.to_vec()));
-        }
-        Some(Replayed::Ranges(parts))
-    }
+    Some(UndoSql { count, pages })
 }
 
 fn read_head(row: &Row<'_>) -> rusqlite::Result<Head> {

@@ -13,6 +13,7 @@ pub(crate) mod history;
 pub(crate) mod kv;
 pub(crate) mod meta;
 pub(crate) mod object;
+mod rest;
 pub(crate) mod schema;
 pub(crate) mod snapshot;
 pub(crate) mod sql;

@@ -20,6 +20,7 @@ use std::fmt;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
+use super::rest::Rest;
 use super::{signed, unsigned};
 use crate::kernel::pages::{Delta, Replayed};
 use crate::limits::{SQL_PAGE_BYTES, SQL_PAGES_MAX};
@@ -175,48 +176,11 @@ pub(crate) fn open_log(place: i64, commit_no: u64, row: &[u8]) -> Result<LogRow,
         let mut pages = Vec::new();
         while !rest.0.is_empty() {
             let number = rest.u32().filter(|number| (1..=SQL_PAGES_MAX).contains(number))?;
-            pages.push((number, rest.delta()?));
+            pages.push((number, rest.page()?));
         }
         Some(Ok((count, pages)))
     })();
     read.unwrap_or(Err(PageError::LogMeaning { row: number }))
-}
-
-/// Bytes that are read from the front.
-struct Rest<'a>(&'a [u8]);
-
-impl<'a> Rest<'a> {
-    fn take(&mut self, bytes: usize) -> Option<&'a [u8]> {
-        let (taken, rest) = self.0.split_at_checked(bytes)?;
-        self.0 = rest;
-        Some(taken)
-    }
-
-    fn u16(&mut self) -> Option<usize> {
-        self.take(2).map(|bytes| u16::from_le_bytes([bytes[0], bytes[1]]).into())
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        let bytes = self.take(4)?;
-        Some(u32::from_le_bytes(bytes.try_into().expect("four bytes were taken")))
-    }
-
-    fn delta(&mut self) -> Option<Replayed<Page>> {
-        let ranges = self.u16()?;
-        if ranges == 0 {
-            return self.take(SQL_PAGE_BYTES).map(|page| Replayed::Whole(page.into()));
-        }
-        // Each takes four bytes at least, so damaged bytes ask for no more memory than they are.
-        let mut parts = Vec::with_capacity(ranges.min(self.0.len() / 4));
-        for _ in 0..ranges {
-            let (start, bytes) = (self.u16()?, self.u16()?);
-            if start + bytes > SQL_PAGE_BYTES {
-                return None;
-            }
-            parts.push((start, self.take(bytes)?.to_vec()));
-        }
-        Some(Replayed::Ranges(parts))
-    }
 }
 
 fn number_of(place: i64) -> u32 {

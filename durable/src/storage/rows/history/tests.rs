@@ -4,6 +4,7 @@ use proptest::prelude::*;
 
 use super::super::in_memory;
 use super::*;
+use crate::limits::SQL_PAGE_BYTES;
 
 const MAX: u64 = i64::MAX as u64;
 
