@@ -20,7 +20,8 @@ use crate::limits::SQL_PAGE_BYTES;
 use crate::sql::Page;
 use crate::state::shape::Shape;
 use crate::state::{StateValue, by_name, check_schema, schema_of};
-use crate::storage::rows::{history as past, sql};
+use crate::storage::rows::history as past;
+use crate::storage::rows::sql::{self, log};
 use crate::storage::{ObjectNo, frame, fuzz_manifest, kv};
 use crate::time::WallMs;
 
@@ -96,11 +97,11 @@ pub fn sql_log(mut bytes: &[u8]) {
         let length = usize::from(u16::from_le_bytes(*length)).min(rest.len());
         let (deltas, after) = rest.split_at(length);
         bytes = after;
-        let (place, commit_no) = (sql::place(OBJECT, row), u64::from(row));
-        let _ = sql::open_log(place, commit_no, deltas);
+        let head = log::Head { log_no: row, object_no: OBJECT, commit_no: row, before_no: row - 1 };
+        let _ = log::open(&head, deltas);
         let mut sealed = deltas.to_vec();
-        sql::reseal_log(place, commit_no, &mut sealed);
-        let Ok((count, pages)) = sql::open_log(place, commit_no, &sealed) else { break };
+        log::seal(&head, &mut sealed);
+        let Ok((count, pages)) = log::open(&head, &sealed) else { break };
         // Every number that is read for a page must be one that pages have.
         let _ = sql::place(OBJECT, count);
         if overlay.replay((count, sealed.len()), pages).is_err() {
@@ -148,7 +149,7 @@ pub fn sql_page(bytes: &[u8]) {
         assert_eq!(page.len(), SQL_PAGE_BYTES, "a page is whole");
     }
     sql::reseal(head, &mut sealed);
-    if let Ok(count) = sql::open_head(head, &sealed) {
+    if let Ok(sql::Fold { count, .. }) = sql::open_head(head, &sealed) {
         let _ = sql::place(OBJECT, count);
         let overlay = PageOverlay::<Page>::new(count);
         assert_eq!(overlay.find(count + 1), Found::Beyond, "the database ends");

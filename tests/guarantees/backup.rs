@@ -322,19 +322,20 @@ async fn every_kind_of_damage_to_rows_is_found() {
     use ProblemKind::*;
 
     let ada = "(SELECT object_no FROM objects WHERE name = 'ada')";
-    let table: [Planted; 21] = [
+    let table: [Planted; 22] = [
         ("UPDATE snapshots SET body = CAST(body || x'00' AS BLOB) WHERE object_no = ADA", &[SnapshotTorn]),
         ("UPDATE snapshots SET body = x'' WHERE object_no = ADA", &[SnapshotTorn]),
         ("DELETE FROM snapshots WHERE object_no = ADA", &[SnapshotMissing]),
-        ("INSERT INTO snapshots VALUES (900, 1, 1, x'00')", &[SnapshotOrphaned]),
+        ("INSERT INTO snapshots VALUES (900, 1, 1, 0, x'00')", &[SnapshotOrphaned]),
         ("UPDATE snapshots SET epoch = 5 << 40 WHERE object_no = ADA", &[SnapshotAhead]),
         ("UPDATE snapshots SET epoch = -1 WHERE object_no = ADA", &[RowUnreadable]),
         ("UPDATE kv SET value = CAST(value || x'00' AS BLOB) WHERE object_no = ADA AND key = CAST('n' AS BLOB)", &[KvTorn]),
         ("UPDATE kv SET key = CAST('m' AS BLOB) WHERE object_no = ADA AND key = CAST('n' AS BLOB)", &[KvTorn]),
         ("INSERT INTO kv VALUES (900, x'01', x'00'), (900, x'02', x'00')", &[KvOrphaned]),
         ("INSERT INTO sql_pages VALUES (ADA << 24, x'00')", &[TablesTorn]),
-        ("INSERT INTO sql_log VALUES ((ADA << 24) + 1, 1, x'00')", &[TablesTorn]),
-        ("INSERT INTO sql_log VALUES ((900 << 24) + 1, 1, x'00')", &[TablesOrphaned]),
+        ("INSERT INTO sql_log VALUES (900, ADA, 1, 0, x'00')", &[TablesTorn]),
+        ("UPDATE snapshots SET log_end = 1 << 16 WHERE object_no = ADA", &[TablesTorn]),
+        ("INSERT INTO sql_log VALUES (900, 900, 1, 0, x'00')", &[TablesOrphaned]),
         ("UPDATE objects SET name = 'eve' WHERE object_no = ADA", &[ObjectMisnamed]),
         ("UPDATE objects SET jurisdiction = 'eu' WHERE object_no = ADA", &[ObjectMisnamed]),
         ("UPDATE objects SET slot = (slot + 1) % 1024 WHERE object_no = ADA", &[ObjectMisplaced]),

@@ -119,6 +119,8 @@ struct Database {
     pages: BTreeMap<u32, Vec<u8>>,
     /// Pages that it has, by the newest of its rows that says so.
     count: u32,
+    /// Rows of the log up to this number are in its pages.
+    folded: i64,
     /// Why it cannot be put together. `None`: it can.
     fault: Option<String>,
 }
@@ -128,7 +130,7 @@ const PAGE_BYTES: usize = 1_024;
 
 impl Database {
     fn into_pages(self) -> Result<BTreeMap<u32, Vec<u8>>, String> {
-        let Database { pages, count, fault } = self;
+        let Database { pages, count, fault, .. } = self;
         if let Some(fault) = fault {
             return Err(fault);
         }
@@ -141,7 +143,10 @@ impl Database {
     /// A row of `sql_pages`, as the disk format says.
     fn add_page(&mut self, number: u32, row: &[u8]) {
         match (number, row.get(4..).unwrap_or_default()) {
-            (0, head) => self.count = number_at(head, 1).unwrap_or_default(),
+            (0, head) => {
+                self.count = number_at(head, 1).unwrap_or_default();
+                self.folded = number_at(head, 13).map_or(0, i64::from);
+            }
             (number, page) => drop(self.pages.insert(number, page.to_vec())),
         }
     }
@@ -188,12 +193,13 @@ fn databases(connection: &Connection) -> rusqlite::Result<BTreeMap<i64, Database
         let (object_no, number) = place(row.get(0)?);
         databases.entry(object_no).or_default().add_page(number, row.get_ref(1)?.as_blob()?);
     }
-    let mut statement = connection.prepare("SELECT place, deltas FROM sql_log ORDER BY place")?;
+    let mut statement =
+        connection.prepare("SELECT object_no, log_no, deltas FROM sql_log ORDER BY log_no")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        let (object_no, number) = place(row.get(0)?);
+        let (object_no, number) = (row.get(0)?, row.get::<_, i64>(1)?);
         let database = databases.entry(object_no).or_default();
-        if database.follow(row.get_ref(1)?.as_blob()?).is_none() {
+        if number > database.folded && database.follow(row.get_ref(2)?.as_blob()?).is_none() {
             database.fault = Some(format!("row {number} of its log cannot be followed"));
         }
     }

@@ -99,7 +99,7 @@ fn made() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("kv_value", "map", keyed(&"k".repeat(255), kv::Codec::Postcard, &encoded(&lists))),
         ("by_name", "state", named),
         ("schema", "state", schema),
-        ("sql_log", "whole_and_ranges", log()),
+        ("sql_log", "whole_and_ranges", log_rows()),
         ("wire", "arguments", encoded(&("ada", 7_u32, &state))),
         ("wire", "maps", encoded(&maps)),
         ("wire", "reply", encoded(&Ok::<_, ()>(&state))),
@@ -175,17 +175,14 @@ fn keyed(key: &str, codec: kv::Codec, payload: &[u8]) -> Vec<u8> {
     row
 }
 
-fn log() -> Vec<u8> {
+fn log_rows() -> Vec<u8> {
     let page: Page = vec![1; SQL_PAGE_BYTES].into();
-    let rows = [
-        sql::seal_log(sql::place(OBJECT, 1), 1, 2, &[(1, Delta::Whole(Page::clone(&page)))]),
-        sql::seal_log(
-            sql::place(OBJECT, 2),
-            2,
-            1,
-            &[(1, Delta::Ranges(vec![0..4, 1020..1024], page))],
-        ),
-    ];
+    let ranges = Delta::Ranges(vec![0..4, 1020..1024], Page::clone(&page));
+    let mut rows = [log::encode(2, &[(1, Delta::Whole(page))]), log::encode(1, &[(1, ranges)])];
+    for (row, log_no) in rows.iter_mut().zip(1..) {
+        let (commit_no, before_no) = (log_no, log_no - 1);
+        log::seal(&log::Head { log_no, object_no: OBJECT, commit_no, before_no }, row);
+    }
     let length = |row: &Vec<u8>| u16::try_from(row.len()).expect("it is short").to_le_bytes();
     rows.iter().flat_map(|row| [&length(row)[..], row].concat()).collect()
 }

@@ -70,8 +70,8 @@ pub(crate) enum Found<P> {
 /// How a commit stores what it changed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Commit<P> {
-    /// As one row of the log; `row`: which, from 1.
-    Log { row: u32, deltas: Vec<(u32, Delta<P>)> },
+    /// As one row of the log.
+    Log { deltas: Vec<(u32, Delta<P>)> },
     /// As all pages that the log was to give, and no log.
     Fold { pages: Vec<(u32, P)> },
 }
@@ -258,7 +258,7 @@ impl<P: Clone + Deref<Target = [u8]> + for<'a> From<&'a [u8]>> PageOverlay<P> {
             let kept = self.kept.get_mut(no).expect("what has changed is kept");
             kept.log = self.log.number;
         }
-        Some(Commit::Log { row: self.log.rows, deltas })
+        Some(Commit::Log { deltas })
     }
 
     /// What was taken last was handed over at `place`.

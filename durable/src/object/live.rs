@@ -273,7 +273,7 @@ impl<O: Object> Live<O> {
             self.known = if birth.name.is_some() { Known::All } else { Known::Nameless };
         }
         let change = slot.host().director.is_some().then(|| self.sql_change()).flatten();
-        let sql = self.sql.get().and_then(|sql| sql.take(self.commit_no));
+        let sql = self.sql.get().and_then(|sql| sql.take());
         let is_fold = sql.as_deref().map(|sql| matches!(sql, SqlWrite::Fold { .. }));
         let shard = slot.group().shard(&slot.id());
         let alarm_view = alarm.as_ref().map(|change| change.alarm.map(Alarm::view));

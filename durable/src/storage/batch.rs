@@ -146,6 +146,12 @@ impl Run<'_> {
             || self.cause().is_some()
     }
 
+    /// How many rows of the log of databases it stores.
+    pub(super) fn logs(&self) -> u64 {
+        let is_log = |(_, write): &&(u64, &SqlWrite)| matches!(write, SqlWrite::Log { .. });
+        self.sql.iter().filter(is_log).count() as u64
+    }
+
     /// Why the last of its commits was made. `None`: its class keeps no history.
     pub(super) fn cause(&self) -> Option<&Cause> {
         self.last.history.as_ref()

@@ -16,6 +16,7 @@ pub(crate) mod history;
 mod jobs;
 mod letters;
 mod lock;
+mod log;
 mod look;
 mod manifest;
 mod notices;

@@ -88,12 +88,23 @@ pub(crate) struct Fence {
     pub(crate) broken: OnceLock<Error>,
     /// Place of the activation's newest commit; 0: none yet.
     submitted: AtomicU64,
+    /// The object's newest row of the log, as the writer has stored it for this activation, so that it need not look.
+    /// [`UNKNOWN`]: it has stored none.
+    log_end: AtomicU64,
 }
+
+/// Stands for an end of the log that was not looked at.
+const UNKNOWN: u64 = u64::MAX;
 
 impl Fence {
     /// `epoch`: one of [`Shard::next_epoch`](super::Shard::next_epoch).
     pub(crate) fn new(epoch: Epoch) -> Arc<Self> {
-        Arc::new(Fence { epoch, broken: OnceLock::new(), submitted: AtomicU64::new(0) })
+        Arc::new(Fence {
+            epoch,
+            broken: OnceLock::new(),
+            submitted: AtomicU64::new(0),
+            log_end: AtomicU64::new(UNKNOWN),
+        })
     }
 
     /// The error that every commit fails with from here on, if there is one.
@@ -112,6 +123,16 @@ impl Fence {
     /// The activation's newest commit has this place.
     pub(super) fn set_submitted(&self, seq: CommitSeq) {
         self.submitted.store(seq.0, Ordering::Release);
+    }
+
+    /// The object's newest row of the log. `None`: the writer has stored none for this activation.
+    pub(super) fn log_end(&self) -> Option<u64> {
+        Some(self.log_end.load(Ordering::Relaxed)).filter(|end| *end != UNKNOWN)
+    }
+
+    /// The writer has stored this row of the log, or is about to: if it fails, the fence breaks.
+    pub(super) fn set_log_end(&self, end: u64) {
+        self.log_end.store(end, Ordering::Relaxed);
     }
 
     /// Breaks the fence, unless it is broken already: the first failure is the cause of all others.

@@ -15,7 +15,9 @@ use rusqlite::Connection;
 use super::batch::{Batch, Change, Item, Run};
 use super::checkpoint;
 use super::history::{self, Pass, Sweep};
+use super::log::Log;
 use super::numbers::CommitSeq;
+use super::rows::sql::Chain;
 use super::rows::{self, alarm, dead_letter, kv, object, snapshot, sql};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::{self, Checkpoint, Fault};
@@ -39,6 +41,8 @@ pub(super) struct Writer {
     pass: Option<Pass>,
     /// Batches since it had its turn.
     batches: u32,
+    /// The log of objects' databases.
+    log: Log,
     /// Let go after the connection is closed: fields are dropped in their order.
     _lock: Arc<DirectoryLock>,
 }
@@ -59,6 +63,7 @@ impl Writer {
         lock: Arc<DirectoryLock>,
     ) -> Self {
         Writer {
+            log: Log::new(shared.log_pages),
             shared,
             connection,
             checkpointer,
@@ -78,10 +83,12 @@ impl Writer {
             return Ok(());
         }
         let now = self.shared.host.clock.wall();
-        let failure = match transact(&self.shared, &self.connection, &mut self.batch, now) {
-            Ok(()) => return Ok(()),
-            Err(failure) => failure,
-        };
+        let failure =
+            match transact(&self.shared, &self.connection, (&mut self.batch, &mut self.log), now) {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+        self.log.on_failed();
         Err(self.failed(&failure))
     }
 
@@ -235,10 +242,10 @@ impl Drop for Writer {
 fn transact(
     shared: &Shared,
     connection: &Connection,
-    batch: &mut Batch,
+    (batch, log): (&mut Batch, &mut Log),
     now: WallMs,
 ) -> Result<(), Failure> {
-    apply_all(shared, connection, batch, now).map_err(Failure::Before)?;
+    apply_all(shared, connection, (batch, log), now).map_err(Failure::Before)?;
     let commit = connection.prepare_cached("COMMIT").map_err(Failure::Before)?.execute([]);
     commit.map(drop).map_err(Failure::Commit)
 }
@@ -248,12 +255,12 @@ fn transact(
 fn apply_all(
     shared: &Shared,
     connection: &Connection,
-    batch: &mut Batch,
+    (batch, log): (&mut Batch, &mut Log),
     now: WallMs,
 ) -> rusqlite::Result<()> {
     // The write lock is taken at once: one that is taken later can fail halfway.
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let mut tables = Tables::prepare(connection, &shared.sweep)?;
+    let mut tables = Tables::prepare(connection, &shared.sweep, log)?;
     let mut start = 0;
     while let Some(range) = batch.run_at(start) {
         start = range.end;
@@ -272,13 +279,14 @@ fn apply_all(
         };
         batch.fail_run(range, Some(&error));
     }
-    Ok(())
+    tables.log.sweep(connection)
 }
 
 /// The statements of one transaction.
 struct Tables<'c> {
     connection: &'c Connection,
     sweep: &'c Sweep,
+    log: &'c mut Log,
     objects: object::Writes<'c>,
     snapshots: snapshot::Writes<'c>,
     /// `None`: no run so far had rows.
@@ -290,28 +298,33 @@ struct Tables<'c> {
 }
 
 impl<'c> Tables<'c> {
-    fn prepare(connection: &'c Connection, sweep: &'c Sweep) -> rusqlite::Result<Self> {
+    fn prepare(
+        connection: &'c Connection,
+        sweep: &'c Sweep,
+        log: &'c mut Log,
+    ) -> rusqlite::Result<Self> {
         let objects = object::Writes::prepare(connection)?;
         let snapshots = snapshot::Writes::prepare(connection)?;
         let (kv, sql, alarms) = (None, None, None);
-        Ok(Tables { connection, sweep, objects, snapshots, kv, sql, alarms })
+        Ok(Tables { connection, sweep, log, objects, snapshots, kv, sql, alarms })
     }
 
     /// Stores the last state of a run, and its rows. `false`: another activation was there first, and
     /// nothing was changed.
     fn apply(&mut self, run: &Run<'_>, now: WallMs) -> rusqlite::Result<bool> {
         if !run.has_rows() {
-            return self.apply_state(run, now);
+            return self.apply_state(run, now, None);
         }
         // Several statements, of which a later one may fail alone: then none of them has been.
         self.connection.prepare_cached("SAVEPOINT run")?.execute([])?;
         let before = history::before(self.connection, run)?;
-        let is_stored = self.apply_state(run, now)?;
+        let chain = if run.logs() > 0 { Some(self.chain(run)?) } else { None };
+        let is_stored = self.apply_state(run, now, chain)?;
         if is_stored && run.erases() {
             rows::erase(self.connection, run.last.object_no)?;
         } else if is_stored {
             self.apply_kv(run)?;
-            self.apply_sql(run)?;
+            self.apply_sql(run, chain)?;
             self.apply_alarms(run)?;
             if let Some(before) = before {
                 history::record(self.connection, run, before, (self.sweep.bounds, now))?;
@@ -347,7 +360,21 @@ impl<'c> Tables<'c> {
         Ok(())
     }
 
-    fn apply_sql(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+    /// Where the run's rows of the log go on.
+    fn chain(&mut self, run: &Run<'_>) -> rusqlite::Result<Chain> {
+        let highest = self.log.highest(self.connection)?;
+        let end = match run.fence.log_end() {
+            Some(end) => end,
+            None if run.after == 0 => 0,
+            None => {
+                let end = sql::log::end(self.connection, run.last.object_no)?;
+                end.map_err(|error| history::damaged(&error))?
+            }
+        };
+        Ok(Chain { end, highest })
+    }
+
+    fn apply_sql(&mut self, run: &Run<'_>, chain: Option<Chain>) -> rusqlite::Result<()> {
         if run.sql.is_empty() {
             return Ok(());
         }
@@ -355,8 +382,15 @@ impl<'c> Tables<'c> {
             Some(writes) => writes,
             none => none.insert(sql::Writes::prepare(self.connection)?),
         };
+        let mut chain = chain;
+        let mut bytes = 0;
         for (commit_no, write) in &run.sql {
-            writes.write(run.last.object_no, *commit_no, write)?;
+            writes.write(run.last.object_no, *commit_no, write, chain.as_mut())?;
+            bytes += write.bytes();
+        }
+        if let Some(Chain { end, highest }) = chain {
+            run.fence.set_log_end(end);
+            self.log.on_added(highest, bytes);
         }
         Ok(())
     }
@@ -387,23 +421,31 @@ impl<'c> Tables<'c> {
     }
 
     /// Stores the last state of a run, and who the object is if that is news.
-    fn apply_state(&mut self, run: &Run<'_>, now: WallMs) -> rusqlite::Result<bool> {
+    ///
+    /// `chain`: what its rows of the log are about to go on from. `None`: it has none.
+    fn apply_state(
+        &mut self,
+        run: &Run<'_>,
+        now: WallMs,
+        chain: Option<Chain>,
+    ) -> rusqlite::Result<bool> {
         if !run.consecutive {
             return Ok(false);
         }
         let object_no = run.last.object_no;
+        let log_end = chain.map(|chain| sql::log::seal_end(object_no, chain.highest + run.logs()));
         if run.erases() && run.after == 0 && run.snapshot.is_none() {
             // Who the object is is stored, and its state is not: only damage leaves such a thing.
             return snapshot::is_missing(self.connection, object_no);
         }
         let Some(birth) = run.birth else {
             // A first commit without its birth would leave a state that no id leads to.
-            return Ok(run.after > 0 && self.apply_snapshot(run)?);
+            return Ok(run.after > 0 && self.apply_snapshot(run, log_end)?);
         };
         match self.objects.find(&birth.id)? {
             Some(stored) if stored != object_no => Ok(false),
             Some(_) => {
-                let written = self.apply_snapshot(run)?;
+                let written = self.apply_snapshot(run, log_end)?;
                 if let (true, Some(name)) = (written, &birth.name) {
                     self.objects.rename(object_no, name)?;
                 }
@@ -411,7 +453,7 @@ impl<'c> Tables<'c> {
             }
             None if run.after > 0 || !self.objects.insert(object_no, birth, now)? => Ok(false),
             None => {
-                let written = self.apply_snapshot(run)?;
+                let written = self.apply_snapshot(run, log_end)?;
                 if !written {
                     self.objects.remove(object_no)?;
                 }
@@ -420,13 +462,13 @@ impl<'c> Tables<'c> {
         }
     }
 
-    fn apply_snapshot(&mut self, run: &Run<'_>) -> rusqlite::Result<bool> {
+    fn apply_snapshot(&mut self, run: &Run<'_>, log_end: Option<i64>) -> rusqlite::Result<bool> {
         let (object_no, commit_no) = (run.last.object_no, run.last.commit_no);
         let epoch = run.fence.epoch;
         let Some(body) = run.snapshot else {
-            return self.snapshots.advance(object_no, epoch, commit_no, run.after);
+            return self.snapshots.advance(object_no, epoch, (commit_no, run.after), log_end);
         };
-        let snapshot = snapshot::Snapshot { object_no, epoch, commit_no, body };
+        let snapshot = snapshot::Snapshot { object_no, epoch, commit_no, body, log_end };
         self.snapshots.write(snapshot, run.after)
     }
 }

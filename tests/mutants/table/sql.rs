@@ -1,6 +1,6 @@
 //! Tables that are not of one commit with the struct.
 
-use crate::{Edit, Mutant, PLAIN};
+use crate::{CROWD, Edit, Mutant, PLAIN};
 
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -21,13 +21,39 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "what a commit adds to the log of a database is not stored",
         edits: &[Edit {
             file: "durable/src/storage/rows/sql.rs",
-            find: "            SqlWrite::Log { row, deltas } => {",
+            find: "            SqlWrite::Log { deltas } => {",
             replace: r#"            SqlWrite::Log { .. } if crate::mutant("log_row_lost") => Ok(()),
-            SqlWrite::Log { row, deltas } => {"#,
+            SqlWrite::Log { deltas } => {"#,
         }],
         seeds: 100,
         found_by: &["P1"],
         test: PLAIN,
+    },
+    Mutant {
+        name: "log_end_forgotten",
+        bug: "a snapshot goes on naming the row of the log that was the newest before",
+        edits: &[Edit {
+            file: "durable/src/storage/writer.rs",
+            find: "        let log_end = chain.map(|chain| sql::log::seal_end(object_no, chain.highest + run.logs()));",
+            replace: r#"        let chain = chain.filter(|chain| !(crate::mutant("log_end_forgotten") && chain.end > 0));
+        let log_end = chain.map(|chain| sql::log::seal_end(object_no, chain.highest + run.logs()));"#,
+        }],
+        seeds: 200,
+        found_by: &["P1", "backup", "panic", "history"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "sweep_takes_what_is_needed",
+        bug: "a sweep of the log takes the oldest rows away, folded or not",
+        edits: &[Edit {
+            file: "durable/src/storage/log.rs",
+            find: "        Ok(row.log_no <= folded && folded < self.until)",
+            replace: r#"        let is_needed = row.log_no > folded && !crate::mutant("sweep_takes_what_is_needed");
+        Ok(!is_needed && folded < self.until)"#,
+        }],
+        seeds: 200,
+        found_by: &["P1", "backup", "panic", "history"],
+        test: CROWD,
     },
     Mutant {
         name: "fold_forgets_a_page",

@@ -25,13 +25,13 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit {
                 file: "durable/src/storage/rows/snapshot.rs",
-                find: "        let commit_no = signed(new.commit_no);",
-                replace: r#"        let commit_no = signed(new.commit_no);
-        let mut torn = new.body.to_vec();
+                find: "        let Snapshot { object_no: ObjectNo(object_no), epoch, commit_no, body, log_end } = new;",
+                replace: r#"        let mut torn = new.body.to_vec();
         if crate::mutant("torn_row_accepted") {
             *torn.last_mut().expect("a frame has a header") ^= 1;
         }
-        let new = Snapshot { body: &torn, ..new };"#,
+        let new = Snapshot { body: &torn, ..new };
+        let Snapshot { object_no: ObjectNo(object_no), epoch, commit_no, body, log_end } = new;"#,
             },
             Edit {
                 file: "durable/src/storage/rows/frame.rs",

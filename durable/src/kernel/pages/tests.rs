@@ -33,10 +33,7 @@ impl Clone for Delta<Page> {
 impl Stored {
     fn apply(&mut self, count: u32, commit: &Commit<Page>) {
         match commit {
-            Commit::Log { row, deltas } => {
-                assert_eq!(*row as usize, self.log.len() + 1, "rows of the log follow each other");
-                self.log.push((count, deltas.clone()));
-            }
+            Commit::Log { deltas } => self.log.push((count, deltas.clone())),
             Commit::Fold { pages } => {
                 self.log.clear();
                 self.pages.extend(pages.iter().cloned());
@@ -173,8 +170,8 @@ fn a_log_that_is_full_is_folded_and_begins_again() {
         }
         overlay.on_submit(place, is_fold);
     }
-    let rows = u64::from(SQL_LOG_ROWS_MAX);
-    assert_eq!(folds, [rows + 1, 2 * (rows + 1)]);
+    let period = u64::from(SQL_LOG_ROWS_MAX) + 1;
+    assert_eq!(folds, (period..=300).step_by(period as usize).collect::<Vec<_>>());
 }
 
 #[test]

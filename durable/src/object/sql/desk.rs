@@ -68,9 +68,9 @@ impl LiveSql {
         self.pages.change()
     }
 
-    /// What commit `commit_no` is to store.
-    pub(crate) fn take(&self, commit_no: u64) -> Option<Box<SqlWrite>> {
-        self.pages.take(commit_no)
+    /// What the next commit is to store.
+    pub(crate) fn take(&self) -> Option<Box<SqlWrite>> {
+        self.pages.take()
     }
 
     /// What was taken was handed over.

@@ -30,6 +30,6 @@ mod record;
 mod rewind;
 mod sweep;
 
-pub(super) use record::{before, record};
+pub(super) use record::{before, damaged, record};
 pub(crate) use rewind::{Here, Misplaced, Restoring, Whole, entries, find, since};
 pub(super) use sweep::{Pass, Sweep, piece};

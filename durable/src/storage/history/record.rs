@@ -14,7 +14,7 @@ use crate::sql::Page;
 use crate::storage::batch::Run;
 use crate::storage::numbers::ObjectNo;
 use crate::storage::rows::history::{self, Head, Past, Undo, UndoSql};
-use crate::storage::rows::sql::{self, PageError, SqlWrite, StoredSql};
+use crate::storage::rows::sql::{self, PageError, SqlWrite, StoredSql, log};
 use crate::storage::rows::unsigned;
 use crate::time::WallMs;
 
@@ -98,7 +98,7 @@ fn pages(
             page.map(Some).map_err(|error| damaged(&error))
         }
     };
-    let (count, new) = after(object_no, writes, &page)?;
+    let (count, new) = after(writes, &page)?;
     let mut pages = Vec::new();
     for (number, new) in new.range(..=count) {
         // A page that the database did not have is no part of what it was.
@@ -121,7 +121,6 @@ fn pages(
 
 /// How many pages a database has after `writes`, and those of them that these name.
 fn after(
-    object_no: ObjectNo,
     writes: &[(u64, &SqlWrite)],
     old: &dyn Fn(u32) -> rusqlite::Result<Option<Page>>,
 ) -> rusqlite::Result<(u32, BTreeMap<u32, Page>)> {
@@ -132,10 +131,9 @@ fn after(
                 count = *pages;
                 new.extend(folded.iter().cloned());
             }
-            SqlWrite::Log { row, deltas } => {
-                let place = sql::place(object_no, *row);
-                let opened = sql::open_log(place, *commit_no, deltas);
-                let (pages, deltas) = opened.map_err(|error| damaged(&error))?;
+            SqlWrite::Log { deltas } => {
+                let read = log::read(*commit_no, deltas);
+                let (pages, deltas) = read.map_err(|error| damaged(&error))?;
                 count = pages;
                 for (number, delta) in deltas {
                     let known = match new.get(&number) {
@@ -143,7 +141,8 @@ fn after(
                         None => old(number)?,
                     };
                     let page = followed(known.as_ref(), &delta);
-                    let page = page.ok_or_else(|| damaged(&PageError::LogMeaning { row: *row }))?;
+                    let page =
+                        page.ok_or_else(|| damaged(&PageError::LogMeaning { row: *commit_no }))?;
                     new.insert(number, page);
                 }
             }
@@ -174,7 +173,7 @@ pub(super) fn open(
     let StoredSql { count, log } =
         sql::load(connection, object_no)?.map_err(|error| damaged(&error))?;
     let mut overlay = PageOverlay::new(count);
-    for (row, (bytes, (count, deltas))) in (1_u32..).zip(log) {
+    for (row, (bytes, (count, deltas))) in (1..).zip(log) {
         let replayed = overlay.replay((count, bytes), deltas);
         replayed.map_err(|_| damaged(&PageError::LogMeaning { row }))?;
     }
@@ -182,7 +181,7 @@ pub(super) fn open(
 }
 
 /// A stored page that cannot be used, as an error of the one object that it is of.
-pub(super) fn damaged(error: &PageError) -> rusqlite::Error {
+pub(in crate::storage) fn damaged(error: &PageError) -> rusqlite::Error {
     let text = format!("the object's database is damaged: {error}");
     rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, text.into())
 }

@@ -2,11 +2,12 @@
 //!
 //! Layout: `format` the format of the whole file; `shard` its index and `shards` their count;
 //! `store` 16 bytes that tell data directories apart; `boot` how often it was opened; `erased_no`
-//! the highest number of an object that was erased, 0 if none was.
+//! the highest number of an object that was erased, `erased_log` of a row of `sql_log` that was, 0 if
+//! none was.
 //!
 //! Never reuse: the table, its row 1 and the column `format` stay in every later format, so that
-//! any code can say which format it meets. `boot` only rises: epochs are made of it. So does
-//! `erased_no`: numbers of objects are counted from it.
+//! any code can say which format it meets. `boot` only rises: epochs are made of it. So do
+//! `erased_no` and `erased_log`: numbers of objects and of rows are counted from them.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -23,7 +24,8 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS meta (
     shards INTEGER NOT NULL,
     store BLOB NOT NULL,
     boot INTEGER NOT NULL,
-    erased_no INTEGER NOT NULL
+    erased_no INTEGER NOT NULL,
+    erased_log INTEGER NOT NULL
 ) STRICT";
 
 /// What a shard's database is.
@@ -46,8 +48,8 @@ impl Meta {
             &self.store[..],
             signed(self.boot)
         ];
-        let sql = "INSERT OR REPLACE INTO meta (one, format, shard, shards, store, boot, erased_no)
-            VALUES (1, ?1, ?2, ?3, ?4, ?5, 0)";
+        let sql = "INSERT OR REPLACE INTO meta (one, format, shard, shards, store, boot, erased_no,
+            erased_log) VALUES (1, ?1, ?2, ?3, ?4, ?5, 0, 0)";
         connection.execute(sql, row).map(drop)
     }
 

@@ -23,7 +23,7 @@ use rusqlite::Connection;
 use super::numbers::ObjectNo;
 
 /// Every table of a shard, in the order of creation.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     meta::TABLE,
     class::TABLE,
     object::TABLE,
@@ -31,6 +31,7 @@ const TABLES: [&str; 10] = [
     schema::TABLE,
     kv::TABLE,
     sql::TABLE,
+    sql::log::TABLE,
     history::TABLE,
     alarm::TABLE,
     dead_letter::TABLE,

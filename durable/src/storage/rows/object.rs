@@ -244,7 +244,6 @@ pub(crate) fn highest(connection: &Connection) -> rusqlite::Result<ObjectNo> {
         coalesce((SELECT max(object_no) FROM alarms), 0),
         coalesce((SELECT max(object_no) FROM dead_letters), 0),
         coalesce((SELECT max(place) >> 24 FROM sql_pages), 0),
-        coalesce((SELECT max(place) >> 24 FROM sql_log), 0),
         coalesce((SELECT max(object_no) FROM history), 0),
         coalesce((SELECT erased_no FROM meta), 0))";
     connection.query_row(sql, [], |row| row.get(0).map(ObjectNo))

@@ -1,7 +1,9 @@
 //! The state of every object: one row, replaced by every commit.
 //!
 //! Layout: `object_no`; `epoch` of the activation that committed last; `commit_no` how many commits
-//! the object had; `body` a [frame](super::frame).
+//! the object had; `log_end` where its chain of rows in the [log](super::sql::log) ends, times 2^16,
+//! plus the lower half of the CRC-32C of `object_no` and of that number (i64, u64, little-endian), or
+//! 0 if it never had one; `body` a [frame](super::frame).
 //!
 //! Never reuse: `commit_no` and `epoch` of an object only rise; together they are the fence against
 //! stale writers.
@@ -15,6 +17,7 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS snapshots (
     object_no INTEGER PRIMARY KEY,
     epoch INTEGER NOT NULL,
     commit_no INTEGER NOT NULL,
+    log_end INTEGER NOT NULL,
     body BLOB NOT NULL
 ) STRICT";
 
@@ -25,6 +28,8 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) epoch: Epoch,
     pub(crate) commit_no: u64,
     pub(crate) body: &'a [u8],
+    /// The end of its chain in the log. `None`: it stays as it is.
+    pub(crate) log_end: Option<i64>,
 }
 
 /// The statements that write snapshots, looked up once per batch.
@@ -39,8 +44,8 @@ impl<'c> Writes<'c> {
         Ok(Writes {
             connection,
             insert: connection.prepare_cached(
-                "INSERT INTO snapshots (object_no, epoch, commit_no, body)
-                 VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                "INSERT INTO snapshots (object_no, epoch, commit_no, log_end, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
             )?,
             update: connection.prepare_cached(
                 "UPDATE snapshots SET epoch = ?2, commit_no = ?3, body = ?4
@@ -52,31 +57,57 @@ impl<'c> Writes<'c> {
     /// Stores `new` over commit `after`; 0 means that there is no earlier one. `false`: something
     /// else is stored.
     pub(crate) fn write(&mut self, new: Snapshot<'_>, after: u64) -> rusqlite::Result<bool> {
-        let (object_no, epoch) = (new.object_no.0, signed(new.epoch.0));
-        let commit_no = signed(new.commit_no);
-        let changed = if after == 0 {
-            self.insert.execute(params![object_no, epoch, commit_no, new.body])?
-        } else {
-            self.update.execute(params![object_no, epoch, commit_no, new.body, signed(after)])?
+        let Snapshot { object_no: ObjectNo(object_no), epoch, commit_no, body, log_end } = new;
+        let (epoch, commit_no) = (signed(epoch.0), signed(commit_no));
+        let changed = match log_end {
+            _ if after == 0 => {
+                let log_end = log_end.unwrap_or(0);
+                self.insert.execute(params![object_no, epoch, commit_no, log_end, body])?
+            }
+            None => {
+                self.update.execute(params![object_no, epoch, commit_no, body, signed(after)])?
+            }
+            Some(log_end) => {
+                let mut update = self.connection.prepare_cached(
+                    "UPDATE snapshots SET epoch = ?2, commit_no = ?3, log_end = ?6, body = ?4
+                     WHERE object_no = ?1 AND commit_no = ?5 AND epoch <= ?2",
+                )?;
+                let row = params![object_no, epoch, commit_no, body, signed(after), log_end];
+                update.execute(row)?
+            }
         };
         Ok(changed == 1)
     }
 
     /// Counts commits that leave the state as it is, up to `commit_no`, over commit `after`. `false`: something else is
     /// stored. SQLite leaves the pages of a body alone that does not change.
+    ///
+    /// `log_end`: as in a [`Snapshot`].
     pub(crate) fn advance(
         &mut self,
         object_no: ObjectNo,
         epoch: Epoch,
-        commit_no: u64,
-        after: u64,
+        (commit_no, after): (u64, u64),
+        log_end: Option<i64>,
     ) -> rusqlite::Result<bool> {
-        let mut advance = self.connection.prepare_cached(
-            "UPDATE snapshots SET epoch = ?2, commit_no = ?3
-             WHERE object_no = ?1 AND commit_no = ?4 AND epoch <= ?2",
-        )?;
-        let row = params![object_no.0, signed(epoch.0), signed(commit_no), signed(after)];
-        Ok(advance.execute(row)? == 1)
+        let (epoch, commit_no) = (signed(epoch.0), signed(commit_no));
+        let changed = match log_end {
+            None => {
+                let mut advance = self.connection.prepare_cached(
+                    "UPDATE snapshots SET epoch = ?2, commit_no = ?3
+                     WHERE object_no = ?1 AND commit_no = ?4 AND epoch <= ?2",
+                )?;
+                advance.execute(params![object_no.0, epoch, commit_no, signed(after)])?
+            }
+            Some(log_end) => {
+                let mut advance = self.connection.prepare_cached(
+                    "UPDATE snapshots SET epoch = ?2, commit_no = ?3, log_end = ?5
+                     WHERE object_no = ?1 AND commit_no = ?4 AND epoch <= ?2",
+                )?;
+                advance.execute(params![object_no.0, epoch, commit_no, signed(after), log_end])?
+            }
+        };
+        Ok(changed == 1)
     }
 }
 
@@ -126,8 +157,8 @@ mod tests {
         fn a_snapshot_round_trips(no: i64, epoch in 0..=MAX, commit_no in 2..=MAX, body: Vec<u8>) {
             let connection = in_memory();
             let object_no = ObjectNo(no);
-            let first = Snapshot { object_no, epoch: Epoch(0), commit_no: 1, body: b"first" };
-            let second = Snapshot { object_no, epoch: Epoch(epoch), commit_no, body: &body };
+            let first = Snapshot { object_no, epoch: Epoch(0), commit_no: 1, body: b"first", log_end: None };
+            let second = Snapshot { object_no, epoch: Epoch(epoch), commit_no, body: &body, log_end: None };
             let mut writes = Writes::prepare(&connection).expect("our own statements");
             prop_assert!(writes.write(first, 0).expect("stored"));
             prop_assert!(writes.write(second, 1).expect("stored"));
@@ -140,8 +171,13 @@ mod tests {
         let connection = in_memory();
         let mut writes = Writes::prepare(&connection).expect("our own statements");
         let mut write = |epoch, commit_no, after| {
-            let new =
-                Snapshot { object_no: ObjectNo(1), epoch: Epoch(epoch), commit_no, body: &[] };
+            let new = Snapshot {
+                object_no: ObjectNo(1),
+                epoch: Epoch(epoch),
+                commit_no,
+                body: &[],
+                log_end: None,
+            };
             writes.write(new, after).expect("no error")
         };
         assert!(!write(5, 2, 1), "nothing is stored yet");
@@ -158,9 +194,10 @@ mod tests {
         let connection = in_memory();
         let mut writes = Writes::prepare(&connection).expect("our own statements");
         let object_no = ObjectNo(1);
-        let first = Snapshot { object_no, epoch: Epoch(5), commit_no: 1, body: b"body" };
+        let first =
+            Snapshot { object_no, epoch: Epoch(5), commit_no: 1, body: b"body", log_end: None };
         let advance = |writes: &mut Writes<'_>, epoch, commit_no, after| {
-            writes.advance(object_no, Epoch(epoch), commit_no, after).expect("no error")
+            writes.advance(object_no, Epoch(epoch), (commit_no, after), None).expect("no error")
         };
         assert!(!advance(&mut writes, 5, 2, 1), "nothing is stored yet");
         assert!(writes.write(first, 0).expect("stored"));

@@ -1,28 +1,25 @@
-//! The databases of objects, in pages: those that a fold has stored, one row each, and the log of what commits have
+//! The databases of objects, in pages: those that a fold has stored, one row each, and the [`log`] of what commits have
 //! changed since.
 //!
 //! Layout of `sql_pages`: `place` the object's number times 2^24 plus the page's, from 1; `page` CRC-32C (u32,
 //! little-endian) of the place (i64, little-endian) and the rest, then the page, 1,024 bytes. Page 0 is the head: CRC as
-//! above, envelope version (u8), pages of the database (u32, little-endian), number of the commit that folded last (u64,
-//! little-endian). There is a head if there are pages, and a row for each page from 1 to the count.
-//!
-//! Layout of `sql_log`: `place` the object's number times 2^24 plus the row's, from 1 without a gap since the last fold;
-//! `commit_no` of the commit; `deltas` CRC-32C (u32, little-endian) of the place, `commit_no` (both i64, little-endian)
-//! and the rest, then envelope version (u8), pages of the database (u32, little-endian), and for each page that changed
-//! its number (u32, little-endian) and how many ranges follow (u16, little-endian), each with its offset, its length
-//! (u16, little-endian, both) and its bytes; 0 ranges stand for the whole page, which follows. The first row since the
-//! last fold that names a page has it whole.
+//! above, envelope version (u8), pages of the database (u32), number of the commit that folded last (u64), the newest
+//! number that any row of the log had then (u64, all little-endian). There is a head if there are pages, and a row for each
+//! page from 1 to the count.
 //!
 //! Never reuse: an envelope version keeps its meaning for ever, and checksums stay at the beginning, so that damage is
 //! never taken for a newer version.
 
+pub(crate) mod log;
+
+use std::collections::BTreeMap;
 use std::fmt;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
+use self::log::{Head, LogRow};
 use super::rest::Rest;
-use super::{signed, unsigned};
-use crate::kernel::pages::{Delta, Replayed};
+use super::unsigned;
 use crate::limits::{SQL_PAGE_BYTES, SQL_PAGES_MAX};
 use crate::sql::Page;
 use crate::storage::numbers::ObjectNo;
@@ -30,17 +27,12 @@ use crate::storage::numbers::ObjectNo;
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS sql_pages (
     place INTEGER PRIMARY KEY,
     page BLOB NOT NULL
-) STRICT;
-CREATE TABLE IF NOT EXISTS sql_log (
-    place INTEGER PRIMARY KEY,
-    commit_no INTEGER NOT NULL,
-    deltas BLOB NOT NULL
 ) STRICT";
 
 const ENVELOPE: u8 = 1;
 const CRC_BYTES: usize = 4;
 
-/// Bits of a place that number a page or a row of the log.
+/// Bits of a place that number a page.
 pub(crate) const NUMBER_BITS: u32 = 24;
 
 /// Why stored pages cannot be used.
@@ -53,11 +45,15 @@ pub(crate) enum PageError {
     /// The checksum of a page, or of the head if it is 0, does not fit the bytes.
     Checksum { number: u32 },
     /// The checksum of a row of the log does not fit the bytes.
-    LogChecksum { row: u32 },
+    LogChecksum { row: u64 },
     /// A row of the log is missing.
-    LogGap { row: u32 },
+    LogGap { row: u64 },
     /// A row of the log is whole and says what no log says.
-    LogMeaning { row: u32 },
+    LogMeaning { row: u64 },
+    /// So many rows of the log are the object's, and no other row leads to them.
+    LogStray { rows: u64 },
+    /// Where its log ends is not what was stored.
+    LogEnd,
     /// The head is whole and says that there are more pages than there may be.
     Count { pages: u32 },
     /// Whole, but in an envelope that this code does not know.
@@ -85,6 +81,8 @@ impl fmt::Display for PageError {
             }
             PageError::LogGap { row } => write!(f, "row {row} of its log is missing"),
             PageError::LogMeaning { row } => write!(f, "row {row} of its log cannot be followed"),
+            PageError::LogStray { rows } => write!(f, "{rows} rows of its log lead nowhere"),
+            PageError::LogEnd => write!(f, "the checksum of its log's end is wrong"),
             PageError::Count { pages } => {
                 write!(f, "its head says {pages} pages, there may be {SQL_PAGES_MAX}")
             }
@@ -98,8 +96,8 @@ impl fmt::Display for PageError {
 /// What one commit stores of an object's database.
 #[derive(Debug)]
 pub(crate) enum SqlWrite {
-    /// Row `row` of the log.
-    Log { row: u32, deltas: Vec<u8> },
+    /// A row of the log, but for its checksum.
+    Log { deltas: Vec<u8> },
     /// All of these pages, in place of the log.
     Fold { count: u32, pages: Vec<(u32, Page)> },
 }
@@ -108,93 +106,21 @@ impl SqlWrite {
     /// How much it adds to what waits for the disk.
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            SqlWrite::Log { deltas, .. } => deltas.len(),
+            SqlWrite::Log { deltas } => deltas.len(),
             SqlWrite::Fold { pages, .. } => pages.len() * SQL_PAGE_BYTES,
         }
     }
 }
 
-/// Where a page or a row of the log is.
+/// Where a page is.
 pub(crate) fn place(object_no: ObjectNo, number: u32) -> i64 {
-    assert!(number < 1 << NUMBER_BITS, "an object has fewer pages and rows");
+    assert!(number < 1 << NUMBER_BITS, "an object has fewer pages");
     let object = object_no.0.checked_mul(1 << NUMBER_BITS).expect("objects are fewer than 2^39");
     object | i64::from(number)
 }
 
-/// The row of the log for these changes of a database that has `count` pages afterwards.
-pub(crate) fn seal_log(
-    place: i64,
-    commit_no: u64,
-    count: u32,
-    deltas: &[(u32, Delta<Page>)],
-) -> Vec<u8> {
-    let mut row = vec![0; CRC_BYTES];
-    row.push(ENVELOPE);
-    row.extend(count.to_le_bytes());
-    for (number, delta) in deltas {
-        row.extend(number.to_le_bytes());
-        match delta {
-            Delta::Whole(page) => {
-                row.extend([0; 2]);
-                row.extend_from_slice(page);
-            }
-            Delta::Ranges(ranges, page) => {
-                row.extend(short(ranges.len()));
-                for range in ranges {
-                    row.extend(short(range.start));
-                    row.extend(short(range.len()));
-                    row.extend_from_slice(&page[range.clone()]);
-                }
-            }
-        }
-    }
-    let crc = log_checksum(place, commit_no, &row);
-    row[..CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
-    row
-}
-
-fn short(number: usize) -> [u8; 2] {
-    u16::try_from(number).expect("a page is small").to_le_bytes()
-}
-
-/// What a row of the log says: how many pages the database has, and how they changed.
-pub(crate) type LogRow = (u32, Vec<(u32, Replayed<Page>)>);
-
-/// Reads a row of the log.
-pub(crate) fn open_log(place: i64, commit_no: u64, row: &[u8]) -> Result<LogRow, PageError> {
-    let number = number_of(place);
-    if row.len() < CRC_BYTES || crc(row) != log_checksum(place, commit_no, row) {
-        return Err(PageError::LogChecksum { row: number });
-    }
-    let mut rest = Rest(&row[CRC_BYTES..]);
-    let read = (|| {
-        let envelope = rest.take(1)?[0];
-        if envelope != ENVELOPE {
-            return Some(Err(PageError::Envelope { found: envelope }));
-        }
-        let count = rest.u32().filter(|count| *count <= SQL_PAGES_MAX)?;
-        let mut pages = Vec::new();
-        while !rest.0.is_empty() {
-            let number = rest.u32().filter(|number| (1..=SQL_PAGES_MAX).contains(number))?;
-            pages.push((number, rest.page()?));
-        }
-        Some(Ok((count, pages)))
-    })();
-    read.unwrap_or(Err(PageError::LogMeaning { row: number }))
-}
-
 fn number_of(place: i64) -> u32 {
     u32::try_from(place & ((1 << NUMBER_BITS) - 1)).expect("24 bits")
-}
-
-fn crc(row: &[u8]) -> u32 {
-    u32::from_le_bytes(row[..CRC_BYTES].try_into().expect("four bytes"))
-}
-
-fn log_checksum(place: i64, commit_no: u64, row: &[u8]) -> u32 {
-    let crc = crc32c::crc32c(&place.to_le_bytes());
-    let crc = crc32c::crc32c_append(crc, &signed(commit_no).to_le_bytes());
-    crc32c::crc32c_append(crc, &row[CRC_BYTES..])
 }
 
 fn checksum(place: i64, rest: &[u8]) -> u32 {
@@ -225,38 +151,41 @@ pub(crate) fn reseal(place: i64, row: &mut [u8]) {
     }
 }
 
-/// As [`reseal`], for a row of the log.
-pub(crate) fn reseal_log(place: i64, commit_no: u64, row: &mut [u8]) {
-    if row.len() >= CRC_BYTES {
-        let crc = log_checksum(place, commit_no, row);
-        row[..CRC_BYTES].copy_from_slice(&crc.to_le_bytes());
-    }
+/// Rows of the log that a run of commits is about to store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Chain {
+    /// The object's newest row. 0: it never had one.
+    pub(crate) end: u64,
+    /// The highest number that was given to a row of any object.
+    pub(crate) highest: u64,
 }
 
 /// The statements that write pages, looked up when the first of a batch needs them.
 pub(crate) struct Writes<'c> {
     connection: &'c Connection,
-    log: CachedStatement<'c>,
+    log: log::Writes<'c>,
 }
 
 impl<'c> Writes<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
-        let log = connection
-            .prepare_cached("INSERT INTO sql_log (place, commit_no, deltas) VALUES (?1, ?2, ?3)")?;
-        Ok(Writes { connection, log })
+        Ok(Writes { connection, log: log::Writes::prepare(connection)? })
     }
 
-    /// Stores what commit `commit_no` of an object did.
+    /// Stores what commit `commit_no` of an object did. `chain`: goes on with each row of the log; `None`: there are none.
     pub(crate) fn write(
         &mut self,
         object_no: ObjectNo,
         commit_no: u64,
         write: &SqlWrite,
+        chain: Option<&mut Chain>,
     ) -> rusqlite::Result<()> {
         match write {
-            SqlWrite::Log { row, deltas } => {
-                let key = place(object_no, *row);
-                self.log.execute(params![key, signed(commit_no), deltas]).map(drop)
+            SqlWrite::Log { deltas } => {
+                let chain = chain.expect("a run with rows of the log has a chain");
+                let (log_no, before_no) = (chain.highest + 1, chain.end);
+                self.log.insert(&Head { log_no, object_no, commit_no, before_no }, deltas)?;
+                *chain = Chain { end: log_no, highest: log_no };
+                Ok(())
             }
             SqlWrite::Fold { count, pages } => self.fold(object_no, commit_no, *count, pages),
         }
@@ -276,6 +205,8 @@ impl<'c> Writes<'c> {
         let mut head = vec![ENVELOPE];
         head.extend(count.to_le_bytes());
         head.extend(commit_no.to_le_bytes());
+        // Of a row that is there: after a crash, numbers are counted from it or from a higher one.
+        head.extend(log::newest(self.connection)?.to_le_bytes());
         let key = place(object_no, 0);
         put.execute(params![key, seal(key, &head)])?;
         for (number, page) in pages {
@@ -285,10 +216,7 @@ impl<'c> Writes<'c> {
         let last = place(object_no, (1 << NUMBER_BITS) - 1);
         self.connection
             .prepare_cached("DELETE FROM sql_pages WHERE place > ?1 AND place <= ?2")?
-            .execute([place(object_no, count), last])?;
-        self.connection
-            .prepare_cached("DELETE FROM sql_log WHERE place BETWEEN ?1 AND ?2")?
-            .execute([key, last])
+            .execute([place(object_no, count), last])
             .map(drop)
     }
 }
@@ -307,41 +235,44 @@ pub(crate) fn load(
     connection: &Connection,
     object_no: ObjectNo,
 ) -> rusqlite::Result<Result<StoredSql, PageError>> {
-    let key = place(object_no, 0);
-    let count = match page_row(connection, key)?.map(|row| open_head(key, &row)).transpose() {
-        Ok(count) => count.unwrap_or(0),
+    let fold = match fold(connection, object_no)? {
+        Ok(fold) => fold,
         Err(error) => return Ok(Err(error)),
     };
-    let mut select = connection.prepare_cached(
-        "SELECT place, commit_no, deltas FROM sql_log WHERE place BETWEEN ?1 AND ?2 ORDER BY place",
-    )?;
-    let mut rows = select.query([key, place(object_no, (1 << NUMBER_BITS) - 1)])?;
-    let mut log = Vec::new();
-    while let Some(row) = rows.next()? {
-        let (at, commit_no, deltas) = (row.get(0)?, unsigned(row, 1)?, row.get_ref(2)?.as_blob()?);
-        let expected = u32::try_from(log.len()).expect("24 bits") + 1;
-        if number_of(at) != expected {
-            return Ok(Err(PageError::LogGap { row: expected }));
-        }
-        match open_log(at, commit_no, deltas) {
-            Ok(row) => log.push((deltas.len(), row)),
-            Err(error) => return Ok(Err(error)),
-        }
-    }
-    Ok(Ok(StoredSql { count, log }))
+    let log = log::load(connection, object_no, fold.log_no)?;
+    Ok(log.map(|log| StoredSql { count: fold.count, log }))
 }
 
-/// Reads the row in front of the pages: how many pages the last fold left.
-pub(crate) fn open_head(key: i64, row: &[u8]) -> Result<u32, PageError> {
+/// What the last fold of an object left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Fold {
+    /// Pages. 0: there was no fold.
+    pub(crate) count: u32,
+    /// The object's rows of the log up to this number are folded.
+    pub(crate) log_no: u64,
+}
+
+/// What the last fold of an object left.
+pub(crate) fn fold(
+    connection: &Connection,
+    object_no: ObjectNo,
+) -> rusqlite::Result<Result<Fold, PageError>> {
+    let key = place(object_no, 0);
+    let row = page_row(connection, key)?;
+    Ok(row.map_or(Ok(Fold::default()), |row| open_head(key, &row)))
+}
+
+/// Reads the row in front of the pages.
+pub(crate) fn open_head(key: i64, row: &[u8]) -> Result<Fold, PageError> {
     let mut rest = Rest(open(key, row)?);
-    match rest.take(1) {
-        Some([ENVELOPE]) => match rest.u32() {
-            Some(pages) if pages > SQL_PAGES_MAX => Err(PageError::Count { pages }),
-            Some(pages) => Ok(pages),
-            None => Err(PageError::Checksum { number: 0 }),
+    match rest.u8() {
+        Some(ENVELOPE) => match (rest.u32(), rest.u64(), rest.u64()) {
+            (Some(pages), ..) if pages > SQL_PAGES_MAX => Err(PageError::Count { pages }),
+            (Some(count), Some(_), Some(log_no)) => Ok(Fold { count, log_no }),
+            _ => Err(PageError::Checksum { number: 0 }),
         },
-        Some([found]) => Err(PageError::Envelope { found: *found }),
-        _ => Err(PageError::Checksum { number: 0 }),
+        Some(found) => Err(PageError::Envelope { found }),
+        None => Err(PageError::Checksum { number: 0 }),
     }
 }
 
@@ -372,22 +303,42 @@ fn page_row(connection: &Connection, key: i64) -> rusqlite::Result<Option<Vec<u8
     select.query_row([key], read).optional()
 }
 
-/// The numbers that databases hang on, whether there are such objects or not.
-pub(crate) fn owners(connection: &Connection) -> rusqlite::Result<Vec<ObjectNo>> {
+/// The numbers that databases hang on, whether there are such objects or not, each with how many of its rows of the log
+/// are not folded.
+pub(crate) fn owners(connection: &Connection) -> rusqlite::Result<BTreeMap<ObjectNo, u64>> {
+    let mut owners = BTreeMap::new();
     let mut select = connection.prepare(
-        "SELECT place >> 24 FROM sql_pages UNION SELECT place >> 24 FROM sql_log ORDER BY 1",
+        "SELECT DISTINCT place >> 24 FROM sql_pages
+         UNION SELECT object_no FROM snapshots WHERE log_end <> 0",
     )?;
-    let rows = select.query_map([], |row| row.get(0).map(ObjectNo))?;
-    rows.collect()
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        owners.insert(ObjectNo(row.get(0)?), 0);
+    }
+    let mut select =
+        connection.prepare("SELECT object_no, log_no FROM sql_log ORDER BY object_no")?;
+    let mut rows = select.query([])?;
+    let mut last = None;
+    while let Some(row) = rows.next()? {
+        let (object_no, log_no) = (ObjectNo(row.get(0)?), unsigned(row, 1)?);
+        let folded = match last {
+            Some((of, folded)) if of == object_no => folded,
+            _ => fold(connection, object_no)?.map_or(0, |fold| fold.log_no),
+        };
+        last = Some((object_no, folded));
+        *owners.entry(object_no).or_default() += u64::from(log_no > folded);
+    }
+    Ok(owners)
 }
 
-/// Reads everything of an object's database.
+/// Reads everything of an object's database. `rows`: how many rows of the log are to be found.
 pub(crate) fn check(
     connection: &Connection,
     object_no: ObjectNo,
+    rows: u64,
 ) -> rusqlite::Result<Result<(), PageError>> {
-    let count = match load(connection, object_no)? {
-        Ok(stored) => stored.count,
+    let StoredSql { count, log } = match load(connection, object_no)? {
+        Ok(stored) => stored,
         Err(error) => return Ok(Err(error)),
     };
     for number in 1..=count {
@@ -395,19 +346,17 @@ pub(crate) fn check(
             return Ok(Err(error));
         }
     }
-    Ok(Ok(()))
+    let rows = rows.saturating_sub(log.len() as u64);
+    Ok(if rows == 0 { Ok(()) } else { Err(PageError::LogStray { rows }) })
 }
 
 /// Deletes an object's database.
 pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
-    let (first, end) = (place(object_no, 0), place(ObjectNo(object_no.0 + 1), 0));
-    for sql in [
-        "DELETE FROM sql_pages WHERE place >= ?1 AND place < ?2",
-        "DELETE FROM sql_log WHERE place >= ?1 AND place < ?2",
-    ] {
-        connection.prepare_cached(sql)?.execute([first, end])?;
-    }
-    Ok(())
+    let folded = fold(connection, object_no)?.ok().map(|fold| fold.log_no);
+    log::erase(connection, object_no, folded)?;
+    let ends = [place(object_no, 0), place(ObjectNo(object_no.0 + 1), 0)];
+    let sql = "DELETE FROM sql_pages WHERE place >= ?1 AND place < ?2";
+    connection.prepare_cached(sql)?.execute(ends).map(drop)
 }
 
 #[cfg(test)]

@@ -3,17 +3,17 @@
 //! # Why a turn's SQL is atomic and durable with everything else that the turn did
 //!
 //! An object's database is a function of rows of its shard: of `sql_pages`, which holds the pages that the last fold
-//! stored, and of `sql_log`, whose rows say in order how commits have changed pages since
+//! stored, and of its rows of `sql_log` since then, which say in order how commits have changed pages
 //! ([`rows::sql`](super::rows::sql)). There is no file.
 //!
 //! 1. *A turn is one private transaction.* SQLite hands pages to the VFS before or while the private transaction commits;
 //!    they are the turn's until it has, and dropped if it has not ([`PageOverlay`](crate::kernel::pages::PageOverlay)).
 //!    So what is kept is what whole turns left.
 //! 2. *What is kept is stored with the rest.* The pages that a turn changed become one row of `sql_log`, or, in a fold,
-//!    rows of `sql_pages`, a head, and the absence of the log. They stand in the same write set as the turn's snapshot
-//!    and KV rows, and the shard stores a write set in one transaction or not at all. So after any crash the rows are
-//!    those that some commit of the object left, the same one for struct, KV and SQL, and it is the last one that was
-//!    acknowledged or a later one.
+//!    rows of `sql_pages` and a head, which says that the log up to there is folded. They stand in the same write set as
+//!    the turn's snapshot and KV rows, and the shard stores a write set in one transaction or not at all. So after any
+//!    crash the rows are those that some commit of the object left, the same one for struct, KV and SQL, and it is the
+//!    last one that was acknowledged or a later one. What sweeps take away ([`log`](super::log)) is no part of it.
 //! 3. *A fold loses nothing.* It stores each page that the log names, as it is after the fold's own turn, and those are
 //!    all the pages that differ from the stored ones: a page joins the overlay when a commit changes it and leaves when a
 //!    fold that has stored it is durable.

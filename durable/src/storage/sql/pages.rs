@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::kernel::pages::{Commit, Found, PageOverlay};
 use crate::sql::{Page, SqlChange};
 use crate::storage::numbers::{CommitSeq, ObjectNo};
-use crate::storage::rows::sql::{self, PageError, SqlWrite, StoredSql};
+use crate::storage::rows::sql::{PageError, SqlWrite, StoredSql, log};
 use crate::storage::{Fence, Shard};
 
 /// The pages of an object's database.
@@ -45,8 +45,7 @@ impl Pages {
             let StoredSql { count, log } =
                 shard.read_sql(object_no)?.map_err(|error| damaged(&error))?;
             overlay = PageOverlay::new(count);
-            for (index, (bytes, (count, deltas))) in log.into_iter().enumerate() {
-                let row = u32::try_from(index).expect("24 bits") + 1;
+            for (row, (bytes, (count, deltas))) in (1..).zip(log) {
                 let replayed = overlay.replay((count, bytes), deltas);
                 replayed.map_err(|_| damaged(&PageError::LogMeaning { row }))?;
             }
@@ -135,17 +134,14 @@ impl Pages {
         SqlChange { page_count: overlay.count(), pages: overlay.changes().collect() }
     }
 
-    /// What commit `commit_no` is to store of what is kept. `None`: nothing has changed.
-    pub(crate) fn take(&self, commit_no: u64) -> Option<Box<SqlWrite>> {
-        let Below { object_no, .. } = self.below.as_ref()?;
+    /// What the next commit is to store of what is kept. `None`: nothing has changed, or it is an image.
+    pub(crate) fn take(&self) -> Option<Box<SqlWrite>> {
+        self.below.as_ref()?;
         let State { overlay, .. } = &mut *self.state.lock();
         let commit = overlay.take()?;
         let count = overlay.count();
         Some(Box::new(match commit {
-            Commit::Log { row, deltas } => {
-                let place = sql::place(*object_no, row);
-                SqlWrite::Log { row, deltas: sql::seal_log(place, commit_no, count, &deltas) }
-            }
+            Commit::Log { deltas } => SqlWrite::Log { deltas: log::encode(count, &deltas) },
             Commit::Fold { pages } => SqlWrite::Fold { count, pages },
         }))
     }

@@ -15,14 +15,14 @@ pub(super) fn verify(
     connection: &Connection,
     findings: &mut Findings,
 ) -> rusqlite::Result<()> {
-    for object_no in sql::owners(connection)? {
+    for (object_no, rows) in sql::owners(connection)? {
         let Some(object) = label(shard, connection, object_no)? else {
             let what =
                 format!("tables of object number {object_no} are stored, and no such object");
             findings.add(ProblemKind::TablesOrphaned, what);
             continue;
         };
-        if let Err(error) = sql::check(connection, object_no)? {
+        if let Err(error) = sql::check(connection, object_no, rows)? {
             let kind =
                 if error.is_newer() { ProblemKind::TablesNewer } else { ProblemKind::TablesTorn };
             findings.add_of(kind, object, format!("its tables: {error}"));

@@ -40,6 +40,7 @@ proptest! {
         prop_assert_eq!(loaded, Some((ObjectNo(no), class_no, stored.clone())));
 
         let new = snapshot::Snapshot {
+            log_end: None,
             object_no: ObjectNo(no), epoch: Epoch(9), commit_no: 1, body: &body,
         };
         snapshot::Writes::prepare(&connection).and_then(|mut s| s.write(new, 0)).expect("stored");
