@@ -71,6 +71,10 @@ pub(crate) const SQL_CACHE_KIB: u32 = 256;
 /// with 128 an object takes three times as long to open, and its commits write two thirds of the bytes.
 pub(crate) const SQL_LOG_ROWS_MAX: u32 = 32;
 
+/// Pages of databases whose past is kept that one writer remembers, so that it need not follow their logs for each commit:
+/// 8 MiB.
+pub(crate) const HISTORY_PAGES_KEPT_MAX: usize = 8_192;
+
 /// Which share of the length of a shard's write-ahead log is added to the log of databases before it is swept the first time:
 /// 4 MiB, a few thousand rows.
 pub(crate) const LOG_SWEPT_SHARE: u64 = 4;

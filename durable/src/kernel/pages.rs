@@ -229,6 +229,11 @@ impl<P: Clone + Deref<Target = [u8]> + for<'a> From<&'a [u8]>> PageOverlay<P> {
         self.kept.iter().map(|(no, kept)| (*no, kept.page.clone()))
     }
 
+    /// How many pages are here.
+    pub(crate) fn held(&self) -> usize {
+        self.kept.len()
+    }
+
     /// What has changed is about to be handed over, like this. `None`: nothing has.
     pub(crate) fn take(&mut self) -> Option<Commit<P>> {
         if !self.has_changes() {

@@ -14,7 +14,7 @@ use rusqlite::Connection;
 
 use super::batch::{Batch, Change, Item, Run};
 use super::checkpoint;
-use super::history::{self, Pass, Sweep};
+use super::history::{self, Pass, Present, Sweep};
 use super::log::Log;
 use super::numbers::CommitSeq;
 use super::rows::sql::Chain;
@@ -41,10 +41,16 @@ pub(super) struct Writer {
     pass: Option<Pass>,
     /// Batches since it had its turn.
     batches: u32,
-    /// The log of objects' databases.
-    log: Log,
+    memory: Memory,
     /// Let go after the connection is closed: fields are dropped in their order.
     _lock: Arc<DirectoryLock>,
+}
+
+/// What the writer remembers of the databases of objects from one batch to the next.
+struct Memory {
+    log: Log,
+    /// Those whose past is kept, as they are stored.
+    present: Present,
 }
 
 /// Where a transaction failed.
@@ -63,7 +69,7 @@ impl Writer {
         lock: Arc<DirectoryLock>,
     ) -> Self {
         Writer {
-            log: Log::new(shared.log_pages),
+            memory: Memory { log: Log::new(shared.log_pages), present: Present::default() },
             shared,
             connection,
             checkpointer,
@@ -83,12 +89,13 @@ impl Writer {
             return Ok(());
         }
         let now = self.shared.host.clock.wall();
-        let failure =
-            match transact(&self.shared, &self.connection, (&mut self.batch, &mut self.log), now) {
-                Ok(()) => return Ok(()),
-                Err(failure) => failure,
-            };
-        self.log.on_failed();
+        let (batch, memory) = (&mut self.batch, &mut self.memory);
+        let failure = match transact(&self.shared, &self.connection, (batch, memory), now) {
+            Ok(()) => return Ok(()),
+            Err(failure) => failure,
+        };
+        self.memory.log.on_failed();
+        self.memory.present.clear();
         Err(self.failed(&failure))
     }
 
@@ -242,10 +249,10 @@ impl Drop for Writer {
 fn transact(
     shared: &Shared,
     connection: &Connection,
-    (batch, log): (&mut Batch, &mut Log),
+    (batch, memory): (&mut Batch, &mut Memory),
     now: WallMs,
 ) -> Result<(), Failure> {
-    apply_all(shared, connection, (batch, log), now).map_err(Failure::Before)?;
+    apply_all(shared, connection, (batch, memory), now).map_err(Failure::Before)?;
     let commit = connection.prepare_cached("COMMIT").map_err(Failure::Before)?.execute([]);
     commit.map(drop).map_err(Failure::Commit)
 }
@@ -255,12 +262,12 @@ fn transact(
 fn apply_all(
     shared: &Shared,
     connection: &Connection,
-    (batch, log): (&mut Batch, &mut Log),
+    (batch, memory): (&mut Batch, &mut Memory),
     now: WallMs,
 ) -> rusqlite::Result<()> {
     // The write lock is taken at once: one that is taken later can fail halfway.
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let mut tables = Tables::prepare(connection, &shared.sweep, log)?;
+    let mut tables = Tables::prepare(connection, &shared.sweep, memory)?;
     let mut start = 0;
     while let Some(range) = batch.run_at(start) {
         start = range.end;
@@ -279,14 +286,14 @@ fn apply_all(
         };
         batch.fail_run(range, Some(&error));
     }
-    tables.log.sweep(connection)
+    tables.memory.log.sweep(connection)
 }
 
 /// The statements of one transaction.
 struct Tables<'c> {
     connection: &'c Connection,
     sweep: &'c Sweep,
-    log: &'c mut Log,
+    memory: &'c mut Memory,
     objects: object::Writes<'c>,
     snapshots: snapshot::Writes<'c>,
     /// `None`: no run so far had rows.
@@ -301,12 +308,12 @@ impl<'c> Tables<'c> {
     fn prepare(
         connection: &'c Connection,
         sweep: &'c Sweep,
-        log: &'c mut Log,
+        memory: &'c mut Memory,
     ) -> rusqlite::Result<Self> {
         let objects = object::Writes::prepare(connection)?;
         let snapshots = snapshot::Writes::prepare(connection)?;
         let (kv, sql, alarms) = (None, None, None);
-        Ok(Tables { connection, sweep, log, objects, snapshots, kv, sql, alarms })
+        Ok(Tables { connection, sweep, memory, objects, snapshots, kv, sql, alarms })
     }
 
     /// Stores the last state of a run, and its rows. `false`: another activation was there first, and
@@ -317,7 +324,7 @@ impl<'c> Tables<'c> {
         }
         // Several statements, of which a later one may fail alone: then none of them has been.
         self.connection.prepare_cached("SAVEPOINT run")?.execute([])?;
-        let before = history::before(self.connection, run)?;
+        let before = history::before(self.connection, run, &mut self.memory.present)?;
         let chain = if run.logs() > 0 { Some(self.chain(run)?) } else { None };
         let is_stored = self.apply_state(run, now, chain)?;
         if is_stored && run.erases() {
@@ -331,12 +338,16 @@ impl<'c> Tables<'c> {
                 self.sweep.on_recorded();
             }
         }
+        if !is_stored {
+            self.memory.present.forget(run.last.object_no);
+        }
         self.connection.prepare_cached("RELEASE run")?.execute([])?;
         Ok(is_stored)
     }
 
     /// Leaves nothing of a run that has failed alone.
     fn take_back(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+        self.memory.present.forget(run.last.object_no);
         if run.has_rows() {
             self.connection.prepare_cached("ROLLBACK TO run")?.execute([])?;
             self.connection.prepare_cached("RELEASE run")?.execute([])?;
@@ -362,7 +373,7 @@ impl<'c> Tables<'c> {
 
     /// Where the run's rows of the log go on.
     fn chain(&mut self, run: &Run<'_>) -> rusqlite::Result<Chain> {
-        let highest = self.log.highest(self.connection)?;
+        let highest = self.memory.log.highest(self.connection)?;
         let end = match run.fence.log_end() {
             Some(end) => end,
             None if run.after == 0 => 0,
@@ -390,7 +401,7 @@ impl<'c> Tables<'c> {
         }
         if let Some(Chain { end, highest }) = chain {
             run.fence.set_log_end(end);
-            self.log.on_added(highest, bytes);
+            self.memory.log.on_added(highest, bytes);
         }
         Ok(())
     }

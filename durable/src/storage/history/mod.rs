@@ -8,7 +8,7 @@
 //! 1. *What a row says is what stood there.* The writer makes it of the rows that it is about to overwrite, inside of the
 //!    transaction that overwrites them, and before it does ([`record`]). Nobody else writes, and no activation's memory is
 //!    believed. A page of a database is what the stored log makes of the stored page, so that it is read as an activation
-//!    would read it that began at that moment.
+//!    would read it that began at that moment; or it is what the writer itself has made of it since ([`present`]).
 //! 2. *A row is there exactly if its run is.* Both are of one transaction, and of one savepoint of it: a run that fails
 //!    alone takes its row along. So the rows of an object are a chain without a gap that ends with its newest commit, in
 //!    every moment that anybody can see, after every crash.
@@ -26,10 +26,12 @@
 //! bookmark names them.
 
 mod ask;
+mod present;
 mod record;
 mod rewind;
 mod sweep;
 
+pub(super) use present::Present;
 pub(super) use record::{before, damaged, record};
 pub(crate) use rewind::{Here, Misplaced, Restoring, Whole, entries, find, since};
 pub(super) use sweep::{Pass, Sweep, piece};

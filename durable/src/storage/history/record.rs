@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::types::Type;
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::present::Present;
 use crate::kernel::delta;
 use crate::kernel::history::{Bounds, expired};
 use crate::kernel::pages::{Found, PageOverlay, Replayed};
@@ -29,14 +30,28 @@ pub(in crate::storage) struct Before {
 pub(in crate::storage) fn before(
     connection: &Connection,
     run: &Run<'_>,
+    present: &mut Present,
 ) -> rusqlite::Result<Option<Before>> {
     if run.cause().is_none() || run.erases() {
+        present.forget(run.last.object_no);
         return Ok(None);
     }
     let object_no = run.last.object_no;
     let (epoch, snapshot) = stored(connection, object_no, run.snapshot)?;
     let kv = values(connection, object_no, &run.kv)?;
-    let sql = if run.sql.is_empty() { None } else { pages(connection, object_no, &run.sql)? };
+    let commits = (run.after, run.last.commit_no);
+    let sql = if run.sql.is_empty() {
+        present.pass(object_no, commits);
+        None
+    } else {
+        let old = match present.take(object_no, run.after) {
+            Some(old) => old,
+            None => open(connection, object_no)?,
+        };
+        let (undo, new) = pages(connection, object_no, (old, &run.sql))?;
+        present.put(object_no, run.last.commit_no, new);
+        undo
+    };
     Ok(Some(Before { epoch, undo: Undo { snapshot, kv, sql } }))
 }
 
@@ -83,13 +98,12 @@ fn values(
     Ok(old)
 }
 
-/// How a database is other than `writes` make it. `None`: it is not.
+/// How a database is other than `writes` make it, and what they make it. `None`: it is the same.
 fn pages(
     connection: &Connection,
     object_no: ObjectNo,
-    writes: &[(u64, &SqlWrite)],
-) -> rusqlite::Result<Option<UndoSql>> {
-    let old = open(connection, object_no)?;
+    (old, writes): (PageOverlay<Page>, &[(u64, &SqlWrite)]),
+) -> rusqlite::Result<(Option<UndoSql>, PageOverlay<Page>)> {
     let page = |number| match old.find(number) {
         Found::Page(page) => Ok(Some(page)),
         Found::Beyond => Ok(None),
@@ -116,7 +130,26 @@ fn pages(
         pages.extend(page(number)?.map(|page| (number, Replayed::Whole(page))));
     }
     let is_other = !pages.is_empty() || old.count() != count;
-    Ok(is_other.then(|| UndoSql { count: old.count(), pages }))
+    let undo = is_other.then(|| UndoSql { count: old.count(), pages });
+    Ok((undo, left(old, writes, (count, new))))
+}
+
+/// What is stored of a database once `writes` are, which leave so many pages, these among them.
+fn left(
+    mut overlay: PageOverlay<Page>,
+    writes: &[(u64, &SqlWrite)],
+    (count, new): (u32, BTreeMap<u32, Page>),
+) -> PageOverlay<Page> {
+    let is_folded = matches!(writes[0].1, SqlWrite::Fold { .. });
+    if is_folded {
+        // A fold is the first of what a run stores. What it has stored is read from there.
+        overlay = PageOverlay::new(count);
+    }
+    if !is_folded || writes.len() > 1 {
+        let whole = new.into_iter().map(|(number, page)| (number, Replayed::Whole(page)));
+        overlay.replay((count, 0), whole).expect("whole pages follow from nothing");
+    }
+    overlay
 }
 
 /// How many pages a database has after `writes`, and those of them that these name.
