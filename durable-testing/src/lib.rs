@@ -18,6 +18,7 @@ mod lock;
 mod past;
 pub mod plan;
 mod process;
+mod quarantine;
 mod real;
 mod report;
 mod result;

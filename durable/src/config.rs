@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::{Code, Error};
 use crate::history::History;
 use crate::limits;
+use crate::quarantine::CrashBudget;
 
 /// Settings of a runtime, from its builder.
 #[derive(Clone, Debug)]
@@ -19,6 +20,7 @@ pub(crate) struct Config {
     pub(crate) shards: Option<u16>,
     pub(crate) log_pages: u32,
     pub(crate) history: History,
+    pub(crate) crashes: CrashBudget,
 }
 
 impl Default for Config {
@@ -33,6 +35,7 @@ impl Default for Config {
             shards: None,
             log_pages: limits::CHECKPOINT_PAGES,
             history: History::default(),
+            crashes: CrashBudget { crashes: limits::CRASHES_MAX, period: limits::CRASH_PERIOD },
         }
     }
 }
@@ -48,6 +51,7 @@ impl Config {
                 self.alarms_per_second as usize,
                 limits::ALARMS_PER_SECOND_MAX as usize,
             ),
+            ("crashes", self.crashes.crashes as usize, limits::CRASHES_MAX_MAX as usize),
             ("log_pages", self.log_pages as usize, limits::CHECKPOINT_PAGES_MAX as usize),
             ("shards", self.shards.unwrap_or(limits::SHARDS).into(), limits::SLOTS.into()),
         ];

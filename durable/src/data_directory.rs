@@ -74,6 +74,10 @@ impl DataDirectory {
         Ok(DataDirectory { look: Look::open(host, path)?, path: path.to_owned() })
     }
 
+    pub(crate) fn look(&self) -> &Look {
+        &self.look
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -5,6 +5,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -32,6 +33,8 @@ struct Body {
     /// `None`: the error is not about one object.
     object: Option<String>,
     outcome: Outcome,
+    /// How long to wait before the next try. `None`: nobody knows.
+    retry_after: Option<Duration>,
     /// `None`: nothing below this crate reported the failure.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -135,6 +138,8 @@ codes! {
     CallUnencodable = "call.unencodable", FixCall, NotStarted;
     /// `#[on_activate]` failed, so the object cannot start.
     ObjectUnstartable = "object.unstartable", Internal, NotStarted;
+    /// The object cannot start or keeps crashing, and is kept from running for a while.
+    ObjectQuarantined = "object.quarantined", Backoff, NotStarted;
     /// The stored state does not decode as the class's state.
     StateUndecodable = "state.undecodable", Corrupt, NotStarted;
     /// The stored state is damaged: its checksum or its frame is wrong.
@@ -282,6 +287,7 @@ impl Code {
             message: message.into(),
             object: None,
             outcome,
+            retry_after: None,
             source: None,
         }))
     }
@@ -319,6 +325,12 @@ impl Error {
         self.0.object.as_deref()
     }
 
+    /// How long to wait before calling again, if that is known: of an object that is quarantined, until a call is let
+    /// through.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.0.retry_after
+    }
+
     /// Whether it has this code.
     pub fn is(&self, code: Code) -> bool {
         self.0.code == code
@@ -326,6 +338,11 @@ impl Error {
 
     pub(crate) fn with_object(mut self, object: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.0).object = Some(object.into());
+        self
+    }
+
+    pub(crate) fn with_retry_after(mut self, wait: Duration) -> Self {
+        Arc::make_mut(&mut self.0).retry_after = Some(wait);
         self
     }
 
@@ -350,23 +367,26 @@ struct Travelling {
     message: String,
     object: Option<String>,
     outcome: Outcome,
+    retry_after: Option<Duration>,
 }
 
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Body { code, message, object, outcome, .. } = &*self.0;
+        let Body { code, message, object, outcome, retry_after, .. } = &*self.0;
         let (code, message, object) = (code.to_string(), message.clone(), object.clone());
-        Travelling { code, message, object, outcome: *outcome }.serialize(serializer)
+        let (outcome, retry_after) = (*outcome, *retry_after);
+        Travelling { code, message, object, outcome, retry_after }.serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Error {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let Travelling { code, message, object, outcome } = Travelling::deserialize(deserializer)?;
+        let Travelling { code, message, object, outcome, retry_after } =
+            Travelling::deserialize(deserializer)?;
         let known = Code::ALL.iter().find(|known| known.as_str() == code);
         let code =
             *known.ok_or_else(|| D::Error::custom(format!("no error has the code `{code}`")))?;
-        Ok(Error(Arc::new(Body { code, message, object, outcome, source: None })))
+        Ok(Error(Arc::new(Body { code, message, object, outcome, retry_after, source: None })))
     }
 }
 
@@ -490,9 +510,11 @@ mod tests {
     fn an_error_travels_without_loss() {
         for code in Code::ALL {
             let error = code.error("text").with_object("a.B(c)").with_outcome(Outcome::Unknown);
+            let error = error.with_retry_after(Duration::from_millis(1_500));
             let bytes = postcard::to_stdvec(&error).expect("an error encodes");
             let arrived: Error = postcard::from_bytes(&bytes).expect("an error decodes");
             assert_eq!(format!("{arrived:?}"), format!("{error:?}"));
+            assert_eq!(arrived.retry_after(), error.retry_after());
         }
     }
 

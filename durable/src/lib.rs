@@ -57,6 +57,7 @@ mod listing;
 #[doc(hidden)]
 pub mod lock;
 mod object;
+mod quarantine;
 mod registry;
 mod rewind;
 mod runtime;
@@ -195,6 +196,7 @@ pub use kernel::restart::{
 pub use kv::KvKey;
 pub use listing::{Listed, Listing};
 pub use object::{Alarm, Context, Kv, KvList, Object, Rng, Sql, SqlExecuted, SqlRow, SqlRows};
+pub use quarantine::Quarantined;
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use sql::{Migration, SqlNamed, SqlParams, SqlValue};
 pub use state::{DurableState, Fingerprint, StateValue, Wire};

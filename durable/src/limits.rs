@@ -245,6 +245,32 @@ pub(crate) const HISTORY_SWEEP_BATCHES: u32 = 64;
 /// Between two sweeps, at least.
 pub(crate) const HISTORY_SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 
+/// Crashes of one object within [`CRASH_PERIOD`] after which it is still let run again.
+pub const CRASHES_MAX: u32 = 5;
+
+/// How long a crash counts.
+pub const CRASH_PERIOD: Duration = Duration::from_secs(60);
+
+/// Most crashes that may be let pass. The times of so many are kept for each object that crashes.
+pub(crate) const CRASHES_MAX_MAX: u32 = 1_000;
+
+/// How long an object rests after its second crash within the period, and how often that doubles: a loop of crashes is
+/// to leave the processor to others, and its callers are not to wait for long.
+pub(crate) const CRASH_REST: Duration = Duration::from_millis(20);
+pub(crate) const CRASH_REST_DOUBLINGS_MAX: u32 = 5;
+
+/// After which time one call to a quarantined object is let through. It doubles with each that fails.
+pub const QUARANTINE_DELAY: Duration = Duration::from_secs(1);
+
+/// The longest of these times: whoever mends the cause elsewhere has the object back within it.
+pub const QUARANTINE_DELAY_MAX: Duration = Duration::from_secs(3_600);
+
+/// How long an object that was let out must go on before its earlier failures are forgotten.
+pub const PROBATION: Duration = Duration::from_secs(60);
+
+/// Bytes of what an object failed with that are kept.
+pub(crate) const QUARANTINE_REASON_BYTES_MAX: usize = 512;
+
 /// Children that a supervisor may have at a time. Whoever has more of a kind has objects, which cost nothing at rest.
 pub const CHILDREN_MAX: usize = 100_000;
 
@@ -275,6 +301,7 @@ pub const PROBLEMS_MAX: usize = 1_000;
 const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(SHARDS <= SLOTS);
 const _: () = assert!(ALARM_ROWS_MAX < ALARM_WINDOW_MAX / 2 && ALARM_RETRIES <= ALARM_RETRIES_MAX);
+const _: () = assert!(CRASH_REST_DOUBLINGS_MAX < 32 && CRASHES_MAX <= CRASHES_MAX_MAX);
 const _: () = assert!(ALARM_DOUBLINGS_MAX < 32 && ALARM_HOLD_DOUBLINGS_MAX < 32);
 const _: () = assert!(BATCH_BYTES_MAX <= LANE_BYTES_MAX && SNAPSHOT_BYTES_MAX <= BATCH_BYTES_MAX);
 const _: () = assert!(KV_VALUE_BYTES_MAX <= BATCH_BYTES_MAX && KV_PAGE_ROWS_MAX > 0);

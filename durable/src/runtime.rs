@@ -1,6 +1,7 @@
 //! One runtime: the classes of one data directory, running.
 
 mod builder;
+mod quarantine;
 
 use std::fmt;
 use std::future::ready;

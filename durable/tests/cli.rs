@@ -261,3 +261,39 @@ async fn a_history_is_listed_page_by_page() {
     assert_eq!(wrong.code, 2);
     assert!(wrong.err.contains("bookmark.malformed"), "{}", wrong.err);
 }
+
+/// Crashes when it is told to.
+#[derive(Default, DurableState)]
+pub struct Bomb {}
+
+#[durable_object(name = "cli.Bomb")]
+impl Bomb {
+    pub fn burst(&mut self) {
+        panic!("on purpose");
+    }
+}
+
+#[tokio::test]
+async fn quarantined_objects_are_listed_and_released() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().join("data");
+    let runtime = Runtime::builder(&data).register::<Bomb>().start().await.unwrap();
+    let bomb = runtime.get::<Bomb>("b");
+    for _ in 0..7 {
+        bomb.burst().await.unwrap_err();
+    }
+    let id = bomb.id().unwrap().to_string();
+    runtime.quarantined(None, None).await.unwrap();
+    let json = durable(&[&"quarantine", &data, &"list", &"--json"]).json();
+    assert_eq!(json["quarantined"][0]["id"], id);
+    assert_eq!(json["quarantined"][0]["reason"], "on purpose");
+    assert_eq!(durable(&[&"quarantine", &data, &"release", &id]).code, 2, "somebody runs it");
+    runtime.shutdown().await.unwrap();
+    drop(runtime);
+    let said = durable(&[&"quarantine", &data, &"list"]);
+    assert!(said.out.contains("cli.Bomb(b)") && said.out.contains("on purpose"), "{}", said.out);
+    let said = durable(&[&"quarantine", &data, &"release", &id]);
+    assert_eq!((said.code, said.out), (0, format!("{id} runs again when the directory is run\n")));
+    let said = durable(&[&"quarantine", &data, &"list"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "nothing is quarantined\n"));
+}

@@ -10,7 +10,16 @@ use super::Counter;
 /// How many rows hang on objects, over all tables.
 fn rows(dir: &std::path::Path) -> i64 {
     let shard = rusqlite::Connection::open(dir.join("shards/000.db")).unwrap();
-    let tables = ["objects", "snapshots", "kv", "sql_pages", "sql_log", "alarms", "dead_letters"];
+    let tables = [
+        "objects",
+        "snapshots",
+        "kv",
+        "sql_pages",
+        "sql_log",
+        "alarms",
+        "dead_letters",
+        "quarantines",
+    ];
     let count = |table| {
         shard.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
     };

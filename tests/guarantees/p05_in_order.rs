@@ -2,6 +2,8 @@
 
 use std::future::IntoFuture;
 
+use std::time::Duration;
+
 use durable::prelude::*;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 
@@ -57,7 +59,9 @@ async fn calls_of_one_stub_begin_in_order_across_evictions() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_of_one_stub_begin_in_order_across_crashes() {
     let dir = tempfile::tempdir().unwrap();
-    let runtime = Runtime::builder(dir.path()).register::<Log>().start().await.unwrap();
+    let builder =
+        Runtime::builder(dir.path()).register::<Log>().crashes(1_000, Duration::from_secs(1));
+    let runtime = builder.start().await.unwrap();
     let log = runtime.get::<Log>("l");
     let mut calls: FuturesOrdered<_> = FuturesOrdered::new();
     let mut crashes = Vec::new();

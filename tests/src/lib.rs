@@ -5,6 +5,7 @@ pub mod alarms;
 pub mod classes;
 pub mod diary;
 pub mod past;
+pub mod poison;
 pub mod releases;
 pub mod tree;
 pub mod workload;

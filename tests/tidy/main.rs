@@ -71,6 +71,7 @@ const FLOORS: [&[&str]; 6] = [
         "class",
         "codec",
         "config",
+        "quarantine",
         "state",
         "kv",
         "sql",

@@ -2,7 +2,7 @@
 
 use std::future::{Future, IntoFuture, ready};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::caller::{Request, Who, WhoKey, undecodable, unencodable};
 use crate::client::Client;
-use crate::directory::{Directory, Residency};
+use crate::directory::{Directory, Residency, Wards};
 use crate::error::{Code, Error, Outcome};
 use crate::host::Host;
 use crate::id::{ClassKey, ObjectId, Placement, check_name};
@@ -41,6 +41,10 @@ pub(crate) struct Group<O: Object> {
     directory: Directory<O>,
     residency: Arc<Residency>,
     supervision: Supervision,
+    /// Those of its objects that have failed lately.
+    wards: Wards,
+    /// Faults of its objects since the start.
+    faults: AtomicU64,
     /// It takes no calls, because its supervisor has stopped it.
     is_stopped: AtomicBool,
 }
@@ -61,6 +65,8 @@ impl<O: Object> Group<O> {
         let key = ClassKey::new(shared.store.id_key(), &origin);
         let residency = shared.residents.add_class(O::CLASS.idle.unwrap_or(shared.config.idle));
         let directory = Directory::new();
+        let stored = shared.store.take_quarantines(class_no);
+        let wards = Wards::new(shared.config.crashes, stored, code_of::<O>(fingerprint));
         Arc::new(Group {
             shared,
             registry,
@@ -71,6 +77,8 @@ impl<O: Object> Group<O> {
             directory,
             residency,
             supervision,
+            wards,
+            faults: AtomicU64::new(0),
             is_stopped: AtomicBool::new(false),
         })
     }
@@ -202,6 +210,7 @@ impl<O: Object> Group<O> {
             Err(Refused::Abandoned) => {
                 Code::RuntimeClosed.error("the runtime is shut down; start it again")
             }
+            Err(Refused::Quarantined(error)) => error,
             Err(Refused::Full(waiting)) => Code::ObjectOverloaded.error(format!(
                 "{waiting} calls wait at {}, the limit is {}; call again later",
                 slot.label(),
@@ -221,9 +230,27 @@ impl<O: Object> Group<O> {
         })
     }
 
-    /// Starts an activation of `slot`. Calls queue in it meanwhile.
-    pub(crate) fn start(&self, slot: &Arc<Slot<O>>) {
+    pub(super) fn wards(&self) -> &Wards {
+        &self.wards
+    }
+
+    /// Tells the code of the class apart from other code.
+    pub(super) fn code(&self) -> u64 {
+        code_of::<O>(self.fingerprint)
+    }
+
+    /// One of its objects has failed.
+    pub(super) fn count_fault(&self) {
+        self.faults.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// An activation of `slot` is about to be there.
+    pub(super) fn enter(&self, slot: &Arc<Slot<O>>) {
         self.residency.enter(slot, slot.incarnation(), self.host().clock.now());
+    }
+
+    /// Starts the activation.
+    pub(super) fn spawn(&self, slot: &Arc<Slot<O>>) {
         if self.supervision.start(slot).is_err() {
             slot.on_abandon();
         }
@@ -245,6 +272,14 @@ impl<O: Object> Group<O> {
     pub(crate) fn left(&self) {
         self.residency.leave();
     }
+}
+
+/// Tells the code of a class apart from code that reads other states.
+fn code_of<O: Object>(fingerprint: Fingerprint) -> u64 {
+    let texts = O::CLASS.migrations.iter().flat_map(|migration| migration.sql.bytes());
+    let text =
+        texts.fold(0_u64, |sum, byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+    fingerprint.0 ^ text ^ u64::from(O::CLASS.version).rotate_left(32)
 }
 
 /// What is known of an object beside its id.
@@ -292,6 +327,10 @@ pub(crate) trait ClassGroup: Send + Sync {
         id: ObjectId,
         deed: LetterDeed,
     ) -> BoxFuture<'static, Result<bool, Error>>;
+    /// Lets an object run again. Whether it was quarantined.
+    fn release(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>>;
+    /// Lets the next call to a quarantined object through. Whether it is one.
+    fn retry_quarantined(&self, id: &ObjectId) -> bool;
     /// Lets all activations serve the calls that wait and then end, and waits until they are gone.
     fn drain(&self) -> BoxFuture<'_, ()>;
     /// Takes no calls until it is opened, unless the runtime takes none from outside anyway: turns that run may end.
@@ -409,6 +448,19 @@ impl<O: Object> ClassGroup for Group<O> {
 
     fn send(self: Arc<Self>, id: ObjectId, (name, placement): Known, errand: Errand) {
         self.place(id, name.as_ref(), placement.as_ref()).send(errand);
+    }
+
+    fn release(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>> {
+        let was_quarantined = self.forgive(&id);
+        if let Some(slot) = self.directory.find(&id) {
+            slot.accept_calls();
+        }
+        let let_out = self.let_out(id);
+        Box::pin(async move { let_out.await.map(|()| was_quarantined) })
+    }
+
+    fn retry_quarantined(&self, id: &ObjectId) -> bool {
+        self.retry_quarantined(id)
     }
 
     fn drain(&self) -> BoxFuture<'_, ()> {

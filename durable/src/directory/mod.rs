@@ -2,6 +2,7 @@
 
 mod group;
 mod residency;
+mod wards;
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -11,6 +12,7 @@ use parking_lot::Mutex;
 
 pub(crate) use group::{ClassGroup, Group, GroupSpec};
 pub(crate) use residency::{Residency, Residents};
+pub(crate) use wards::{Fault, Wards};
 
 use crate::id::ObjectId;
 use crate::limits::DIRECTORY_PARTITIONS;

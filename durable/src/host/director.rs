@@ -67,6 +67,14 @@ pub enum Event<'a> {
     Evolved { object: &'a ObjectId, state: &'a [u8] },
     /// It cannot start.
     Unstartable { object: &'a ObjectId, error: &'a Error },
+    /// Its object has crashed, or did not start, by its own fault.
+    Crashed { object: &'a ObjectId, is_quarantined: bool },
+    /// It is stored that the object does not run. From `retry_at` on one call is let through.
+    Quarantined { object: &'a ObjectId, retry_at: WallMs, failed_trials: u32 },
+    /// A call to an object that does not run is let through.
+    QuarantineTried { object: &'a ObjectId },
+    /// The object may run.
+    QuarantineEnded { object: &'a ObjectId },
     /// It is gone, with everything that it held.
     Gone { object: &'a ObjectId, incarnation: u64 },
     /// A turn begins, on this encoded state.
@@ -204,6 +212,10 @@ impl Event<'_> {
         "supervisor.began",
         "task.began",
         "task.ended",
+        "object.crashed",
+        "object.quarantined",
+        "quarantine.tried",
+        "quarantine.ended",
     ];
 
     /// The name of its place.
@@ -237,6 +249,10 @@ impl Event<'_> {
             Event::SupervisorBegan { .. } => 25,
             Event::TaskBegan { .. } => 26,
             Event::TaskEnded { .. } => 27,
+            Event::Crashed { .. } => 28,
+            Event::Quarantined { .. } => 29,
+            Event::QuarantineTried { .. } => 30,
+            Event::QuarantineEnded { .. } => 31,
         };
         Self::POINTS[index]
     }

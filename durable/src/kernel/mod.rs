@@ -15,6 +15,7 @@ pub(crate) mod lifecycle;
 pub(crate) mod merge;
 pub(crate) mod overlay;
 pub(crate) mod pages;
+pub(crate) mod quarantine;
 pub(crate) mod range;
 pub(crate) mod reads;
 pub(crate) mod residency;

@@ -21,7 +21,7 @@ use std::time::Duration;
 pub(crate) use self::child::{Child, ChildState};
 pub(crate) use self::event::{Asker, ChildKey, Effect, Event, Given, Incarnation, Request, Timer};
 pub use self::event::{Decision, Exit};
-use self::intensity::Intensity;
+pub(crate) use self::intensity::Intensity;
 pub use self::spec::{
     AutoShutdown, Backoff, ChildKind, ChildSpec, ExitReason, Restart, Shutdown, Strategy,
     SupervisorSpec,

@@ -17,6 +17,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::class::{Durability, MethodSpec};
+use crate::directory::Fault;
 use crate::error::{Code, Error};
 use crate::history::Cause;
 use crate::host::{Event, TurnEnd};
@@ -67,7 +68,22 @@ enum End {
     /// It was asked to end, or could not start.
     Asked,
     /// The object in memory cannot be trusted any more.
-    Crash(String),
+    Crash(Crash),
+}
+
+/// Why the object in memory cannot be trusted any more.
+#[derive(Clone)]
+pub(super) struct Crash {
+    text: String,
+    fault: Fault,
+}
+
+impl Crash {
+    /// A panic of the object's own code. `cause`: what of the system has failed it. `None`: nothing.
+    pub(super) fn of_panic(text: String, cause: Option<&Error>) -> Self {
+        let is_systems = cause.is_some_and(|error| Fault::of_start(error) == Fault::System);
+        Crash { text, fault: if is_systems { Fault::System } else { Fault::Crash } }
+    }
 }
 
 impl<O: Object> Actor for Activation<O> {
@@ -105,6 +121,8 @@ impl<O: Object> Actor for Activation<O> {
             Err(error) => {
                 slot.host().report(|| Event::Unstartable { object: slot.id_ref(), error: &error });
                 tracing::error!(object = slot.label(), %error, "the object cannot start");
+                let fault = Fault::of_start(&error);
+                slot.group().on_fault(slot, fault, &error.to_string()).await;
                 slot.fail_start(&error.with_object(slot.label()));
                 myself.stop(None);
                 return Ok(());
@@ -113,8 +131,11 @@ impl<O: Object> Actor for Activation<O> {
         let running = AssertUnwindSafe(run(slot, &mut live)).catch_unwind().await;
         let end = running.unwrap_or_else(|panic| {
             slot.end();
-            End::Crash(text_of(panic.as_ref()).to_owned())
+            End::Crash(Crash::of_panic(text_of(panic.as_ref()).to_owned(), None))
         });
+        if let End::Crash(Crash { text, fault }) = &end {
+            Box::pin(slot.group().on_fault(slot, *fault, text)).await;
+        }
         // Only then may another activation start: it begins with what is stored.
         Box::pin(settled(slot, &live)).await;
         match end {
@@ -122,7 +143,7 @@ impl<O: Object> Actor for Activation<O> {
                 myself.stop(None);
                 Ok(())
             }
-            End::Crash(reason) => Err(reason.into()),
+            End::Crash(Crash { text, .. }) => Err(text.into()),
         }
     }
 }
@@ -186,7 +207,7 @@ enum Reads<O: Object> {
 }
 
 /// The reads of an object that run beside each other.
-type Readers<'a> = FuturesUnordered<BoxFuture<'a, Result<(), String>>>;
+type Readers<'a> = FuturesUnordered<BoxFuture<'a, Result<(), Crash>>>;
 
 /// Runs reads, beside each other, until the next call is a write or the activation ends.
 async fn run_reads<O: Object>(slot: &Arc<Slot<O>>, live: &Live<O>, turns: &mut usize) -> Reads<O> {
@@ -247,16 +268,17 @@ async fn run_reads<O: Object>(slot: &Arc<Slot<O>>, live: &Live<O>, turns: &mut u
 
 /// What happened while reads ran.
 enum Step<O: Object> {
-    /// A read ended, or panicked with this text.
-    Ended(Result<(), String>),
+    /// A read ended, or panicked.
+    Ended(Result<(), Crash>),
     /// The object in memory cannot be trusted any more, and no read runs.
-    Crash(String),
+    Crash(Crash),
     Work(Work<O>),
 }
 
 /// Why the activation must not go on, if a commit of it has failed: its state was never stored.
-fn broken<O: Object>(live: &Live<O>) -> Option<String> {
-    live.fence().broken().map(|error| format!("a commit failed: {error}"))
+fn broken<O: Object>(live: &Live<O>) -> Option<Crash> {
+    let crash = |error| Crash { text: format!("a commit failed: {error}"), fault: Fault::System };
+    live.fence().broken().map(crash)
 }
 
 /// Runs a read that does not wait, or gives the future of one that may.
@@ -267,7 +289,7 @@ fn begin_read<'a, O: Object>(
     slot: &'a Arc<Slot<O>>,
     live: &'a Live<O>,
     call: Arc<PendingCall<O>>,
-) -> Result<Option<BoxFuture<'a, Result<(), String>>>, String> {
+) -> Result<Option<BoxFuture<'a, Result<(), Crash>>>, Crash> {
     let Begin::Run(message) = call.begin(|| slot.host().clock.now()) else { return Ok(None) };
     let running = Running::new(call);
     let method = O::method(&message);
@@ -302,7 +324,7 @@ fn settle_read<O: Object>(
     running: Running<O>,
     method: &'static MethodSpec,
     (ran, fault): (Caught<O::Reply>, Option<Error>),
-) -> Result<(), String> {
+) -> Result<(), Crash> {
     let told = Told { ended: ended_as(&ran), kv: &[], has_changes: false };
     witness::turn_ended(slot, live, running.number(), method, told);
     match ran {
@@ -311,7 +333,10 @@ fn settle_read<O: Object>(
             let_out(slot, live, running, failure.map_or(Ok(ran.reply), Err));
             Ok(())
         }
-        Err(panic) => Err(answer_panic(slot, live, running, method.name, panic.as_ref())),
+        Err(panic) => {
+            let text = answer_panic(slot, live, running, method.name, panic.as_ref());
+            Err(Crash::of_panic(text, fault.as_ref()))
+        }
     }
 }
 
@@ -323,7 +348,7 @@ async fn run_write<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
     call: Arc<PendingCall<O>>,
-) -> Result<Flow, String> {
+) -> Result<Flow, Crash> {
     let Begin::Run(message) = call.begin(|| slot.host().clock.now()) else { return Ok(Flow::On) };
     let running = Running::new(call);
     let method = O::method(&message);
@@ -335,9 +360,9 @@ async fn run_write<O: Object>(
         catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message)))
     };
     let Dealt { kv, sql, alarm, erases, fault } = cx.into_dealt();
-    let (ended, encoded) = match (&ran, fault) {
+    let (ended, encoded) = match (&ran, &fault) {
         (Err(_), _) => (Ended::Panicked, Ok(None)),
-        (Ok(_), Some(error)) => (Ended::Failed, Err(error)),
+        (Ok(_), Some(error)) => (Ended::Failed, Err(error.clone())),
         (Ok(ran), None) => {
             let ended = if ran.is_rejected { Ended::Rejected } else { Ended::Kept };
             (ended, catch_encode(live))
@@ -358,7 +383,8 @@ async fn run_write<O: Object>(
         }
         ran => ran,
     };
-    let write = Write { running, method: method.name, ran, ended, encoded, kv, has_sql, alarm };
+    let method = method.name;
+    let write = Write { running, method, ran, ended, encoded, kv, has_sql, alarm, fault };
     settle_write(slot, live, write).await.map(|()| Flow::On)
 }
 
@@ -370,14 +396,15 @@ async fn run_alarm<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
     firing: Firing,
-) -> Result<Flow, String> {
+) -> Result<Flow, Crash> {
     match ring(slot, live, firing).await {
         AfterRing::On => Ok(Flow::On),
         AfterRing::RollBack => roll_back(slot, live).await.map(|()| Flow::On),
         AfterRing::Erased => Ok(Flow::Erased),
-        AfterRing::Crash(text) => {
-            tracing::error!(object = slot.label(), panic = text, "an alarm's handler panicked");
-            Err(text)
+        AfterRing::Crash(crash) => {
+            let panic = &crash.text;
+            tracing::error!(object = slot.label(), panic, "an alarm's handler panicked");
+            Err(crash)
         }
     }
 }
@@ -434,14 +461,16 @@ struct Write<O: Object> {
     kv: Vec<KvChange>,
     has_sql: bool,
     alarm: Option<AlarmChange>,
+    /// What has failed its turn below the method. `None`: nothing.
+    fault: Option<Error>,
 }
 
 async fn settle_write<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
     write: Write<O>,
-) -> Result<(), String> {
-    let Write { running, method, ran, ended, encoded, kv, has_sql, alarm } = write;
+) -> Result<(), Crash> {
+    let Write { running, method, ran, ended, encoded, kv, has_sql, alarm, fault } = write;
     let comparison = match &encoded {
         Ok(None) => Encoded::Same,
         Ok(Some(_)) => Encoded::Different,
@@ -469,7 +498,8 @@ async fn settle_write<O: Object>(
         (Verdict::RollBack, Ok(ran), _) => Ok(ran.reply),
         (Verdict::Refuse, _, Err(error)) => Err(error.with_object(slot.label())),
         (Verdict::Crash, Err(panic), _) => {
-            return Err(answer_panic(slot, live, running, method, panic.as_ref()));
+            let text = answer_panic(slot, live, running, method, panic.as_ref());
+            return Err(Crash::of_panic(text, fault.as_ref()));
         }
         (verdict, ..) => unreachable!("{verdict:?} does not follow from how the turn ended"),
     };
@@ -478,7 +508,7 @@ async fn settle_write<O: Object>(
 }
 
 /// Undoes what a turn did in memory, as a restart would: the struct is decoded anew and `#[on_activate]` runs.
-async fn roll_back<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> Result<(), String> {
+async fn roll_back<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> Result<(), Crash> {
     let restored = async {
         live.restore();
         let changes = live.wake(slot).await?;
@@ -488,8 +518,11 @@ async fn roll_back<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> Result
         Ok::<(), Error>(())
     };
     match AssertUnwindSafe(restored).catch_unwind().await {
-        Ok(result) => result.map_err(|error| error.to_string()),
-        Err(panic) => Err(text_of(panic.as_ref()).to_owned()),
+        Ok(result) => result.map_err(|error| {
+            let fault = Fault::of_start(&error);
+            Crash { text: error.to_string(), fault }
+        }),
+        Err(panic) => Err(Crash::of_panic(text_of(panic.as_ref()).to_owned(), None)),
     }
 }
 

@@ -34,7 +34,10 @@ pub(crate) async fn run_all<O: Object>(slot: &Slot<O>, errands: Vec<Errand>) {
             Errand::Erase { answer } => {
                 let done = match erased {
                     Some(done) => done,
-                    None => erase_stored(slot).await,
+                    None => {
+                        let done = erase_stored(slot).await;
+                        if done.is_ok() { let_out(slot, done).await } else { done }
+                    }
                 };
                 let _ = answer.send(done.clone());
                 erased = Some(done);
@@ -45,6 +48,8 @@ pub(crate) async fn run_all<O: Object>(slot: &Slot<O>, errands: Vec<Errand>) {
             }
             Errand::Restore { to, answer } => {
                 let restored = restore(slot, to).await;
+                let restored =
+                    if restored.is_ok() { let_out(slot, restored).await } else { restored };
                 let _ = answer.send(restored.map_err(|error| error.with_object(slot.label())));
             }
             Errand::Fork { whole, answer } => {
@@ -54,4 +59,14 @@ pub(crate) async fn run_all<O: Object>(slot: &Slot<O>, errands: Vec<Errand>) {
         }
         erased = None;
     }
+}
+
+/// What the object was quarantined for is gone.
+async fn let_out<O: Object, T>(slot: &Slot<O>, done: Result<T, Error>) -> Result<T, Error> {
+    let group = slot.group();
+    if !group.forgive(slot.id_ref()) {
+        return done;
+    }
+    slot.accept_calls();
+    group.let_out(slot.id()).await.and(done)
 }

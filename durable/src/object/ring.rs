@@ -18,7 +18,7 @@ use crate::host::{Event, TurnEnd};
 use crate::kernel::alarm::{AfterFailure, after_failure};
 use crate::kernel::commit::Ended;
 use crate::limits::DEAD_LETTER_ERROR_BYTES_MAX;
-use crate::object::activation::{catch_encode, end_sql, text_of};
+use crate::object::activation::{Crash, catch_encode, end_sql, text_of};
 use crate::object::alarm::Deed;
 use crate::object::live::{AlarmChange, Changes, Live};
 use crate::object::witness::{self, Told};
@@ -109,7 +109,7 @@ pub(crate) enum AfterRing {
     /// The end: nothing of the object is left.
     Erased,
     /// The object in memory cannot be trusted any more.
-    Crash(String),
+    Crash(Crash),
 }
 
 /// Runs the handler for an alarm that was fired, if the alarm is what the object has.
@@ -176,9 +176,9 @@ fn settle<O: Object>(
     (ran, dealt): (Ran, Dealt),
 ) -> AfterRing {
     let Dealt { kv, sql, alarm: deed, erases, fault } = dealt;
-    let (ended, encoded) = match (&ran, fault) {
+    let (ended, encoded) = match (&ran, &fault) {
         (Ran::Panicked(_), _) => (Ended::Panicked, Ok(None)),
-        (_, Some(error)) => (Ended::Failed, Err(error)),
+        (_, Some(error)) => (Ended::Failed, Err(error.clone())),
         (Ran::Returned(Ok(())), None) => (Ended::Kept, catch_encode(live)),
         (Ran::Returned(Err(_)) | Ran::Late, None) => (Ended::Rejected, Ok(None)),
     };
@@ -224,7 +224,7 @@ fn settle<O: Object>(
             // What it did in the database is not to go with the commit that counts the failure.
             let is_undone = live.end_sql(crate::object::sql::Fate::Undo).is_ok();
             fail(slot, live, rang, &format!("it panicked: {text}"), is_undone);
-            AfterRing::Crash(text)
+            AfterRing::Crash(Crash::of_panic(text, fault.as_ref()))
         }
         (Ran::Returned(Ok(())), Ok(_)) => unreachable!("a turn that is not kept has failed"),
     }

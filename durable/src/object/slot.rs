@@ -49,6 +49,10 @@ struct State<O: Object> {
     errands: Vec<Errand>,
     /// Whether the present activation has taken a call.
     has_served: bool,
+    /// What callers are told, but for those that wait already. `None`: they are served.
+    refusal: Option<Error>,
+    /// It is in quarantine, and the activation is there for one call.
+    is_on_trial: bool,
     /// Set while the activation waits for a call.
     waker: Option<Waker>,
     idle_since: MonoNs,
@@ -65,6 +69,8 @@ pub(crate) enum Refused {
     Abandoned,
     /// As many calls wait as may; how many.
     Full(usize),
+    /// The object does not run.
+    Quarantined(Error),
 }
 
 /// What an activation gets to do next.
@@ -89,6 +95,8 @@ impl<O: Object> Slot<O> {
             visits: Vec::new(),
             errands: Vec::new(),
             has_served: false,
+            refusal: None,
+            is_on_trial: false,
             waker: None,
             idle_since: MonoNs(0),
             exit_waiters: Vec::new(),
@@ -167,6 +175,9 @@ impl<O: Object> Slot<O> {
         if state.life.is_abandoned() {
             return Err(Refused::Abandoned);
         }
+        if let Some(error) = &state.refusal {
+            return Err(Refused::Quarantined(error.clone()));
+        }
         let inbox_max = self.group.inbox_calls_max();
         if admission::enter_inbox(state.inbox.len(), inbox_max).is_err() {
             // Those whose callers have left only take up room.
@@ -196,6 +207,11 @@ impl<O: Object> Slot<O> {
             drop(state);
             return firing.end(Rung::Postponed(gone()));
         }
+        if let Some(error) = &state.refusal {
+            let error = error.clone();
+            drop(state);
+            return firing.end(Rung::Postponed(error));
+        }
         let ahead = state.inbox.len();
         state.firings.push_back((ahead, firing));
         self.wake(state);
@@ -204,7 +220,7 @@ impl<O: Object> Slot<O> {
     /// Lets `visit` look at the object, between two turns. It is dropped if the object cannot start, or the runtime goes.
     pub(crate) fn visit(self: &Arc<Self>, visit: Visit<O>) {
         let mut state = self.state.lock();
-        if !state.life.is_abandoned() {
+        if !state.life.is_abandoned() && state.refusal.is_none() {
             state.visits.push(visit);
             self.wake(state);
         }
@@ -244,6 +260,70 @@ impl<O: Object> Slot<O> {
         }
     }
 
+    /// Its one call is let through, and all others are told `error`. Whether there is one.
+    pub(crate) fn begin_trial(&self, error: &Error) -> bool {
+        let mut state = self.state.lock();
+        let is_first = |(ahead, _): &(usize, Firing)| *ahead == 0;
+        let firing = state.firings.front().is_some_and(is_first).then(|| state.firings.pop_front());
+        let firing = firing.flatten();
+        let call = if firing.is_none() { state.inbox.pop_front() } else { None };
+        if firing.is_none() && call.is_none() {
+            return false;
+        }
+        state.is_on_trial = true;
+        let refused = state.refuse(error);
+        state.firings.extend(firing);
+        state.inbox.extend(call);
+        drop(state);
+        refused.tell(error);
+        true
+    }
+
+    /// Everybody who waits for the object itself is told `error`. Whether something else is to be done to it.
+    pub(crate) fn refuse_calls(&self, error: &Error) -> bool {
+        let mut state = self.state.lock();
+        if state.errands.is_empty() {
+            return false;
+        }
+        let refused = state.refuse(error);
+        drop(state);
+        refused.tell(error);
+        true
+    }
+
+    /// Whoever calls from here on is told `error`. Those who wait are told when the activation is gone.
+    pub(crate) fn refuse_from_here(&self, error: Error) {
+        self.state.lock().refusal = Some(error);
+    }
+
+    /// Calls queue again.
+    pub(crate) fn accept_calls(&self) {
+        self.state.lock().refusal = None;
+    }
+
+    /// The activation that was to start does not: everybody who waits is told `error`.
+    pub(crate) fn turn_away(self: &Arc<Self>, error: &Error) {
+        let mut state = self.state.lock();
+        if state.life.is_abandoned() {
+            return;
+        }
+        let refused = state.refuse(error);
+        state.refusal = None;
+        let has_errands = !state.errands.is_empty();
+        let action = state.life.on_exit(has_errands);
+        let waiters = std::mem::take(&mut state.exit_waiters);
+        drop(state);
+        self.group.left();
+        refused.tell(error);
+        for waiter in waiters {
+            // Whoever no longer waits does not need to be told.
+            let _ = waiter.send(());
+        }
+        if action == Action::Start {
+            self.group.start(self);
+        }
+    }
+
     /// What the activation does next. `readers`: reads that run. Pending while nothing may begin; then `task` is woken
     /// when a call comes, unless nothing that comes may begin.
     pub(crate) fn poll_work(&self, task: &TaskContext<'_>, readers: usize) -> Poll<Work<O>> {
@@ -253,6 +333,12 @@ impl<O: Object> Slot<O> {
         }
         if let Some(visit) = state.visits.pop() {
             return Poll::Ready(Work::Visit(visit));
+        }
+        if state.is_on_trial && state.has_served && readers == 0 {
+            (state.is_on_trial, state.refusal) = (false, None);
+            drop(state);
+            self.group.on_passed(self);
+            state = self.state.lock();
         }
         let head = state.inbox.front().map(|call| call.access());
         let is_alarm_next =
@@ -303,17 +389,9 @@ impl<O: Object> Slot<O> {
     pub(crate) fn fail_start(&self, error: &Error) {
         let mut state = self.state.lock();
         state.life.on_ending();
-        let calls = std::mem::take(&mut state.inbox);
-        let visits = std::mem::take(&mut state.visits);
-        let firings = std::mem::take(&mut state.firings);
+        let refused = state.take_waiting();
         drop(state);
-        drop(visits);
-        for (_, firing) in firings {
-            firing.end(Rung::Postponed(error.clone()));
-        }
-        for call in calls {
-            call.answer(Err(error.clone()));
-        }
+        refused.tell(error);
     }
 
     /// Asks the activation to end, and waits until it is gone. Whether there was one.
@@ -335,6 +413,42 @@ impl<O: Object> Slot<O> {
         // The sender is dropped without a word only if the place itself is: the activation is gone then, too.
         let _ = gone.await;
         true
+    }
+}
+
+impl<O: Object> State<O> {
+    /// Nobody else is served from here on. Gives those who wait.
+    fn refuse(&mut self, error: &Error) -> Waiting<O> {
+        self.refusal = Some(error.clone());
+        self.take_waiting()
+    }
+
+    fn take_waiting(&mut self) -> Waiting<O> {
+        Waiting {
+            calls: std::mem::take(&mut self.inbox),
+            visits: std::mem::take(&mut self.visits),
+            firings: std::mem::take(&mut self.firings),
+        }
+    }
+}
+
+/// Those who wait for an object.
+struct Waiting<O: Object> {
+    calls: VecDeque<Arc<PendingCall<O>>>,
+    visits: Vec<Visit<O>>,
+    firings: VecDeque<(usize, Firing)>,
+}
+
+impl<O: Object> Waiting<O> {
+    /// Without the lock: it wakes them.
+    fn tell(self, error: &Error) {
+        drop(self.visits);
+        for (_, firing) in self.firings {
+            firing.end(Rung::Postponed(error.clone()));
+        }
+        for call in self.calls {
+            call.answer(Err(error.clone()));
+        }
     }
 }
 
@@ -369,7 +483,8 @@ impl<O: Object> Incarnation for Slot<O> {
             return;
         }
         state.waker = None;
-        state.has_served = false;
+        (state.has_served, state.refusal) = (false, None);
+        let was_on_trial = std::mem::take(&mut state.is_on_trial);
         let are_calls_waiting = !state.inbox.is_empty()
             || !state.firings.is_empty()
             || !state.visits.is_empty()
@@ -377,6 +492,9 @@ impl<O: Object> Incarnation for Slot<O> {
         let action = state.life.on_exit(are_calls_waiting);
         let waiters = std::mem::take(&mut state.exit_waiters);
         drop(state);
+        if was_on_trial {
+            self.group.undecided(&self);
+        }
         self.group.left();
         for waiter in waiters {
             // Whoever no longer waits does not need to be told.

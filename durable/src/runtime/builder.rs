@@ -18,6 +18,7 @@ use crate::host::Host;
 use crate::kernel::lifecycle::Step;
 use crate::lock::{self, Change, Lock, Locked, Reads};
 use crate::object::Object;
+use crate::quarantine::CrashBudget;
 use crate::registry::{AnyGroup, Registry, Sentinel, Shared};
 use crate::rewind::shorten_forever;
 use crate::runtime::Runtime;
@@ -152,6 +153,12 @@ impl RuntimeBuilder {
     /// How many calls may be under way in the runtime. Default and most: 65,536.
     pub fn in_flight_max(mut self, calls: usize) -> Self {
         self.config.in_flight_calls_max = calls;
+        self
+    }
+
+    /// How often an object may crash within `period`; with one crash more it is quarantined. Default: 5 in 60 s; most: 1,000.
+    pub fn crashes(mut self, crashes: u32, period: Duration) -> Self {
+        self.config.crashes = CrashBudget { crashes, period };
         self
     }
 

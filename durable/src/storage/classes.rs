@@ -160,6 +160,7 @@ fn purge(connection: &mut Connection, classes: &BTreeMap<u32, Class>) -> rusqlit
             left.into_iter().try_for_each(|object_no| rows::erase(&all, object_no))?;
             all.commit()?;
         }
+        rows::quarantine::erase_class(connection, ClassNo(class.class_no))?;
     }
     Ok(())
 }

@@ -91,6 +91,19 @@ impl ReadConnection {
         })
     }
 
+    /// Reads the alarm of an object and its number, as [`sql`](Self::sql) reads its database.
+    pub(super) fn numbered_alarm(
+        &self,
+        id: &ObjectId,
+        patience: Patience,
+    ) -> Option<Result<Option<(ObjectNo, StoredAlarm)>, Error>> {
+        self.with_patience(patience, |connection| {
+            self.check_stopped()?;
+            let found = object::load(connection, id).map_err(|cause| self.failed(&cause))?;
+            Ok(found.and_then(|(object_no, _, stored)| Some((object_no, stored.alarm?))))
+        })
+    }
+
     /// Reads one dead letter, as [`sql`](Self::sql) reads a database.
     pub(super) fn letter(
         &self,

@@ -14,17 +14,19 @@ use super::batch::Item;
 use super::checkpoint::{Checkpointer, follow_log};
 use super::history::Sweep;
 use super::jobs::{Job, Page};
-use super::notices::Heard;
+use super::notices::{Committed, Heard};
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
+use super::quarantines::Chore;
 use super::reader::{Patience, ReadConnection, Reader};
 use super::rows::alarm::StoredAlarm;
 use super::rows::dead_letter::StoredLetter;
+use super::rows::quarantine::{self, StoredQuarantine};
 use super::rows::schema;
 use super::rows::sql::{PageError, StoredSql};
 use super::shared::{DirectoryLock, Shared, closed, readers_of};
 use super::sqlite::{Place, Role};
 use super::stored::{After, KvAsk, KvRows, Listed, Loaded};
-use super::write_set::{Fence, Release, WriteSet};
+use super::write_set::{AlarmWrite, Fence, Release, WriteSet};
 use super::writer::Writer;
 use crate::error::{Code, Error};
 use crate::host::{Host, Lane};
@@ -52,6 +54,7 @@ pub(super) struct Opened {
     pub(super) has_alarms: bool,
     /// Whether it holds anything of the past of its objects.
     pub(super) has_past: bool,
+    pub(super) quarantines: Vec<StoredQuarantine>,
 }
 
 /// What the shards of a store are started with.
@@ -300,6 +303,41 @@ impl Shard {
     /// The alarm that is stored of an object, read on the caller's thread.
     pub(crate) fn read_alarm(&self, id: &ObjectId) -> Result<Option<StoredAlarm>, Error> {
         self.read_here(|connection, patience| connection.alarm(id, patience))
+    }
+
+    /// Has something done about a quarantine. It is durable when the future ends; it is done if that is dropped, too.
+    pub(crate) fn tend_quarantine(
+        &self,
+        chore: Chore,
+    ) -> impl Future<Output = Result<(), Error>> + Send + 'static + use<> {
+        let answered = self.shared.quarantines.push(chore);
+        self.writer.poke();
+        async move { answered.await.unwrap_or_else(|_| Err(closed())) }
+    }
+
+    /// Quarantined objects, of one class if one is named, in the order of their ids.
+    pub(crate) async fn read_quarantines(
+        &self,
+        class_no: Option<ClassNo>,
+        after: Option<ObjectId>,
+        limit: usize,
+    ) -> Result<Vec<StoredQuarantine>, Error> {
+        // What came of earlier calls is to be seen; what cannot be stored is told to whom it concerns.
+        let _ = self.tend_quarantine(Chore::Nothing).await;
+        self.read(move |connection| quarantine::list(connection, class_no, after, limit)).await
+    }
+
+    /// An alarm that waits because its object did not run is fired anew.
+    pub(crate) fn remind_alarm(&self, id: ObjectId, class_no: ClassNo) -> Result<(), Error> {
+        let found =
+            self.read_here(|connection, patience| connection.numbered_alarm(&id, patience))?;
+        if let Some((object_no, StoredAlarm { alarm, set_by })) = found {
+            let write =
+                AlarmWrite { id, class_no, alarm: Some(alarm), letter: None, removed: None };
+            let (alarm, erases) = (Some(&write), false);
+            self.shared.alarms.tell(Committed { object_no, commit_no: set_by, alarm, erases });
+        }
+        Ok(())
     }
 
     /// One dead letter, read on the caller's thread.

@@ -9,6 +9,7 @@ use super::history::Sweep;
 use super::jobs::Jobs;
 use super::notices::Notices;
 use super::numbers::{CommitSeq, ObjectNo};
+use super::quarantines::Chores;
 use super::sqlite::Place;
 use super::write_set::{Fence, Release, WriteSet};
 use crate::error::{Code, Error};
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) jobs: Jobs,
     pub(super) sweep: Sweep,
     pub(super) alarms: Notices,
+    pub(super) quarantines: Chores,
     queue: Mutex<Queue>,
     durable: AtomicU64,
     /// Bytes of the snapshots and rows that wait.
@@ -88,6 +90,7 @@ impl Shared {
             jobs: Jobs::new(readers_of(host)),
             sweep,
             alarms: Notices::default(),
+            quarantines: Chores::default(),
             queue: Mutex::new(Queue { waiting: VecDeque::new(), submitted: 0, closed: false }),
             durable: AtomicU64::new(0),
             waiting_bytes: AtomicUsize::new(0),

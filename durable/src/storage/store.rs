@@ -17,6 +17,7 @@ use super::lock;
 use super::manifest::{self, Manifest};
 use super::numbers::{ClassNo, Epoch, ObjectNo};
 use super::rows::meta::{self, FORMAT, Meta};
+use super::rows::quarantine::{self, StoredQuarantine};
 use super::rows::{alarm, class, create_tables, history, object, schema};
 use super::shard::{Opened, Settings, Shard};
 use super::shared::DirectoryLock;
@@ -34,6 +35,8 @@ pub(crate) struct Store {
     id_key: [u8; 32],
     shards: Vec<Arc<Shard>>,
     classes: BTreeMap<String, Named>,
+    /// Those of objects that were quarantined at the start, until their classes have taken them.
+    quarantines: Mutex<Vec<StoredQuarantine>>,
     /// Rung when the first row of a past comes, and when the store is closed.
     bell: Arc<Notify>,
     /// The backup that is under way.
@@ -75,6 +78,8 @@ impl Store {
             None => files.create_all(shards.unwrap_or(SHARDS))?,
         };
         let classes = classes::settle(&mut opened, declared, host.clock.wall())?;
+        let quarantines =
+            opened.iter_mut().flat_map(|shard| std::mem::take(&mut shard.quarantines)).collect();
         let bounds = Bounds { keep_ms: history.keep_ms(), bytes: history.bytes_per_object };
         let bell = Arc::new(Notify::new());
         let settings = Settings { log_pages, bounds, bell: Arc::clone(&bell) };
@@ -85,6 +90,7 @@ impl Store {
             id_key: manifest.id_key,
             shards: shards.collect::<Result<_, _>>()?,
             classes,
+            quarantines: Mutex::new(quarantines),
             bell,
             backup: BackupSlot::default(),
             lock: Mutex::new(Some(lock)),
@@ -104,6 +110,14 @@ impl Store {
     /// Whether anything of the past of objects is stored.
     pub(crate) fn has_past(&self) -> bool {
         self.shards.iter().any(|shard| shard.has_past())
+    }
+
+    /// The objects of a class that were quarantined at the start. Gives them once.
+    pub(crate) fn take_quarantines(&self, class_no: ClassNo) -> Vec<StoredQuarantine> {
+        let mut all = self.quarantines.lock().unwrap_or_else(PoisonError::into_inner);
+        let (its, others) = all.drain(..).partition(|stored| stored.class_no == class_no);
+        *all = others;
+        its
     }
 
     /// The shard that owns an id's slot.
@@ -394,10 +408,10 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
         let boot = meta::next_boot(&connection)?;
         let classes = (class::all(&connection)?, schema::all(&connection)?);
         let numbers = (object::highest(&connection)?, history::has_rows(&connection)?);
-        let has_alarms = alarm::is_any_set(&connection)?;
-        Ok((boot, log, numbers, has_alarms, classes))
+        let waiting = (alarm::is_any_set(&connection)?, quarantine::all(&connection)?);
+        Ok((boot, log, numbers, waiting, classes))
     })();
-    let (boot, log, (highest, has_past), has_alarms, (classes, schemas)) =
+    let (boot, log, (highest, has_past), (has_alarms, quarantines), (classes, schemas)) =
         opened.map_err(|cause| place.error(&cause, "opening"))?;
     if boot >= Epoch::BOOTS_MAX {
         return Err(Code::StorageCorrupt.error(format!(
@@ -412,7 +426,18 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
             place.path.display()
         )));
     }
-    Ok(Opened { index, place, connection, classes, schemas, highest, boot, has_past, has_alarms })
+    Ok(Opened {
+        index,
+        place,
+        connection,
+        classes,
+        schemas,
+        highest,
+        boot,
+        has_alarms,
+        has_past,
+        quarantines,
+    })
 }
 
 /// What an error of the disk, outside of the databases, means.

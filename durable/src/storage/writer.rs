@@ -17,6 +17,7 @@ use super::checkpoint;
 use super::history::{self, Pass, Present, Sweep};
 use super::log::Log;
 use super::numbers::CommitSeq;
+use super::quarantines;
 use super::rows::sql::Chain;
 use super::rows::{self, alarm, dead_letter, kv, object, snapshot, sql};
 use super::shared::{DirectoryLock, Shared, closed};
@@ -124,6 +125,26 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// Stores what has become of quarantines, in a transaction of their own.
+    fn tend_quarantines(&mut self) {
+        let chores = self.shared.quarantines.take();
+        let stopped = self.shared.stopped().cloned();
+        let store = || {
+            let applied = quarantines::apply(&self.connection, &chores);
+            let stored = applied.map_err(Failure::Before).and_then(|()| self.commit());
+            stored.map_err(|failure| self.failed(&failure))
+        };
+        let stored = stopped.map_or_else(store, Err);
+        quarantines::answer(chores, stored);
+    }
+
+    fn commit(&self) -> Result<(), Failure> {
+        let commit = self.connection.prepare_cached("COMMIT").map_err(Failure::Before)?;
+        { commit }.execute([]).map(drop).map_err(Failure::Commit)
+    }
+}
+
 /// The same failure, when the file turned out to be damaged while the commit was on its way.
 fn damaged(error: &Error) -> Error {
     Code::StorageCorrupt.error(error.message()).with_outcome(Outcome::Unknown)
@@ -177,11 +198,8 @@ impl Writer {
             self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
             history::piece(&self.connection, pass, around)
         })();
-        let swept = swept.map_err(Failure::Before).and_then(|is_over| {
-            let commit = self.connection.prepare_cached("COMMIT").map_err(Failure::Before)?;
-            { commit }.execute([]).map_err(Failure::Commit)?;
-            Ok(is_over)
-        });
+        let swept =
+            swept.map_err(Failure::Before).and_then(|is_over| self.commit().map(|()| is_over));
         swept.map_err(|failure| self.failed(&failure))
     }
 }
@@ -191,6 +209,10 @@ impl LaneWork for Writer {
     fn step(&mut self) -> Step {
         if let Some(stored) = self.stored.take() {
             self.release(stored);
+            return Step::Again;
+        }
+        if self.shared.quarantines.is_wanted() {
+            self.tend_quarantines();
             return Step::Again;
         }
         if self.waiting.is_empty() {
@@ -234,6 +256,7 @@ impl Drop for Writer {
         self.batch.fail_all(&error);
         self.shared.close_queue(&mut self.waiting);
         self.shared.sweep.close();
+        self.shared.quarantines.close();
         let later = error.with_outcome(Outcome::RolledBack);
         self.waiting.drain(..).for_each(|item| item.fail(&later));
         // After a failed sync the log holds the only copy that can be trusted; the next start reads

@@ -6,8 +6,8 @@ use clap::{Parser, Subcommand};
 
 /// Looks at the data directories of `durable`, saves them, restores them and checks them.
 ///
-/// Works beside the process that runs a directory, and changes nothing in it; only to retry or drop dead letters it must
-/// have the directory to itself. Ends with 0 if all is well, with 1 if
+/// Works beside the process that runs a directory, and changes nothing in it; only to retry or drop dead letters, and
+/// to release objects, it must have the directory to itself. Ends with 0 if all is well, with 1 if
 /// something is wrong in the directory or the object is not there, with 2 if the command is wrong or something cannot be
 /// read or written.
 #[derive(Debug, Parser)]
@@ -90,6 +90,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: LettersCommand,
     },
+    /// The objects that are kept from running.
+    Quarantine {
+        /// The data directory.
+        dir: PathBuf,
+        /// What to do.
+        #[command(subcommand)]
+        command: QuarantineCommand,
+    },
     /// Reads everything and lists what is wrong.
     Verify {
         /// The data directory.
@@ -114,5 +122,20 @@ pub(crate) enum LettersCommand {
     Drop {
         /// Its name, such as 0-17.
         letter: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum QuarantineCommand {
+    /// One page of them, at most 1,000.
+    List {
+        /// Only those after this one: the id of the last of the page before.
+        #[arg(long)]
+        after: Option<String>,
+    },
+    /// Lets one run again when the directory is run. Nobody may run it now.
+    Release {
+        /// Its id.
+        id: String,
     },
 }

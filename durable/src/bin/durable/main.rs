@@ -5,6 +5,7 @@ mod letters;
 mod output;
 mod past;
 mod print;
+mod quarantine;
 mod show;
 
 use std::process::ExitCode;
@@ -67,6 +68,7 @@ fn run(command: &Command) -> Result<(Output, u8), Error> {
             print::copied("restored", to, DataDirectory::restore(backup, to)?)
         }
         Command::DeadLetters { dir, command } => letters::run(dir, command)?,
+        Command::Quarantine { dir, command } => quarantine::run(dir, command)?,
         Command::Verify { dir } => {
             let verified = DataDirectory::open(dir)?.verify()?;
             let code = if verified.is_sound() { FINE } else { PROBLEMS };

@@ -13,6 +13,7 @@ pub(crate) mod history;
 pub(crate) mod kv;
 pub(crate) mod meta;
 pub(crate) mod object;
+pub(crate) mod quarantine;
 mod rest;
 pub(crate) mod schema;
 pub(crate) mod snapshot;
@@ -35,6 +36,7 @@ const TABLES: [&str; 11] = [
     history::TABLE,
     alarm::TABLE,
     dead_letter::TABLE,
+    quarantine::TABLE,
 ];
 
 /// Creates the tables that are missing. The caller has opened a transaction.
@@ -50,6 +52,7 @@ pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::R
     alarm::erase(connection, object_no)?;
     dead_letter::erase(connection, object_no)?;
     snapshot::erase(connection, object_no)?;
+    quarantine::erase(connection, object_no)?;
     object::erase(connection, object_no)?;
     meta::remember_number(connection, object_no)
 }

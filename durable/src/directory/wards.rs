@@ -1,0 +1,278 @@
+//! The objects of a class that have failed lately: who may start, who must rest, who is quarantined.
+//!
+//! Nobody else pays for them: a call to an object in memory does not come by here, and a start looks at one number.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parking_lot::Mutex;
+
+use crate::directory::Group;
+use crate::error::{Code, Error};
+use crate::host::Event;
+use crate::id::ObjectId;
+use crate::kernel::quarantine::{Admission, Moment, Verdict, Ward};
+use crate::limits::{PROBATION, QUARANTINE_DELAY, QUARANTINE_REASON_BYTES_MAX};
+use crate::object::{Object, Slot};
+use crate::quarantine::{CrashBudget, Sentence};
+use crate::storage::{Chore, StoredQuarantine};
+use crate::time::{MonoNs, WallMs};
+
+/// The objects of one class that have failed lately.
+pub(crate) struct Wards {
+    budget: CrashBudget,
+    /// As many as there are.
+    count: AtomicUsize,
+    wards: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    wards: BTreeMap<ObjectId, Ward>,
+    /// When each was touched, oldest first, so that those that nothing need be known of are found.
+    touched: VecDeque<(MonoNs, ObjectId)>,
+}
+
+/// Why an activation has ended, or has not begun, that was not asked to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The object's own code, which may go well the next time.
+    Crash,
+    /// What is stored of it, which does not mend itself.
+    Unloadable,
+    /// The system's: it says nothing of the object.
+    System,
+}
+
+impl Fault {
+    /// That of an object that did not start.
+    pub(crate) fn of_start(error: &Error) -> Self {
+        let code = error.code();
+        let noun = code.split('.').next().unwrap_or(code);
+        match noun {
+            "state" | "schema" | "sql" => Fault::Unloadable,
+            "storage" if error.is(Code::StorageCorrupt) => Fault::Unloadable,
+            "storage" | "runtime" => Fault::System,
+            _ => Fault::Crash,
+        }
+    }
+}
+
+/// Whether an activation may start, and what callers are told if not.
+pub(super) enum Gate {
+    Go,
+    /// It may when this time has come.
+    Rest(MonoNs),
+    /// It may for one call; the others are told this.
+    Trial(Sentence),
+    Refuse(Sentence),
+}
+
+impl Wards {
+    /// `stored`: those that are quarantined. `code`: what the class is now.
+    pub(super) fn new(budget: CrashBudget, stored: Vec<StoredQuarantine>, code: u64) -> Self {
+        let ward = |stored: StoredQuarantine| {
+            (stored.id, Ward::stored(budget, stored.sentence, stored.code != code))
+        };
+        let wards: BTreeMap<_, _> = stored.into_iter().map(ward).collect();
+        let count = AtomicUsize::new(wards.len());
+        Wards { budget, count, wards: Mutex::new(Known { wards, touched: VecDeque::new() }) }
+    }
+
+    /// An activation is to start.
+    pub(super) fn admit(&self, id: &ObjectId, (now, wall): (MonoNs, WallMs)) -> Gate {
+        if self.count.load(Ordering::Acquire) == 0 {
+            return Gate::Go;
+        }
+        self.with(now, |known| {
+            let Some(ward) = known.wards.get_mut(id) else { return Gate::Go };
+            let sentence = |ward: &Ward| ward.sentence().expect("it is shut in").clone();
+            match ward.admit(now, wall) {
+                Admission::Go => Gate::Go,
+                Admission::Rest(until) => Gate::Rest(until),
+                Admission::Trial => Gate::Trial(sentence(ward)),
+                Admission::Refuse => Gate::Refuse(sentence(ward)),
+            }
+        })
+    }
+
+    /// Does something with all of them, and forgets those that nothing need be known of any more.
+    fn with<T>(&self, now: MonoNs, act: impl FnOnce(&mut Known) -> T) -> T {
+        let mut known = self.wards.lock();
+        while let Some((touched, id)) = known.touched.front().copied() {
+            match known.wards.get(&id).map(|ward| ward.is_over(now)) {
+                Some(true) => drop(known.wards.remove(&id)),
+                Some(false) if now - touched <= self.budget.period.max(PROBATION) => break,
+                // It was touched again, or is quarantined, and then waits for somebody.
+                Some(false) | None => {}
+            }
+            known.touched.pop_front();
+        }
+        let done = act(&mut known);
+        self.count.store(known.wards.len(), Ordering::Release);
+        done
+    }
+
+    fn on_fault(&self, id: ObjectId, fault: Fault, at: Moment, reason: &str) -> Verdict {
+        self.with(at.now, |known| {
+            let ward = known.wards.entry(id).or_insert_with(|| Ward::new(self.budget));
+            known.touched.push_back((at.now, id));
+            match fault {
+                Fault::Unloadable => ward.on_unloadable(at, reason),
+                Fault::Crash | Fault::System => ward.on_crash(at, reason),
+            }
+        })
+    }
+
+    fn change<T>(&self, id: &ObjectId, now: MonoNs, act: impl FnOnce(&mut Ward) -> T) -> Option<T> {
+        self.with(now, |known| {
+            known.touched.push_back((now, *id));
+            known.wards.get_mut(id).map(act)
+        })
+    }
+}
+
+impl<O: Object> Group<O> {
+    fn moment(&self) -> Moment {
+        let mut chance = [0; 8];
+        self.host().entropy.fill(&mut chance);
+        let clock = &self.host().clock;
+        Moment { now: clock.now(), wall: clock.wall(), chance: u64::from_le_bytes(chance) }
+    }
+
+    /// Whether an activation of `slot` may start.
+    pub(super) fn gate(&self, slot: &Slot<O>) -> Gate {
+        let clock = &self.host().clock;
+        if self.wards().count.load(Ordering::Acquire) == 0 {
+            return Gate::Go;
+        }
+        self.wards().admit(slot.id_ref(), (clock.now(), clock.wall()))
+    }
+
+    /// Starts an activation of `slot`, if it may. Calls queue in it meanwhile.
+    pub(crate) fn start(&self, slot: &Arc<Slot<O>>) {
+        self.enter(slot);
+        let refusal = |sentence: &Sentence| sentence.error(&slot.label(), self.host().clock.wall());
+        let in_trial = |mut sentence: Sentence| {
+            let soon_ms = u64::try_from(QUARANTINE_DELAY.as_millis()).expect("a delay is short");
+            sentence.retry_at = WallMs(self.host().clock.wall().0.saturating_add(soon_ms));
+            refusal(&sentence)
+        };
+        match self.gate(slot) {
+            Gate::Go => self.spawn(slot),
+            Gate::Rest(until) => {
+                let slot = Arc::clone(slot);
+                let rest = self.host().clock.sleep_until(until);
+                self.host().tasks.spawn(Box::pin(async move {
+                    rest.await;
+                    slot.group().spawn(&slot);
+                }));
+            }
+            Gate::Trial(sentence) => {
+                let refusal = in_trial(sentence);
+                if slot.begin_trial(&refusal) {
+                    let object = slot.id_ref();
+                    self.host().report(|| Event::QuarantineTried { object });
+                    return self.spawn(slot);
+                }
+                self.undecided(slot);
+                if slot.refuse_calls(&refusal) {
+                    return self.spawn(slot);
+                }
+                slot.turn_away(&refusal);
+            }
+            // What is done to it from outside is done all the same.
+            Gate::Refuse(sentence) if slot.refuse_calls(&refusal(&sentence)) => self.spawn(slot),
+            Gate::Refuse(sentence) => slot.turn_away(&refusal(&sentence)),
+        }
+    }
+
+    /// An activation has crashed, or did not start. It is stored when this ends, if the object is quarantined for it.
+    pub(crate) async fn on_fault(&self, slot: &Slot<O>, fault: Fault, reason: &str) {
+        if fault == Fault::System {
+            return self.undecided(slot);
+        }
+        let reason = shortened(reason);
+        let verdict = self.wards().on_fault(slot.id(), fault, self.moment(), reason);
+        let object = slot.id_ref();
+        self.count_fault();
+        let is_quarantined = matches!(verdict, Verdict::Quarantine(_));
+        self.host().report(|| Event::Crashed { object, is_quarantined });
+        let Verdict::Quarantine(sentence) = verdict else { return };
+        let (label, failed_trials) = (slot.label(), sentence.failed_trials);
+        tracing::error!(object = label, reason, failed_trials, "an object is quarantined");
+        slot.refuse_from_here(sentence.error(&label, self.host().clock.wall()));
+        let retry_at = sentence.retry_at;
+        let stored = StoredQuarantine {
+            id: slot.id(),
+            class_no: self.class_no(),
+            name: slot.name().map(str::to_owned),
+            sentence,
+            code: self.code(),
+        };
+        match self.shard(&slot.id()).tend_quarantine(Chore::Put(stored)).await {
+            Ok(()) => self.host().report(|| Event::Quarantined { object, retry_at, failed_trials }),
+            Err(error) => {
+                tracing::warn!(object = label, %error, "a quarantine is not stored; it stands until the process ends");
+            }
+        }
+    }
+
+    /// The call that was let through has ended well.
+    pub(crate) fn on_passed(&self, slot: &Slot<O>) {
+        let now = self.host().clock.now();
+        if self.wards().change(slot.id_ref(), now, |ward| ward.on_passed(now)) == Some(true) {
+            tracing::info!(object = slot.label(), "an object is out of quarantine");
+            // Whoever no longer waits for it does not keep it from being stored.
+            drop(self.let_out(slot.id()));
+        }
+    }
+
+    /// The call that was let through, if there was one, has shown nothing.
+    pub(crate) fn undecided(&self, slot: &Slot<O>) {
+        if self.wards().count.load(Ordering::Acquire) > 0 {
+            self.wards().change(slot.id_ref(), self.host().clock.now(), Ward::on_undecided);
+        }
+    }
+
+    /// Nothing is known of an object's failures any more. Whether it was quarantined.
+    pub(crate) fn forgive(&self, id: &ObjectId) -> bool {
+        if self.wards().count.load(Ordering::Acquire) == 0 {
+            return false;
+        }
+        let ward = self.wards().with(self.host().clock.now(), |known| known.wards.remove(id));
+        ward.is_some_and(|ward| ward.sentence().is_some())
+    }
+
+    /// Lets the next call through. Whether the object is quarantined.
+    pub(crate) fn retry_quarantined(&self, id: &ObjectId) -> bool {
+        let now = self.host().clock.now();
+        self.wards().change(id, now, Ward::retry) == Some(true)
+    }
+
+    /// Takes the stored quarantine away; an alarm that waited fires.
+    pub(crate) fn let_out(
+        &self,
+        id: ObjectId,
+    ) -> impl Future<Output = Result<(), Error>> + Send + 'static + use<O> {
+        self.host().report(|| Event::QuarantineEnded { object: &id });
+        let shard = self.shard(&id);
+        let removed = shard.tend_quarantine(Chore::Remove(id));
+        if O::CLASS.alarm.is_some()
+            && let Err(error) = shard.remind_alarm(id, self.class_no())
+        {
+            tracing::debug!(%error, "an alarm is fired when its hold has passed");
+        }
+        removed
+    }
+}
+
+/// As much of a reason as is kept.
+fn shortened(text: &str) -> &str {
+    let mut end = text.len().min(QUARANTINE_REASON_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
+}

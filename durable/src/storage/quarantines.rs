@@ -1,0 +1,163 @@
+//! Quarantines of a shard: what is to be stored of them, beside the commits of objects; and those of a data directory that
+//! no runtime holds.
+//!
+//! They are rare, and of no turn, so they have a queue and transactions of their own, in the writer's lane.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rusqlite::Connection;
+use tokio::sync::oneshot;
+
+use super::lock;
+use super::look::{Look, asked};
+use super::numbers::ClassNo;
+use super::rows::class;
+use super::rows::quarantine::{self, StoredQuarantine};
+use super::sqlite::Role;
+use super::store::{check_meta, renew_log, unopened};
+use crate::error::Error;
+use crate::id::ObjectId;
+use crate::kernel::lifecycle::Class;
+use crate::limits::LIST_PAGE_MAX;
+use crate::quarantine::Quarantined;
+
+/// What is to be stored.
+#[derive(Clone, Debug)]
+pub(crate) enum Chore {
+    /// The object does not run.
+    Put(StoredQuarantine),
+    /// It does.
+    Remove(ObjectId),
+    /// Nothing: somebody waits for what came before.
+    Nothing,
+}
+
+type Answer = oneshot::Sender<Result<(), Error>>;
+
+/// What waits for the writer: at most one for each object that fails, and one for each request of a person.
+#[derive(Default)]
+pub(super) struct Chores {
+    is_wanted: AtomicBool,
+    waiting: Mutex<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    chores: Vec<(Chore, Answer)>,
+    /// The writer has ended.
+    is_closed: bool,
+}
+
+impl Chores {
+    /// Whoever asks when nobody writes any more finds the answer's channel closed.
+    pub(super) fn push(&self, chore: Chore) -> oneshot::Receiver<Result<(), Error>> {
+        let (answer, answered) = oneshot::channel();
+        let mut waiting = self.lock();
+        if !waiting.is_closed {
+            waiting.chores.push((chore, answer));
+            self.is_wanted.store(true, Ordering::Release);
+        }
+        answered
+    }
+
+    pub(super) fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Acquire)
+    }
+
+    pub(super) fn take(&self) -> Vec<(Chore, Answer)> {
+        let mut waiting = self.lock();
+        self.is_wanted.store(false, Ordering::Release);
+        std::mem::take(&mut waiting.chores)
+    }
+
+    pub(super) fn close(&self) {
+        let chores = {
+            let mut waiting = self.lock();
+            waiting.is_closed = true;
+            std::mem::take(&mut waiting.chores)
+        };
+        // Outside of the lock: it wakes those who wait for an answer.
+        drop(chores);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Opens a transaction and does them in order. The caller commits.
+pub(super) fn apply(connection: &Connection, chores: &[(Chore, Answer)]) -> rusqlite::Result<()> {
+    connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    chores.iter().try_for_each(|(chore, _)| match chore {
+        Chore::Put(stored) => quarantine::put(connection, stored),
+        Chore::Nothing => Ok(()),
+        Chore::Remove(id) => quarantine::remove(connection, id).map(drop),
+    })
+}
+
+/// Tells everybody what became of them.
+pub(super) fn answer(chores: Vec<(Chore, Answer)>, stored: Result<(), Error>) {
+    for (_, answer) in chores {
+        // Whoever no longer waits does not need to be told.
+        let _ = answer.send(stored.clone());
+    }
+}
+
+impl StoredQuarantine {
+    /// As it is told to those who ask for it. `class`: its class's name.
+    pub(crate) fn told(self, class: String) -> Quarantined {
+        let StoredQuarantine { id, name, sentence, .. } = self;
+        Quarantined {
+            id,
+            class,
+            name,
+            reason: sentence.reason,
+            since: sentence.since,
+            retry_at: sentence.retry_at,
+            failed_trials: sentence.failed_trials,
+        }
+    }
+}
+
+/// One page of what several shards have, in the order of ids.
+pub(crate) fn page(shards: Vec<Vec<StoredQuarantine>>) -> Vec<StoredQuarantine> {
+    let mut page: Vec<_> = shards.into_iter().flatten().collect();
+    page.sort_by_key(|stored| stored.id);
+    page.truncate(LIST_PAGE_MAX);
+    page
+}
+
+impl Look {
+    /// One page of the quarantined objects, in the order of their ids.
+    ///
+    /// # Errors
+    /// `storage.*`.
+    pub(crate) fn quarantined(&self, after: Option<ObjectId>) -> Result<Vec<Quarantined>, Error> {
+        let classes = self.merged(self.each_shard(|_, connection| class::all(connection))?)?;
+        let read =
+            |_, connection: &Connection| quarantine::list(connection, None, after, LIST_PAGE_MAX);
+        let told = |stored: StoredQuarantine| {
+            let ClassNo(class_no) = stored.class_no;
+            let name = classes.get(&class_no).and_then(|Class { name, .. }| name.clone());
+            stored.told(name.unwrap_or_else(|| format!("class {class_no}")))
+        };
+        Ok(page(self.each_shard(read)?).into_iter().map(told).collect())
+    }
+
+    /// Lets an object run again. Whether it was quarantined.
+    ///
+    /// # Errors
+    /// `storage.locked` if a runtime holds the directory; `storage.*`.
+    pub(crate) fn release(&self, id: &ObjectId) -> Result<bool, Error> {
+        let _lock = lock::take(&self.host, &self.directory)?;
+        let index = self.owner_of(id);
+        let (place, manifest) = (self.place(index), self.directory.join("durable.toml"));
+        renew_log(&self.host, &place)?;
+        let opened = place.open(Role::Writer);
+        let connection = opened.map_err(|cause| asked(unopened(&place, &manifest, &cause)))?;
+        check_meta(&place, &connection, index, &self.manifest).map_err(asked)?;
+        quarantine::remove(&connection, id)
+            .map_err(|cause| asked(place.error(&cause, "writing to")))
+    }
+}

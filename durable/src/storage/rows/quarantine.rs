@@ -1,0 +1,158 @@
+//! Quarantines: the objects that are kept from running, whether they were ever stored or not.
+//!
+//! Layout: `id` 32 bytes; `class_no`; `name` NULL if only the id is known; `reason` what it failed
+//! with last; `since_ms` and `retry_ms` wall clock, since when it does not run and from when on one
+//! call is let through; `delay_ms` how long that was to wait; `failed_trials` how often a call was
+//! let through in vain; `code` what tells the code apart that it failed in, as a signed integer.
+//!
+//! Never reuse: a row says nothing of an object but that it does not run, so it may go and come.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, Row, params};
+
+use super::{signed, unsigned};
+use crate::id::ObjectId;
+use crate::quarantine::Sentence;
+use crate::storage::numbers::{ClassNo, ObjectNo};
+use crate::time::WallMs;
+
+pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS quarantines (
+    id BLOB PRIMARY KEY,
+    class_no INTEGER NOT NULL,
+    name TEXT,
+    reason TEXT NOT NULL,
+    since_ms INTEGER NOT NULL,
+    retry_ms INTEGER NOT NULL,
+    delay_ms INTEGER NOT NULL,
+    failed_trials INTEGER NOT NULL,
+    code INTEGER NOT NULL
+) STRICT, WITHOUT ROWID";
+
+/// An object that does not run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct StoredQuarantine {
+    pub(crate) id: ObjectId,
+    pub(crate) class_no: ClassNo,
+    /// `None`: only its id is known.
+    pub(crate) name: Option<String>,
+    pub(crate) sentence: Sentence,
+    /// Tells the code apart that it failed in.
+    pub(crate) code: u64,
+}
+
+/// Stores one, in the place of an earlier one of its object.
+pub(crate) fn put(connection: &Connection, stored: &StoredQuarantine) -> rusqlite::Result<()> {
+    let StoredQuarantine { id, class_no, name, sentence, code } = stored;
+    let Sentence { reason, since, retry_at, delay, failed_trials } = sentence;
+    let delay_ms = i64::try_from(delay.as_millis()).expect("a delay is short");
+    let sql = "INSERT OR REPLACE INTO quarantines VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let row = params![
+        &id.as_bytes()[..],
+        class_no.0,
+        name,
+        reason,
+        signed(since.0),
+        signed(retry_at.0),
+        delay_ms,
+        failed_trials,
+        code.cast_signed(),
+    ];
+    connection.prepare_cached(sql)?.execute(row).map(drop)
+}
+
+/// Takes away that of an object. Whether there was one.
+pub(crate) fn remove(connection: &Connection, id: &ObjectId) -> rusqlite::Result<bool> {
+    let sql = "DELETE FROM quarantines WHERE id = ?1";
+    Ok(connection.prepare_cached(sql)?.execute([&id.as_bytes()[..]])? > 0)
+}
+
+/// Takes away that of an object that is erased, whose row is still there.
+pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM quarantines WHERE id = (SELECT id FROM objects WHERE object_no = ?1)";
+    connection.prepare_cached(sql)?.execute([object_no.0]).map(drop)
+}
+
+/// Takes away those of a class.
+pub(crate) fn erase_class(connection: &Connection, class_no: ClassNo) -> rusqlite::Result<()> {
+    connection.execute("DELETE FROM quarantines WHERE class_no = ?1", [class_no.0]).map(drop)
+}
+
+const COLUMNS: &str = "SELECT id, class_no, name, reason, since_ms, retry_ms, delay_ms, \
+                       failed_trials, code FROM quarantines";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<StoredQuarantine> {
+    let sentence = Sentence {
+        reason: row.get(3)?,
+        since: WallMs(unsigned(row, 4)?),
+        retry_at: WallMs(unsigned(row, 5)?),
+        delay: Duration::from_millis(unsigned(row, 6)?),
+        failed_trials: row.get(7)?,
+    };
+    Ok(StoredQuarantine {
+        id: ObjectId::from_bytes(row.get(0)?),
+        class_no: ClassNo(row.get(1)?),
+        name: row.get(2)?,
+        sentence,
+        code: row.get::<_, i64>(8)?.cast_unsigned(),
+    })
+}
+
+/// All of them.
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredQuarantine>> {
+    let mut select = connection.prepare(&format!("{COLUMNS} ORDER BY id"))?;
+    let rows = select.query_map([], read)?;
+    rows.collect()
+}
+
+/// Those after one id, in the order of their ids, at most `limit`. `class_no`: of this class only.
+pub(crate) fn list(
+    connection: &Connection,
+    class_no: Option<ClassNo>,
+    after: Option<ObjectId>,
+    limit: usize,
+) -> rusqlite::Result<Vec<StoredQuarantine>> {
+    let sql =
+        format!("{COLUMNS} WHERE id > ?1 AND (?2 IS NULL OR class_no = ?2) ORDER BY id LIMIT ?3");
+    let after: &[u8] = after.as_ref().map_or(&[], |after| after.as_bytes());
+    let mut select = connection.prepare_cached(&sql)?;
+    let class_no = class_no.map(|class_no| class_no.0);
+    let rows = select.query_map(params![after, class_no, signed(limit as u64)], read)?;
+    rows.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::in_memory;
+    use super::*;
+
+    const MAX: u64 = i64::MAX as u64;
+
+    proptest! {
+        #[test]
+        fn a_quarantine_round_trips(
+            bytes: [u8; ObjectId::BYTES], class_no: u32, name: Option<String>, reason: String,
+            since in 0..=MAX, retry_at in 0..=MAX, delay_ms in 0..=MAX, failed_trials: u32, code: u64,
+        ) {
+            let (since, retry_at) = (WallMs(since), WallMs(retry_at));
+            let delay = Duration::from_millis(delay_ms);
+            let (id, class_no) = (ObjectId::from_bytes(bytes), ClassNo(class_no));
+            let sentence = Sentence { reason, since, retry_at, delay, failed_trials };
+            let stored = StoredQuarantine { id, class_no, name, sentence, code };
+            let connection = in_memory();
+            put(&connection, &stored).expect("stored");
+            put(&connection, &stored).expect("stored again");
+            prop_assert_eq!(all(&connection).expect("read"), vec![stored.clone()]);
+            let list = |class_no, after| list(&connection, class_no, after, 9).expect("read");
+            prop_assert_eq!(list(Some(class_no), None), vec![stored.clone()]);
+            prop_assert_eq!(list(None, None), vec![stored]);
+            prop_assert_eq!(list(None, Some(id)), vec![]);
+            prop_assert_eq!(list(Some(ClassNo(class_no.0 ^ 1)), None), vec![]);
+            prop_assert!(remove(&connection, &id).expect("removed"));
+            prop_assert!(!remove(&connection, &id).expect("removed"));
+            prop_assert_eq!(all(&connection).expect("read"), vec![]);
+        }
+    }
+}
