@@ -283,6 +283,7 @@ impl Trace {
             Event::QuarantineTried { object } | Event::QuarantineEnded { object } => {
                 told = Told::of(self.object(object));
             }
+            Event::ClassFailed { class } => told.text = class.to_owned(),
             _ => told.text = supervised(event),
         }
         told

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::error::{Code, Error};
 use crate::history::History;
 use crate::limits;
-use crate::quarantine::CrashBudget;
+use crate::quarantine::{BreakerRule, CrashBudget};
 
 /// Settings of a runtime, from its builder.
 #[derive(Clone, Debug)]
@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) log_pages: u32,
     pub(crate) history: History,
     pub(crate) crashes: CrashBudget,
+    pub(crate) breaker: BreakerRule,
 }
 
 impl Default for Config {
@@ -36,6 +37,11 @@ impl Default for Config {
             log_pages: limits::CHECKPOINT_PAGES,
             history: History::default(),
             crashes: CrashBudget { crashes: limits::CRASHES_MAX, period: limits::CRASH_PERIOD },
+            breaker: BreakerRule {
+                share_percent: limits::BREAKER_SHARE_PERCENT,
+                objects_min: limits::BREAKER_OBJECTS_MIN,
+                window: limits::BREAKER_WINDOW,
+            },
         }
     }
 }
@@ -52,6 +58,8 @@ impl Config {
                 limits::ALARMS_PER_SECOND_MAX as usize,
             ),
             ("crashes", self.crashes.crashes as usize, limits::CRASHES_MAX_MAX as usize),
+            ("breaker.share_percent", self.breaker.share_percent as usize, 100),
+            ("breaker.objects_min", self.breaker.objects_min, usize::MAX),
             ("log_pages", self.log_pages as usize, limits::CHECKPOINT_PAGES_MAX as usize),
             ("shards", self.shards.unwrap_or(limits::SHARDS).into(), limits::SLOTS.into()),
         ];

@@ -274,6 +274,8 @@ codes! {
     ChildDynamic = "child.dynamic", FixCall, NotStarted;
     /// The class is stopped by its supervisor, and is started again by it.
     ClassStopped = "class.stopped", Backoff, NotStarted;
+    /// So many objects of the class have failed that it is closed for a while.
+    ClassFailing = "class.failing", Backoff, NotStarted;
     /// A setting of the runtime is out of range.
     ConfigInvalid = "config.invalid", FixCall, NotStarted;
 }

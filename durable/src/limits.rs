@@ -268,6 +268,19 @@ pub const QUARANTINE_DELAY_MAX: Duration = Duration::from_secs(3_600);
 /// How long an object that was let out must go on before its earlier failures are forgotten.
 pub const PROBATION: Duration = Duration::from_secs(60);
 
+/// Share of a class's objects in use, in percent, above which the class itself counts as failed when so many of them fail
+/// within [`BREAKER_WINDOW`].
+pub const BREAKER_SHARE_PERCENT: u32 = 50;
+
+/// How many they must be at least, so that a few objects of a small class do not stop it.
+pub const BREAKER_OBJECTS_MIN: usize = 10;
+
+/// How long the failure of an object counts for its class.
+pub const BREAKER_WINDOW: Duration = Duration::from_secs(10);
+
+/// How long a class that has failed and has no supervisor takes no calls.
+pub const BREAKER_COOL_DOWN: Duration = Duration::from_secs(5);
+
 /// Bytes of what an object failed with that are kept.
 pub(crate) const QUARANTINE_REASON_BYTES_MAX: usize = 512;
 
@@ -301,6 +314,7 @@ pub const PROBLEMS_MAX: usize = 1_000;
 const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(SHARDS <= SLOTS);
 const _: () = assert!(ALARM_ROWS_MAX < ALARM_WINDOW_MAX / 2 && ALARM_RETRIES <= ALARM_RETRIES_MAX);
+const _: () = assert!(BREAKER_SHARE_PERCENT < 100 && BREAKER_OBJECTS_MIN > 1);
 const _: () = assert!(CRASH_REST_DOUBLINGS_MAX < 32 && CRASHES_MAX <= CRASHES_MAX_MAX);
 const _: () = assert!(ALARM_DOUBLINGS_MAX < 32 && ALARM_HOLD_DOUBLINGS_MAX < 32);
 const _: () = assert!(BATCH_BYTES_MAX <= LANE_BYTES_MAX && SNAPSHOT_BYTES_MAX <= BATCH_BYTES_MAX);

@@ -34,6 +34,14 @@ pub(crate) struct CrashBudget {
     pub(crate) period: Duration,
 }
 
+/// When a class counts as failed: if more than a share of its objects in use, and at least so many, fail within a window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BreakerRule {
+    pub(crate) share_percent: u32,
+    pub(crate) objects_min: usize,
+    pub(crate) window: Duration,
+}
+
 /// Why an object does not run, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Sentence {

@@ -10,6 +10,7 @@ mod durability;
 mod endings;
 mod evolution;
 mod face;
+mod failing_classes;
 mod faults;
 mod history;
 mod ids;

@@ -31,7 +31,12 @@ impl<O: Object> Group<O> {
                 let left = MonoNs(until) - self.host().clock.now();
                 if left.is_zero() {
                     // Whoever comes first opens it; a supervisor may have closed it since.
-                    let _ = self.door().compare_exchange(until, OPEN, Ordering::AcqRel, Ordering::Relaxed);
+                    let _ = self.door().compare_exchange(
+                        until,
+                        OPEN,
+                        Ordering::AcqRel,
+                        Ordering::Relaxed,
+                    );
                     return None;
                 }
                 let text = format!(
@@ -67,7 +72,8 @@ impl<O: Object> Group<O> {
             return;
         }
         let until = self.host().clock.now() + BREAKER_COOL_DOWN;
-        let closed = self.door().compare_exchange(OPEN, until.0, Ordering::AcqRel, Ordering::Relaxed);
+        let closed =
+            self.door().compare_exchange(OPEN, until.0, Ordering::AcqRel, Ordering::Relaxed);
         if closed.is_ok() {
             // What is in memory goes on from its last commit afterwards.
             let group = Arc::clone(self);

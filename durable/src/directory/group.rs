@@ -2,7 +2,7 @@
 
 use std::future::{Future, IntoFuture, ready};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
@@ -11,6 +11,7 @@ use tokio::sync::oneshot;
 
 use crate::caller::{Request, Who, WhoKey, undecodable, unencodable};
 use crate::client::Client;
+use crate::directory::failing::{OPEN, STOPPED};
 use crate::directory::{Directory, Residency, Wards};
 use crate::error::{Code, Error, Outcome};
 use crate::host::Host;
@@ -27,7 +28,7 @@ use crate::registry::{Registry, Shared};
 use crate::state::{Fingerprint, Schemas};
 use crate::storage::{After, ClassNo, Named, Shard};
 use crate::stub::{Address, Origin, Sent};
-use crate::supervise::Supervision;
+use crate::supervise::{Service, Supervision};
 
 /// One class in one runtime.
 pub(crate) struct Group<O: Object> {
@@ -45,8 +46,8 @@ pub(crate) struct Group<O: Object> {
     wards: Wards,
     /// Faults of its objects since the start.
     faults: AtomicU64,
-    /// It takes no calls, because its supervisor has stopped it.
-    is_stopped: AtomicBool,
+    /// Whether it takes calls: [`OPEN`], [`STOPPED`], or until when it cools down.
+    door: AtomicU64,
 }
 
 /// What a group is made of.
@@ -66,7 +67,8 @@ impl<O: Object> Group<O> {
         let residency = shared.residents.add_class(O::CLASS.idle.unwrap_or(shared.config.idle));
         let directory = Directory::new();
         let stored = shared.store.take_quarantines(class_no);
-        let wards = Wards::new(shared.config.crashes, stored, code_of::<O>(fingerprint));
+        let rules = (shared.config.crashes, shared.config.breaker);
+        let wards = Wards::new(rules, stored, code_of::<O>(fingerprint));
         Arc::new(Group {
             shared,
             registry,
@@ -79,7 +81,7 @@ impl<O: Object> Group<O> {
             supervision,
             wards,
             faults: AtomicU64::new(0),
-            is_stopped: AtomicBool::new(false),
+            door: AtomicU64::new(OPEN),
         })
     }
 
@@ -220,14 +222,12 @@ impl<O: Object> Group<O> {
         call.answer(Err(error.with_object(slot.label())));
     }
 
-    /// Why the class serves nobody. `None`: it does.
-    fn stopped(&self) -> Option<Error> {
-        self.is_stopped.load(Ordering::Acquire).then(|| {
-            Code::ClassStopped.error(format!(
-                "class {} is stopped by its supervisor; call again when that has started it",
-                O::CLASS.name
-            ))
-        })
+    pub(super) fn door(&self) -> &AtomicU64 {
+        &self.door
+    }
+
+    pub(super) fn service(&self) -> &Arc<Service> {
+        &self.shared.service
     }
 
     pub(super) fn wards(&self) -> &Wards {
@@ -237,6 +237,11 @@ impl<O: Object> Group<O> {
     /// Tells the code of the class apart from other code.
     pub(super) fn code(&self) -> u64 {
         code_of::<O>(self.fingerprint)
+    }
+
+    /// How many of its objects are in memory.
+    pub(super) fn in_memory(&self) -> usize {
+        self.residency.count()
     }
 
     /// One of its objects has failed.
@@ -479,12 +484,12 @@ impl<O: Object> ClassGroup for Group<O> {
     }
 
     fn close(&self) {
-        let is_stopped = !self.shared.is_closed_to(false);
-        self.is_stopped.store(is_stopped, Ordering::Release);
+        let door = if self.shared.is_closed_to(false) { OPEN } else { STOPPED };
+        self.door.store(door, Ordering::Release);
     }
 
     fn open(&self) {
-        self.is_stopped.store(false, Ordering::Release);
+        self.door.store(OPEN, Ordering::Release);
     }
 
     fn abandon(&self) {

@@ -1,5 +1,6 @@
 //! The activations that run now: which objects of a class are in memory, and how to find them.
 
+mod failing;
 mod group;
 mod residency;
 mod wards;

@@ -12,10 +12,11 @@ use crate::directory::Group;
 use crate::error::{Code, Error};
 use crate::host::Event;
 use crate::id::ObjectId;
+use crate::kernel::breaker::{Breaker, Share};
 use crate::kernel::quarantine::{Admission, Moment, Verdict, Ward};
 use crate::limits::{PROBATION, QUARANTINE_DELAY, QUARANTINE_REASON_BYTES_MAX};
 use crate::object::{Object, Slot};
-use crate::quarantine::{CrashBudget, Sentence};
+use crate::quarantine::{BreakerRule, CrashBudget, Sentence};
 use crate::storage::{Chore, StoredQuarantine};
 use crate::time::{MonoNs, WallMs};
 
@@ -27,11 +28,11 @@ pub(crate) struct Wards {
     wards: Mutex<Known>,
 }
 
-#[derive(Default)]
 struct Known {
     wards: BTreeMap<ObjectId, Ward>,
     /// When each was touched, oldest first, so that those that nothing need be known of are found.
     touched: VecDeque<(MonoNs, ObjectId)>,
+    breaker: Breaker,
 }
 
 /// Why an activation has ended, or has not begun, that was not asked to.
@@ -71,13 +72,18 @@ pub(super) enum Gate {
 
 impl Wards {
     /// `stored`: those that are quarantined. `code`: what the class is now.
-    pub(super) fn new(budget: CrashBudget, stored: Vec<StoredQuarantine>, code: u64) -> Self {
+    pub(super) fn new(
+        (budget, rule): (CrashBudget, BreakerRule),
+        stored: Vec<StoredQuarantine>,
+        code: u64,
+    ) -> Self {
         let ward = |stored: StoredQuarantine| {
             (stored.id, Ward::stored(budget, stored.sentence, stored.code != code))
         };
         let wards: BTreeMap<_, _> = stored.into_iter().map(ward).collect();
         let count = AtomicUsize::new(wards.len());
-        Wards { budget, count, wards: Mutex::new(Known { wards, touched: VecDeque::new() }) }
+        let known = Known { wards, touched: VecDeque::new(), breaker: Breaker::new(rule) };
+        Wards { budget, count, wards: Mutex::new(known) }
     }
 
     /// An activation is to start.
@@ -114,14 +120,22 @@ impl Wards {
         done
     }
 
-    fn on_fault(&self, id: ObjectId, fault: Fault, at: Moment, reason: &str) -> Verdict {
+    /// An object has failed, while so many were in memory. Gives how much of the class has, if that is too much.
+    fn on_fault(
+        &self,
+        (id, fault): (ObjectId, Fault),
+        in_memory: usize,
+        at: Moment,
+        reason: &str,
+    ) -> (Verdict, Option<Share>) {
         self.with(at.now, |known| {
             let ward = known.wards.entry(id).or_insert_with(|| Ward::new(self.budget));
             known.touched.push_back((at.now, id));
-            match fault {
+            let verdict = match fault {
                 Fault::Unloadable => ward.on_unloadable(at, reason),
                 Fault::Crash | Fault::System => ward.on_crash(at, reason),
-            }
+            };
+            (verdict, known.breaker.on_failure(id, in_memory, at.now))
         })
     }
 
@@ -189,16 +203,21 @@ impl<O: Object> Group<O> {
     }
 
     /// An activation has crashed, or did not start. It is stored when this ends, if the object is quarantined for it.
-    pub(crate) async fn on_fault(&self, slot: &Slot<O>, fault: Fault, reason: &str) {
+    pub(crate) async fn on_fault(self: &Arc<Self>, slot: &Slot<O>, fault: Fault, reason: &str) {
         if fault == Fault::System {
             return self.undecided(slot);
         }
         let reason = shortened(reason);
-        let verdict = self.wards().on_fault(slot.id(), fault, self.moment(), reason);
+        let whose = (slot.id(), fault);
+        let (verdict, share) =
+            self.wards().on_fault(whose, self.in_memory(), self.moment(), reason);
         let object = slot.id_ref();
         self.count_fault();
         let is_quarantined = matches!(verdict, Verdict::Quarantine(_));
         self.host().report(|| Event::Crashed { object, is_quarantined });
+        if let Some(share) = share {
+            self.fail(share, reason);
+        }
         let Verdict::Quarantine(sentence) = verdict else { return };
         let (label, failed_trials) = (slot.label(), sentence.failed_trials);
         tracing::error!(object = label, reason, failed_trials, "an object is quarantined");

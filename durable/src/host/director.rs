@@ -73,6 +73,8 @@ pub enum Event<'a> {
     Quarantined { object: &'a ObjectId, retry_at: WallMs, failed_trials: u32 },
     /// A call to an object that does not run is let through.
     QuarantineTried { object: &'a ObjectId },
+    /// So many of its objects have failed that the class has.
+    ClassFailed { class: &'static str },
     /// The object may run.
     QuarantineEnded { object: &'a ObjectId },
     /// It is gone, with everything that it held.
@@ -216,6 +218,7 @@ impl Event<'_> {
         "object.quarantined",
         "quarantine.tried",
         "quarantine.ended",
+        "class.failed",
     ];
 
     /// The name of its place.
@@ -253,6 +256,7 @@ impl Event<'_> {
             Event::Quarantined { .. } => 29,
             Event::QuarantineTried { .. } => 30,
             Event::QuarantineEnded { .. } => 31,
+            Event::ClassFailed { .. } => 32,
         };
         Self::POINTS[index]
     }

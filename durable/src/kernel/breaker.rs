@@ -33,9 +33,16 @@ impl Breaker {
 
     /// An object has failed, while so many were in memory. Gives how much of the class has, if that is too much; then it
     /// begins anew. One that failed exactly a window ago still counts.
-    pub(crate) fn on_failure(&mut self, id: ObjectId, in_memory: usize, now: MonoNs) -> Option<Share> {
+    pub(crate) fn on_failure(
+        &mut self,
+        id: ObjectId,
+        in_memory: usize,
+        now: MonoNs,
+    ) -> Option<Share> {
         let BreakerRule { share_percent, objects_min, window } = self.rule;
-        while let Some((at, oldest)) = self.failures.front().copied().filter(|(at, _)| now - *at > window) {
+        while let Some((at, oldest)) =
+            self.failures.front().copied().filter(|(at, _)| now - *at > window)
+        {
             self.failures.pop_front();
             if self.failing.get(&oldest) == Some(&at) {
                 self.failing.remove(&oldest);

@@ -6,6 +6,7 @@
 pub(crate) mod activation;
 pub(crate) mod admission;
 pub(crate) mod alarm;
+pub(crate) mod breaker;
 pub(crate) mod commit;
 pub(crate) mod delta;
 pub(crate) mod evolve;

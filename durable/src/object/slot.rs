@@ -256,7 +256,7 @@ impl<O: Object> Slot<O> {
             waker.wake();
         }
         if action == Action::Start {
-            self.group.start(self);
+            self.group.begin(self);
         }
     }
 

@@ -18,7 +18,7 @@ use crate::host::Host;
 use crate::kernel::lifecycle::Step;
 use crate::lock::{self, Change, Lock, Locked, Reads};
 use crate::object::Object;
-use crate::quarantine::CrashBudget;
+use crate::quarantine::{BreakerRule, CrashBudget};
 use crate::registry::{AnyGroup, Registry, Sentinel, Shared};
 use crate::rewind::shorten_forever;
 use crate::runtime::Runtime;
@@ -159,6 +159,13 @@ impl RuntimeBuilder {
     /// How often an object may crash within `period`; with one crash more it is quarantined. Default: 5 in 60 s; most: 1,000.
     pub fn crashes(mut self, crashes: u32, period: Duration) -> Self {
         self.config.crashes = CrashBudget { crashes, period };
+        self
+    }
+
+    /// When a class counts as failed: if more than `share_percent` of its objects in use, and at least `objects_min`, fail
+    /// within `window`. Default: 50, 10 and 10 s; with 100 no class ever does.
+    pub fn breaker(mut self, share_percent: u32, objects_min: usize, window: Duration) -> Self {
+        self.config.breaker = BreakerRule { share_percent, objects_min, window };
         self
     }
 

@@ -306,7 +306,7 @@ impl Work {
                 (Run::Task(order), !task.is_slow)
             }
             Body::Class(class) => {
-                self.service.with_class(class.name, |group| group.open());
+                self.service.class_starts(class.name, &self.node, incarnation);
                 (Run::Class { name: class.name, is_stopping: false }, true)
             }
             Body::Supervisor(bodies) => {
@@ -338,6 +338,7 @@ impl Work {
             Some(Run::Class { is_stopping, .. }) if *is_stopping => {}
             Some(Run::Class { name, is_stopping }) => {
                 *is_stopping = true;
+                self.service.class_stops(name);
                 let (node, service, name) =
                     (Arc::clone(&self.node), Arc::clone(&self.service), *name);
                 self.service.host.tasks.spawn(Box::pin(async move {

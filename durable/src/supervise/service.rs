@@ -1,8 +1,9 @@
 //! The tree of one runtime: its top, who is told of it, and how it ends with the runtime.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock, Weak};
 
+use parking_lot::Mutex;
 use tokio::sync::{broadcast, watch};
 
 use super::events::{SupervisionEvent, SupervisionEvents};
@@ -11,7 +12,7 @@ use super::spec::Supervisor;
 use crate::directory::ClassGroup;
 use crate::error::{Code, Error};
 use crate::host::Host;
-use crate::kernel::restart::{Decision, Event, Exit, ExitReason};
+use crate::kernel::restart::{Decision, Event, Exit, ExitReason, Incarnation};
 use crate::limits::SUPERVISION_EVENTS_MAX;
 use crate::registry::Registry;
 
@@ -24,6 +25,8 @@ pub(crate) struct Service {
     events: broadcast::Sender<SupervisionEvent>,
     /// Where the top is.
     state: watch::Sender<State>,
+    /// The class groups that run, by name, and who has started them.
+    classes: Mutex<BTreeMap<&'static str, (Arc<Node>, Incarnation)>>,
     /// How the runtime has ended. `None`: it has not.
     ended: watch::Sender<Option<Result<(), Error>>>,
 }
@@ -43,6 +46,7 @@ impl Service {
             top: OnceLock::new(),
             events: broadcast::Sender::new(SUPERVISION_EVENTS_MAX),
             state: watch::Sender::new(State::Starting),
+            classes: Mutex::default(),
             ended: watch::Sender::new(None),
         })
     }
@@ -170,6 +174,31 @@ impl Service {
         if let Some(group) = registry.groups().iter().find(|group| group.name() == name) {
             act(&**group);
         }
+    }
+
+    /// A supervisor starts a class group.
+    pub(super) fn class_starts(&self, name: &'static str, node: &Arc<Node>, run: Incarnation) {
+        self.classes.lock().insert(name, (Arc::clone(node), run));
+        self.with_class(name, |group| group.open());
+    }
+
+    /// A supervisor stops a class group, which then does not fail any more.
+    pub(super) fn class_stops(&self, name: &'static str) {
+        self.classes.lock().remove(name);
+    }
+
+    /// A class has failed: it is taken out of service, and its supervisor hears of its end when none of its objects is in
+    /// memory. Whether it has one.
+    pub(crate) fn fail_class(self: &Arc<Self>, name: &'static str, exit: Exit) -> bool {
+        let is_in_tree = self.classes.lock().remove(name);
+        let Some((node, run)) = is_in_tree else { return false };
+        self.with_class(name, |group| group.close());
+        let service = Arc::clone(self);
+        self.host.tasks.spawn(Box::pin(async move {
+            service.stop_class(name).await;
+            node.post(Event::Exited(run, exit));
+        }));
+        true
     }
 
     /// Takes a class out of service, and waits until none of its objects is in memory.
