@@ -24,7 +24,7 @@ use rusqlite::Connection;
 use super::numbers::ObjectNo;
 
 /// Every table of a shard, in the order of creation.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     meta::TABLE,
     class::TABLE,
     object::TABLE,
