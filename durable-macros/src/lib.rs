@@ -37,6 +37,10 @@ use proc_macro::TokenStream;
 /// - `alarm_retries = 6`: how often an alarm whose handler failed is tried again before it becomes a
 ///   dead letter; `alarm_delay = "2s"`: how long before the first time, and twice as long before each
 ///   later one; `alarm_limit = "15m"`: how long its handler may run.
+/// - `children = "one_for_all"`: which of an object's children in memory are restarted when one of
+///   them crashes, `"one_for_one"` unless it is said, or `"rest_for_one"`; `intensity = 3` and
+///   `period = "5s"`: how many restarts there may be in which time before the object itself fails,
+///   1 in 5 s unless it is said.
 /// - `migrations = "migrations/account"`: a folder, from the crate's directory, of files called
 ///   `0001_orders.sql`, `0002_….sql` and so on, which make the tables of the objects' databases. An
 ///   object is given those that it has not had when it comes into memory, in one commit; never
@@ -55,6 +59,11 @@ use proc_macro::TokenStream;
 /// - `#[alarm]`: runs when the object's alarm is due: `async fn ring(&mut self, cx: &mut Context<'_,
 ///   Self>, info: AlarmInfo)`, of which `async`, `cx` and `info` may be left out; it returns nothing,
 ///   or a `Result<(), E>` with an `E` that is `Display`.
+/// - `#[on_child_exit]`: runs when a child of the object has crashed: `async fn saw(&mut self, cx:
+///   &mut Context<'_, Self>, exit: ChildExit)`, of which `async`, `cx` and `exit` may be left out;
+///   it returns what `#[alarm]` may.
+/// - `#[on_down]`: runs when an object has ended that this one watches, by `cx.monitor`; as
+///   `#[on_child_exit]`, with `down: Down`.
 /// - `#[init]`: makes an object that has no stored state; without it, `Default` does.
 /// - `#[migrate(from = 1)]`: makes the state of the next version, or `Self`, of a state that was
 ///   stored with version 1. It takes that state alone and returns the new one, or a `Result` of it.

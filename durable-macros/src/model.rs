@@ -37,6 +37,11 @@ pub(crate) struct Class {
     pub(crate) on_activate: Option<Hook>,
     /// By `cfg`. Empty: the class has no alarms.
     pub(crate) alarms: Vec<Hook>,
+    pub(crate) children: ChildrenOptions,
+    /// By `cfg`. Empty: the class hears of no child's end.
+    pub(crate) child_exits: Vec<Hook>,
+    /// By `cfg`. Empty: the class hears of no end of those that it watches.
+    pub(crate) downs: Vec<Hook>,
     pub(crate) birth: Birth,
     /// By the versions that they take; each leads to the next, or to the class.
     pub(crate) migrations: Vec<Migration>,
@@ -48,6 +53,14 @@ pub(crate) struct AlarmOptions {
     pub(crate) retries: Option<u32>,
     pub(crate) delay_ms: Option<u64>,
     pub(crate) limit_ms: Option<u64>,
+}
+
+/// What a class says of its objects' children. `None`: the usual.
+pub(crate) struct ChildrenOptions {
+    /// The variant.
+    pub(crate) strategy: Option<Ident>,
+    pub(crate) intensity: Option<u32>,
+    pub(crate) period_ms: Option<u64>,
 }
 
 /// A step from an older version of the state.
@@ -106,7 +119,7 @@ pub(crate) struct Hook {
     pub(crate) ident: Ident,
     pub(crate) is_async: bool,
     pub(crate) has_context: bool,
-    /// Whether it is told of its alarm.
+    /// Whether it is told what it runs for.
     pub(crate) has_info: bool,
     /// `None`: it returns nothing.
     pub(crate) output: Option<Type>,
@@ -148,6 +161,13 @@ impl Class {
             methods: Vec::new(),
             on_activate: None,
             alarms: Vec::new(),
+            children: ChildrenOptions {
+                strategy: options.children,
+                intensity: options.intensity.and_then(|number| number.base10_parse().ok()),
+                period_ms: options.period_ms,
+            },
+            child_exits: Vec::new(),
+            downs: Vec::new(),
             birth: Birth::Default,
             migrations: Vec::new(),
             ty,
@@ -196,7 +216,10 @@ impl Hook {
             ident: function.sig.ident.clone(),
             is_async: function.sig.asyncness.is_some(),
             has_context: has_context(function),
-            has_info: function.sig.inputs.iter().any(is_alarm_info),
+            has_info: function.sig.inputs.iter().any(|arg| {
+                let infos = [names::ALARM_INFO, names::CHILD_EXIT, names::DOWN];
+                infos.iter().any(|info| is_info(arg, info))
+            }),
             output: output(function).cloned(),
             cfgs: cfgs(function),
         }
@@ -282,11 +305,11 @@ pub(crate) fn context_of(arg: &FnArg) -> Option<ContextArg<'_>> {
     is_context.then_some(ContextArg { ty: &typed.ty, path: &path.path, taken })
 }
 
-/// Whether the argument is what a handler is told of its alarm, by the name of its type.
-pub(crate) fn is_alarm_info(arg: &FnArg) -> bool {
+/// Whether the argument is what a hook is told, by the name of its type.
+pub(crate) fn is_info(arg: &FnArg, info: &str) -> bool {
     let FnArg::Typed(typed) = arg else { return false };
     let Type::Path(path) = &*typed.ty else { return false };
-    path.path.segments.last().is_some_and(|last| last.ident == names::ALARM_INFO)
+    path.path.segments.last().is_some_and(|last| last.ident == info)
 }
 
 /// The tokens of a type or path as text without spaces, to compare them.

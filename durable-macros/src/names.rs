@@ -7,18 +7,24 @@ use syn::ext::IdentExt;
 pub(crate) const RPC: &str = "rpc";
 pub(crate) const ON_ACTIVATE: &str = "on_activate";
 pub(crate) const ALARM: &str = "alarm";
+pub(crate) const ON_CHILD_EXIT: &str = "on_child_exit";
+pub(crate) const ON_DOWN: &str = "on_down";
 pub(crate) const INIT: &str = "init";
 pub(crate) const MIGRATE: &str = "migrate";
 
 /// The type of the argument that tells a handler of its alarm.
 pub(crate) const ALARM_INFO: &str = "AlarmInfo";
 
+/// The types of the arguments that tell hooks of other objects.
+pub(crate) const CHILD_EXIT: &str = "ChildExit";
+pub(crate) const DOWN: &str = "Down";
+
 /// The type of the argument that gives a method its surroundings.
 pub(crate) const CONTEXT: &str = "Context";
 
 /// Methods that every stub has; a class cannot have one of the same name.
-pub(crate) const RESERVED: [&str; 9] =
-    ["id", "name", "key", "address", "from_address", "clone", "fmt", "into", "try_into"];
+pub(crate) const RESERVED: [&str; 10] =
+    ["id", "name", "key", "address", "from_address", "to_ref", "clone", "fmt", "into", "try_into"];
 
 /// A local variable of generated code. No name in the user's code can meet it.
 pub(crate) fn local(name: &str) -> Ident {

@@ -134,7 +134,15 @@ impl Function {
 
 /// Whether the attribute is one of `#[durable_object]`'s, to be taken out of the emitted impl.
 fn is_ours(attr: &Attribute) -> bool {
-    let ours = [names::RPC, names::ON_ACTIVATE, names::ALARM, names::INIT, names::MIGRATE];
+    let ours = [
+        names::RPC,
+        names::ON_ACTIVATE,
+        names::ALARM,
+        names::ON_CHILD_EXIT,
+        names::ON_DOWN,
+        names::INIT,
+        names::MIGRATE,
+    ];
     ours.iter().any(|name| attr.path().is_ident(name))
 }
 

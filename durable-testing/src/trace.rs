@@ -284,6 +284,17 @@ impl Trace {
                 told = Told::of(self.object(object));
             }
             Event::ClassFailed { class } => told.text = class.to_owned(),
+            Event::Joined { object, parent, run } => {
+                told = Told { detail: run, ..Told::of(self.object(object)) };
+                told.text = format!("below {parent}");
+            }
+            Event::Died { object, exit } => {
+                told = Told { text: exit.to_string(), ..Told::of(self.object(object)) };
+            }
+            Event::Heard { object, about, run } => {
+                told = Told { detail: run, ..Told::of(self.object(object)) };
+                told.text = format!("the end of {about}");
+            }
             _ => told.text = supervised(event),
         }
         told

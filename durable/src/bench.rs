@@ -103,7 +103,13 @@ impl BareRow {
         let id = key.named(&name, None);
         let shard = store.shard(&id);
         let object_no = shard.load(&id, class_no).await?.object_no;
-        let birth = Birth { id, class_no, name: Some(name.into()), placement: Placement::new() };
+        let birth = Birth {
+            id,
+            class_no,
+            name: Some(name.into()),
+            placement: Placement::new(),
+            lineage: None,
+        };
         Ok(BareRow { birth, object_no, fence: Fence::new(shard.next_epoch()), commit_no: 0 })
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::due::AlarmSpec;
 use crate::error::{Code, Error};
-use crate::limits::{ALARM_RETRIES_MAX, CLASS_NAME_BYTES_MAX};
+use crate::limits::{ALARM_RETRIES_MAX, CLASS_NAME_BYTES_MAX, INTENSITY_MAX};
 use crate::sql::Migration;
 
 /// What a class says of itself: its name on disk and wire, its state's version, its methods, its settings.
@@ -28,6 +28,12 @@ pub struct ClassSpec {
     pub alarm: Option<AlarmSpec>,
     /// How the tables of its objects came to be, by number. Empty: its methods make them.
     pub migrations: &'static [Migration],
+    /// What becomes of its objects' children when one of them crashes.
+    pub children: ChildrenSpec,
+    /// Whether it has `#[on_child_exit]`.
+    pub hears_child_exits: bool,
+    /// Whether it has `#[on_down]`.
+    pub hears_downs: bool,
     /// Whether what commits replace is kept, so that its objects can be brought back to a former moment.
     pub keeps_history: bool,
 }
@@ -46,6 +52,64 @@ pub enum Durability {
     Relaxed,
 }
 
+/// How an object's children are supervised.
+///
+/// `#[durable_object(children = "one_for_all", intensity = 3, period = "5s")]` writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ChildrenSpec {
+    /// Which children are restarted when one has crashed.
+    pub strategy: ChildStrategy,
+    /// How many restarts there may be within a period; with one more the parent itself fails.
+    pub intensity: u32,
+    /// The period.
+    pub period: Duration,
+}
+
+/// Which children of an object are restarted when one of them has crashed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ChildStrategy {
+    /// The one that crashed.
+    #[default]
+    OneForOne,
+    /// All that are in memory.
+    OneForAll,
+    /// The one that crashed and those that came into memory after it.
+    RestForOne,
+}
+
+impl ChildrenSpec {
+    /// As OTP's supervisors have it: one for one, once in five seconds.
+    pub const fn new() -> Self {
+        let period = Duration::from_secs(5);
+        ChildrenSpec { strategy: ChildStrategy::OneForOne, intensity: 1, period }
+    }
+
+    #[doc(hidden)]
+    pub const fn strategy(mut self, strategy: ChildStrategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn intensity(mut self, intensity: u32) -> Self {
+        self.intensity = intensity;
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn period_ms(mut self, period_ms: u64) -> Self {
+        self.period = Duration::from_millis(period_ms);
+        self
+    }
+}
+
+impl Default for ChildrenSpec {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl ClassSpec {
     #[doc(hidden)]
     pub const fn new(name: &'static str, methods: &'static [MethodSpec]) -> Self {
@@ -58,7 +122,28 @@ impl ClassSpec {
             alarm: None,
             migrations: &[],
             keeps_history: false,
+            children: ChildrenSpec::new(),
+            hears_child_exits: false,
+            hears_downs: false,
         }
+    }
+
+    #[doc(hidden)]
+    pub const fn children(mut self, children: ChildrenSpec) -> Self {
+        self.children = children;
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn hears_child_exits(mut self) -> Self {
+        self.hears_child_exits = true;
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn hears_downs(mut self) -> Self {
+        self.hears_downs = true;
+        self
     }
 
     #[doc(hidden)]
@@ -117,6 +202,13 @@ impl ClassSpec {
             return Err(Code::ClassInvalid.error(format!(
                 "class {name} wants {} retries of its alarms, allowed are 0 to {ALARM_RETRIES_MAX}; ask for fewer",
                 alarm.retries
+            )));
+        }
+        if self.children.intensity > INTENSITY_MAX || self.children.period.is_zero() {
+            return Err(Code::ClassInvalid.error(format!(
+                "class {name} allows {} restarts of children within {:?}, possible are 0 to {INTENSITY_MAX} \
+                 within more than nothing; change it",
+                self.children.intensity, self.children.period
             )));
         }
         for (number, migration) in (1_u32..).zip(self.migrations) {

@@ -9,7 +9,7 @@ use crate::error::{Code, Error};
 use crate::id::{IntoKey, ObjectId, Placement};
 use crate::object::Object;
 use crate::registry::Registry;
-use crate::stub::{Address, Origin, Stub};
+use crate::stub::{Address, Origin, Stub, StubRef};
 
 /// Makes stubs of a runtime's objects. Cheap to clone; it keeps the runtime running.
 ///
@@ -91,6 +91,36 @@ impl Client {
         stub.id().map(|_| stub)
     }
 
+    /// A stub of the object that `reference` tells of.
+    ///
+    /// # Errors
+    /// `id.foreign` if it was made in another data directory; `class.unknown`; `runtime.closed`.
+    pub fn bind<C: Object>(&self, reference: &StubRef<C>) -> Result<C::Stub, Error> {
+        let key = WhoKey::Id(reference.id());
+        if let RegistryRef::Away(caller) = &self.registry {
+            let who = match reference.name() {
+                Some(name) if reference.lineage().is_none() => WhoKey::Name(Arc::from(name)),
+                _ => key,
+            };
+            let who = Who { key: who, placement: reference.placement() };
+            let stub = C::Stub::from_address(Address::away(Arc::clone(caller), who));
+            return stub.id().map(|_| stub);
+        }
+        let group = self.group::<C>()?;
+        let id = group.id_of(&Who { key, placement: None })?;
+        let known = (reference.name().map(Arc::from), reference.placement());
+        Ok(self.stub_at::<C>(group.address(id, known, reference.lineage())))
+    }
+
+    /// A stub for whoever has this client.
+    pub(crate) fn stub_at<C: Object>(&self, address: Address<C>) -> C::Stub {
+        C::Stub::from_address(match (&self.origin, &self.registry) {
+            (Some(origin), _) => address.within_turn(origin.clone()),
+            (None, RegistryRef::Task(_)) => address.within_service(),
+            (None, _) => address,
+        })
+    }
+
     /// A stub of a new object that no name leads to. Keep its [id](Stub::id) to find it again.
     pub fn unique<C: Object>(&self) -> C::Stub {
         let id = match &self.registry {
@@ -109,12 +139,7 @@ impl Client {
             return C::Stub::from_address(Address::away(Arc::clone(caller), who));
         }
         let address = self.group::<C>().and_then(|group| group.address_of(who));
-        let address = address.unwrap_or_else(Address::broken);
-        C::Stub::from_address(match (&self.origin, &self.registry) {
-            (Some(origin), _) => address.within_turn(origin.clone()),
-            (None, RegistryRef::Task(_)) => address.within_service(),
-            (None, _) => address,
-        })
+        self.stub_at::<C>(address.unwrap_or_else(Address::broken))
     }
 
     /// The group of a class.

@@ -272,6 +272,12 @@ codes! {
     ChildUnstartable = "child.unstartable", Internal, NotStarted;
     /// A child of a dynamic supervisor is gone when it does not run.
     ChildDynamic = "child.dynamic", FixCall, NotStarted;
+    /// An object would be the child of one that is as deep in its tree as may be.
+    ChildTooDeep = "child.too_deep", FixCall, NotStarted;
+    /// A child was asked for by its id alone, and is not stored, so that nobody knows whose it is.
+    ChildOrphaned = "child.orphaned", FixCall, NotStarted;
+    /// The object watches as many others as it may.
+    MonitorFull = "monitor.full", FixCall, RolledBack;
     /// The class is stopped by its supervisor, and is started again by it.
     ClassStopped = "class.stopped", Backoff, NotStarted;
     /// So many objects of the class have failed that it is closed for a while.

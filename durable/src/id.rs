@@ -1,5 +1,7 @@
 //! Ids, names and keys: who an object is. Pure; the key that ids are made with is handed in.
 
+mod lineage;
+
 use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
@@ -13,6 +15,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::error::{Code, Error};
 use crate::limits::{NAME_BYTES_MAX, SLOTS};
 use crate::state::DurableState;
+
+pub(crate) use self::lineage::{Ancestor, Lineage};
 
 /// The id of one object: 32 bytes, written as 64 hex digits.
 ///
@@ -126,6 +130,9 @@ impl FromStr for ObjectId {
     }
 }
 
+/// What the proofs of children's ids begin with.
+const CHILD: &[u8] = b"mac of child\0";
+
 /// Makes and checks the ids of one class in one data directory.
 #[derive(Clone)]
 pub(crate) struct ClassKey([u8; 32]);
@@ -155,17 +162,36 @@ impl ClassKey {
         self.signed(&random)
     }
 
+    /// The id of the child of `parent` that is called `name`. It has its parent's slot, so that both are stored in one
+    /// place. Its proof is of another kind than that of an object without a parent: an id alone says which of the two it is.
+    pub(crate) fn child(&self, parent: &ObjectId, name: &str) -> ObjectId {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0);
+        hasher.update(b"child\0").update(&parent.0).update(name.as_bytes());
+        let mut base = *hasher.finalize().as_bytes();
+        base[..2].copy_from_slice(&parent.0[..2]);
+        self.proved(CHILD, &base)
+    }
+
     /// Whether `id` was made by this key.
     pub(crate) fn owns(&self, id: &ObjectId) -> bool {
-        self.signed(&id.0) == *id
+        self.signed(&id.0) == *id || self.owns_child(id)
+    }
+
+    /// Whether `id` was made by this key, for an object that has a parent.
+    pub(crate) fn owns_child(&self, id: &ObjectId) -> bool {
+        self.proved(CHILD, &id.0) == *id
     }
 
     /// Takes the first half of `base` and appends the proof.
     fn signed(&self, base: &[u8]) -> ObjectId {
+        self.proved(b"mac\0", base)
+    }
+
+    fn proved(&self, kind: &[u8], base: &[u8]) -> ObjectId {
         let mut bytes = [0; ObjectId::BYTES];
         bytes[..Self::HALF].copy_from_slice(&base[..Self::HALF]);
         let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        hasher.update(b"mac\0").update(&bytes[..Self::HALF]);
+        hasher.update(kind).update(&bytes[..Self::HALF]);
         bytes[Self::HALF..].copy_from_slice(&hasher.finalize().as_bytes()[..Self::HALF]);
         ObjectId(bytes)
     }
@@ -311,6 +337,27 @@ mod tests {
             assert!(accounts.owns(&id));
             assert!(!carts.owns(&id));
         }
+    }
+
+    #[test]
+    fn a_child_has_its_parents_slot_and_an_id_of_its_own_kind() {
+        let rooms = ClassKey::new(&ROOT, "game.Room");
+        let players = ClassKey::new(&ROOT, "game.Player");
+        let (hall, yard) = (rooms.named("hall", None), rooms.named("yard", None));
+        let ada = players.child(&hall, "ada");
+        assert_eq!(ada, players.child(&hall, "ada"));
+        assert_eq!(ada.slot(), hall.slot());
+        for other in [
+            players.child(&yard, "ada"),
+            players.child(&hall, "bob"),
+            players.child(&ada, "ada"),
+            rooms.child(&hall, "ada"),
+            players.named("ada", None),
+        ] {
+            assert_ne!(ada, other);
+        }
+        assert!(players.owns(&ada) && players.owns_child(&ada) && !rooms.owns(&ada));
+        assert!(!players.owns_child(&players.named("ada", None)));
     }
 
     #[test]

@@ -247,6 +247,8 @@ kinds! {
     ObjectMisnamed = "object.misnamed", "reach it by its id, or restore it from a backup";
     /// One id is stored more than once.
     ObjectDoubled = "object.doubled", "restore the object from a backup";
+    /// What says which objects are below which is not what the objects say.
+    KinWrong = "kin.wrong", "restore the directory from a backup: a deletion of the parent would miss the child";
     /// An object has no state.
     SnapshotMissing = "snapshot.missing", "restore the object from a backup: its calls fail with state.torn";
     /// A state's checksum or frame is wrong.

@@ -68,7 +68,7 @@ mod stub;
 mod supervise;
 mod time;
 
-pub use class::{Access, ClassSpec, Durability, MethodSpec};
+pub use class::{Access, ChildStrategy, ChildrenSpec, ClassSpec, Durability, MethodSpec};
 pub use client::Client;
 pub use data_directory::DataDirectory;
 pub use due::{AlarmInfo, AlarmSpec, AlarmView, DeadLetter, DeadLetterId, DeadLetterKind};
@@ -195,12 +195,15 @@ pub use kernel::restart::{
 };
 pub use kv::KvKey;
 pub use listing::{Listed, Listing};
-pub use object::{Alarm, Context, Kv, KvList, Object, Rng, Sql, SqlExecuted, SqlRow, SqlRows};
+pub use object::{
+    Alarm, ChildExit, Children, Context, Down, Kv, KvList, Object, OwnedChild, Rng, Sql,
+    SqlExecuted, SqlRow, SqlRows,
+};
 pub use quarantine::Quarantined;
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use sql::{Migration, SqlNamed, SqlParams, SqlValue};
 pub use state::{DurableState, Fingerprint, StateValue, Wire};
-pub use stub::{Call, CallFuture, Stub};
+pub use stub::{Call, CallFuture, Stub, StubRef};
 pub use supervise::{
     Child, ChildCounts, ChildField, ChildStatus, Objects, SupervisionEvent, SupervisionEvents,
     Supervisor, SupervisorHandle, SupervisorStatus, Task, TaskContext, TaskResult, objects, task,
@@ -267,15 +270,15 @@ pub mod alone {
 pub mod __private {
     pub use crate::codec::{DecodeError, EncodeError, decode_wire, encode_wire};
     pub use crate::object::{
-        Activated, Alarmed, BoxFuture, FromError, Migrated, OldState, Plain, Probe, Ran, Rang,
-        Returned, misdirected,
+        Activated, Alarmed, BoxFuture, FromError, Heard, Migrated, Notice, OldState, Plain, Probe,
+        Ran, Rang, Returned, misdirected,
     };
     pub use crate::state::{stored, transient};
     pub use crate::stub::Address;
     pub use crate::{
         Access, AlarmInfo, AlarmSpec, AutoShutdown, Backoff, Call, CallError, Child, ChildField,
-        ClassSpec, Context, DurableState, Error, MethodSpec, Migration, Name, Object, Restart,
-        Shutdown, Stub, Supervisor, Wire,
+        ChildStrategy, ChildrenSpec, ClassSpec, Context, DurableState, Error, MethodSpec,
+        Migration, Name, Object, Restart, Shutdown, Stub, Supervisor, Wire,
     };
     pub use postcard_schema;
     pub use serde;

@@ -305,6 +305,18 @@ pub const SUPERVISOR_REQUESTS_MAX: usize = 1_024;
 /// Supervision events that a subscriber may be behind before it misses the oldest.
 pub const SUPERVISION_EVENTS_MAX: usize = 1_024;
 
+/// Parents above an object. Each is in memory while the object is, and a call to the object may have to wake all of them.
+pub const CHILD_DEPTH_MAX: usize = 4;
+
+/// How long the turn of a child may go on that its parent restarts together with another. As tasks of the service.
+pub const CHILD_OBJECT_SHUTDOWN: Duration = TASK_SHUTDOWN;
+
+/// What an object may have to hear of its children and of those that it watches. More come only while its turn hangs.
+pub(crate) const NOTICES_MAX: usize = 1_024;
+
+/// Objects that one object may watch. Each watch keeps the other's place in memory.
+pub const WATCHED_MAX: usize = 1_024;
+
 /// Objects that one page of a listing holds at most.
 pub const LIST_PAGE_MAX: usize = 1_000;
 

@@ -23,6 +23,7 @@ use crate::inspection::Backup;
 use crate::listing::Listing;
 use crate::object::{BoxFuture, Object};
 use crate::registry::Registry;
+use crate::stub::StubRef;
 use crate::supervise::Service;
 
 /// Runs the objects of one data directory. Cheap to clone; when the last clone and the last [`Client`] are dropped,
@@ -81,6 +82,14 @@ impl Runtime {
     /// As [`Client::get_by_id`].
     pub fn get_by_id<C: Object>(&self, id: ObjectId) -> Result<C::Stub, Error> {
         self.client.get_by_id::<C>(id)
+    }
+
+    /// A stub of the object that `reference` tells of.
+    ///
+    /// # Errors
+    /// As [`Client::bind`].
+    pub fn bind<C: Object>(&self, reference: &StubRef<C>) -> Result<C::Stub, Error> {
+        self.client.bind(reference)
     }
 
     /// A stub of a new object that no name leads to. See [`Client::unique`].

@@ -1,5 +1,7 @@
 //! Stubs: typed handles that send calls to one object, and the calls that they make.
 
+mod reference;
+
 use std::fmt::{self, Debug};
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
@@ -10,12 +12,14 @@ use std::time::Duration;
 
 use crate::caller::{Caller, Request, Who, WhoKey, undecodable, unencodable};
 use crate::class::{Durability, MethodSpec};
-use crate::directory::Group;
-use crate::error::{Error, Outcome};
+use crate::directory::{Group, Known};
+use crate::error::{Code, Error, Outcome};
 use crate::host::Event;
-use crate::id::{ObjectId, Placement};
-use crate::object::{BoxFuture, FromError, Object, PendingCall, Slot, expired};
+use crate::id::{Lineage, ObjectId, Placement};
+use crate::object::{BoxFuture, FromError, Kin, Object, PendingCall, Slot, expired};
 use crate::storage::{Fence, Release, Shard};
+
+pub use self::reference::StubRef;
 
 /// What every generated stub can do beside its class's own methods.
 ///
@@ -36,6 +40,15 @@ pub trait Stub<O: Object<Stub = Self>>: Clone + Debug + Send + Sync + 'static {
             Way::Here(target) => Ok(target.id),
             Way::Away(away) => away.caller.id(O::CLASS.name, &away.who),
         }
+    }
+
+    /// The object as data, to be passed in calls and stored in state; [`Context::bind`](crate::Context::bind) makes a
+    /// stub of it again.
+    ///
+    /// # Errors
+    /// As [`id`](Self::id).
+    fn to_ref(&self) -> Result<StubRef<O>, Error> {
+        StubRef::of(self.address())
     }
 
     /// The name that the stub was made with; `None` for a stub of an id.
@@ -81,6 +94,8 @@ struct Target<O: Object> {
     id: ObjectId,
     name: Option<Arc<str>>,
     placement: Option<Arc<Placement>>,
+    /// `None`: it has no parent, or only its id is known.
+    lineage: Option<Lineage>,
     /// Empty until the first call.
     slot: OnceLock<Arc<Slot<O>>>,
 }
@@ -89,10 +104,10 @@ impl<O: Object> Address<O> {
     pub(crate) fn new(
         group: Arc<Group<O>>,
         id: ObjectId,
-        name: Option<Arc<str>>,
-        placement: Option<Arc<Placement>>,
+        (name, placement): Known,
+        lineage: Option<Lineage>,
     ) -> Self {
-        let target = Target { group, id, name, placement, slot: OnceLock::new() };
+        let target = Target { group, id, name, placement, lineage, slot: OnceLock::new() };
         Self::with(Ok(Way::Here(target)), None)
     }
 
@@ -136,6 +151,18 @@ impl<O: Object> Address<O> {
 
     fn way(&self) -> Result<&Way<O>, Error> {
         self.0.way.as_ref().map_err(Clone::clone)
+    }
+
+    /// The object as its relatives see it.
+    ///
+    /// # Errors
+    /// What made the stub unusable; `runtime.closed` if the object is in another process.
+    pub(crate) fn kin(&self) -> Result<Arc<dyn Kin>, Error> {
+        match self.way()? {
+            Way::Here(target) => Ok(Arc::clone(target.slot()) as Arc<dyn Kin>),
+            Way::Away(_) => Err(Code::RuntimeClosed
+                .error("the object is in another process, which watches its own; ask there")),
+        }
     }
 
     /// What a director tells the stubs of this process apart by.
@@ -418,9 +445,17 @@ fn reply_over_the_wire<O: Object>(
 
 impl<O: Object> Target<O> {
     fn deliver(&self, pending: &Arc<PendingCall<O>>) {
-        let Target { group, id, name, placement, slot } = self;
-        let slot = slot.get_or_init(|| group.place(*id, name.as_ref(), placement.as_ref()));
-        group.deliver(slot, pending);
+        self.group.deliver(self.slot(), pending);
+    }
+
+    /// Its object's place.
+    fn slot(&self) -> &Arc<Slot<O>> {
+        let Target { group, id, name, placement, lineage, slot } = self;
+        slot.get_or_init(|| {
+            let slot = group.place(*id, name.as_ref(), placement.as_ref());
+            slot.learn_lineage(lineage.as_ref());
+            slot
+        })
     }
 }
 

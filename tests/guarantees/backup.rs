@@ -343,9 +343,10 @@ async fn every_kind_of_damage_to_rows_is_found() {
         ("UPDATE objects SET id = CAST(substr(id, 1, 16) || zeroblob(16) AS BLOB) WHERE object_no = ADA", &[ObjectForeign]),
         ("UPDATE objects SET id = x'00' WHERE object_no = ADA", &[RowUnreadable]),
         ("UPDATE objects SET class_no = 9 WHERE object_no = ADA", &[ClassUnknown, SchemaUnknown]),
+        ("INSERT INTO kin VALUES (x'00', 1, x'00', ADA)", &[KinWrong]),
         ("DELETE FROM schemas", &[SchemaUnknown, SchemaUnknown, SchemaUnknown, SchemaUnknown]),
         (
-            "INSERT INTO objects SELECT 900, lookup_hash, id, class_no, slot, name, jurisdiction, location_hint, born_ms
+            "INSERT INTO objects SELECT 900, lookup_hash, id, class_no, slot, name, jurisdiction, location_hint, born_ms, NULL
                  FROM objects WHERE object_no = ADA",
             &[SnapshotMissing, ObjectDoubled],
         ),

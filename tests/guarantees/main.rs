@@ -11,6 +11,7 @@ mod endings;
 mod evolution;
 mod face;
 mod failing_classes;
+mod family;
 mod faults;
 mod history;
 mod ids;

@@ -49,6 +49,8 @@ const RELEASE: &str = "workload::what_one_release_stored_the_next_one_reads";
 const ALARMS: &str = "workload::alarms_keep_every_promise";
 /// A tree of supervisors, whose children crash, hang and start slowly.
 const TREE: &str = "workload::a_tree_of_supervisors_does_what_otp_does";
+/// Objects that own objects.
+const KIN: &str = "workload::objects_that_own_objects_keep_every_promise";
 const STARTS: &str = "workload::starts_that_fail_keep_every_promise";
 const CROWD: &str = "workload::the_workload_keeps_every_promise_in_a_crowd";
 
@@ -77,7 +79,7 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
         Ok(workload) => workload,
         Err(why) => panic!("\n{why}\n"),
     };
-    let healthy = [CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, TREE].map(|test| Job {
+    let healthy = [CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, TREE, KIN].map(|test| Job {
         mutant: None,
         test,
         seeds: HEALTHY_SEEDS,

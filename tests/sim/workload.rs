@@ -7,6 +7,7 @@ use durable_testing::disk::FaultKind;
 use durable_testing::prelude::*;
 use tests::alarms::{bells, ring_and_work};
 use tests::classes::{Account, bank};
+use tests::kin;
 use tests::past;
 use tests::releases;
 use tests::tree::{supervised, work_in_a_tree};
@@ -64,6 +65,18 @@ fn the_workload_keeps_every_promise_in_a_crowd() {
 fn a_tree_of_supervisors_does_what_otp_does() {
     let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
     simulation.check(supervised, async |sim| work_in_a_tree(sim, Faults::all()).await);
+}
+
+#[test]
+fn objects_that_own_objects_keep_every_promise() {
+    let simulation = Simulation::new().seeds(seeds() / 2).allow_panics();
+    simulation.check(kin::houses, async |sim| kin::work(sim, Faults::all()).await);
+}
+
+#[test]
+fn objects_that_own_objects_keep_every_promise_over_wires() {
+    let simulation = Simulation::new().seeds(seeds() / 6).allow_panics().wire();
+    simulation.check(kin::crowded, async |sim| kin::work(sim, Faults::all()).await);
 }
 
 #[test]

@@ -14,12 +14,16 @@ use crate::parse::Function;
 const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idle = \"10s\"`, \
                              `durability = \"relaxed\"`, `alarm_retries = 6`, `alarm_delay = \"2s\"`, \
                              `alarm_limit = \"15m\"`, `migrations = \"migrations/account\"`, \
+                             `children = \"one_for_one\"`, `intensity = 3`, `period = \"5s\"`, \
                              `history`, `visibility = \"pub(crate)\"`, `crate = path`";
 const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`";
 const MIGRATE_OPTIONS: &str = "`from = 1`";
 
 /// Most retries of an alarm; the runtime has the same limit.
 const RETRIES_MAX: u32 = 1_000;
+
+/// Largest intensity; the runtime has the same limit.
+const INTENSITY_MAX: u32 = 10_000;
 
 /// What stands in `#[durable_object(…)]`.
 #[derive(Default)]
@@ -40,6 +44,12 @@ pub(crate) struct ClassOptions {
     pub(crate) alarm_delay_ms: Option<u64>,
     /// `None`: as the runtime says.
     pub(crate) alarm_limit_ms: Option<u64>,
+    /// The strategy's variant. `None`: one for one.
+    pub(crate) children: Option<Ident>,
+    /// `None`: as OTP has it.
+    pub(crate) intensity: Option<LitInt>,
+    /// In milliseconds. `None`: as OTP has it.
+    pub(crate) period_ms: Option<u64>,
     /// The folder of the migrations. `None`: there are none.
     pub(crate) migrations: Option<LitStr>,
     /// Former states are kept.
@@ -69,6 +79,9 @@ impl ClassOptions {
                 "alarm_retries" => set(&mut options.alarm_retries, retries(key, value), errors),
                 "alarm_delay" => set(&mut options.alarm_delay_ms, duration(key, value), errors),
                 "alarm_limit" => set(&mut options.alarm_limit_ms, duration(key, value), errors),
+                "children" => set(&mut options.children, children(key, value), errors),
+                "intensity" => set(&mut options.intensity, intensity(key, value), errors),
+                "period" => set(&mut options.period_ms, some_time(key, value), errors),
                 "migrations" => {
                     set(&mut options.migrations, literal(key, value, "migrations/account"), errors)
                 }
@@ -98,6 +111,8 @@ impl ClassOptions {
 pub(crate) struct Marks {
     pub(crate) on_activate: Option<Ident>,
     pub(crate) alarm: Option<Ident>,
+    pub(crate) on_child_exit: Option<Ident>,
+    pub(crate) on_down: Option<Ident>,
     pub(crate) init: Option<Ident>,
     pub(crate) migrate: Option<Ident>,
     /// The version that a migration takes; `None`: missing, or wrong and reported.
@@ -112,7 +127,14 @@ pub(crate) struct Marks {
 impl Marks {
     /// Whether the runtime calls the function by itself, other than to migrate.
     pub(crate) fn is_hook(&self) -> bool {
-        self.on_activate.is_some() || self.alarm.is_some() || self.init.is_some()
+        self.hooks().next().is_some()
+    }
+
+    /// The hooks that the function is marked as.
+    pub(crate) fn hooks(&self) -> impl Iterator<Item = &Ident> {
+        let marks =
+            [&self.on_activate, &self.alarm, &self.on_child_exit, &self.on_down, &self.init];
+        marks.into_iter().flatten()
     }
 
     pub(crate) fn read(function: &Function, errors: &mut Errors) -> Self {
@@ -135,6 +157,8 @@ impl Marks {
             let mark = match () {
                 () if ident == names::INIT => &mut marks.init,
                 () if ident == names::ALARM => &mut marks.alarm,
+                () if ident == names::ON_CHILD_EXIT => &mut marks.on_child_exit,
+                () if ident == names::ON_DOWN => &mut marks.on_down,
                 () => &mut marks.on_activate,
             };
             *mark = Some(ident);
@@ -181,6 +205,35 @@ fn number(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
     }
 }
 
+/// What becomes of an object's children when one of them crashes: the strategy's variant.
+fn children(key: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
+    let text = literal(key, input, "one_for_one")?;
+    let variant = match text.value().as_str() {
+        "one_for_one" => "OneForOne",
+        "one_for_all" => "OneForAll",
+        "rest_for_one" => "RestForOne",
+        other => {
+            return Err(syn::Error::new(
+                text.span(),
+                format!(
+                    "`children` is one of \"one_for_one\", \"one_for_all\", \"rest_for_one\", not \"{other}\""
+                ),
+            ));
+        }
+    };
+    Ok(Ident::new(variant, text.span()))
+}
+
+/// How often children are restarted within a period; 0 is never.
+fn intensity(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
+    let expected = format!("a number of restarts from 0 to {INTENSITY_MAX}; write `{key} = 3`");
+    let number: LitInt = input.parse().map_err(|_| wrong(key, input, &expected))?;
+    match number.base10_parse::<u32>() {
+        Ok(0..=INTENSITY_MAX) => Ok(number),
+        _ => Err(syn::Error::new(number.span(), format!("`{key}` takes {expected}"))),
+    }
+}
+
 /// How often a failing alarm is tried again; 0 is none.
 fn retries(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
     let expected = format!("a number from 0 to {RETRIES_MAX}; write `{key} = 6`");
@@ -220,6 +273,15 @@ pub(super) fn duration(key: &Ident, input: ParseStream<'_>) -> syn::Result<u64> 
         let hint = "write a whole number and its unit: \"500ms\", \"10s\", \"5m\" or \"2h\"";
         syn::Error::new(text.span(), format!("`{}` is not a duration; {hint}", text.value()))
     })
+}
+
+/// A duration that is not nothing, in milliseconds.
+pub(super) fn some_time(key: &Ident, input: ParseStream<'_>) -> syn::Result<u64> {
+    let span = input.span();
+    match duration(key, input)? {
+        0 => Err(syn::Error::new(span, format!("`{key}` is no time at all; give it some"))),
+        time => Ok(time),
+    }
 }
 
 pub(super) fn parse_duration(text: &str) -> Option<u64> {

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use syn::parse::ParseStream;
 use syn::{Attribute, LitInt, LitStr, Path};
 
-use super::class::{duration, parse_duration};
+use super::class::{parse_duration, some_time};
 use super::options::{each_option, literal, once, set};
 use super::private;
 use super::state::lists;
@@ -151,15 +151,6 @@ fn strategy(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitStr> {
         ),
     };
     Err(syn::Error::new(word.span(), text))
-}
-
-/// A duration that is not nothing, in milliseconds.
-fn some_time(key: &Ident, input: ParseStream<'_>) -> syn::Result<u64> {
-    let span = input.span();
-    match duration(key, input)? {
-        0 => Err(syn::Error::new(span, format!("`{key}` is no time at all; give it some"))),
-        time => Ok(time),
-    }
 }
 
 fn stop(key: &Ident, input: ParseStream<'_>) -> syn::Result<Stop> {

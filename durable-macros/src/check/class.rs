@@ -164,7 +164,7 @@ fn name(options: &ClassOptions, errors: &mut Errors) {
 /// Sorts the functions of the block into methods, hooks and the user's own business.
 fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
     let (mut activations, mut inits) = (Vec::<&Function>::new(), Vec::<&Function>::new());
-    let mut alarms = Vec::<&Function>::new();
+    let [mut alarms, mut exits, mut downs] = [const { Vec::<&Function>::new() }; 3];
     let mut steps_are_whole = true;
     for item in &block.items {
         let Item::Function(function) = item else { continue };
@@ -184,6 +184,20 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
                     class.alarms.push(Hook::new(function));
                 }
                 alarms.push(function);
+            }
+            method::Role::OnChildExit => {
+                hook::on_child_exit(function, class, errors);
+                if errors.count() == before {
+                    class.child_exits.push(Hook::new(function));
+                }
+                exits.push(function);
+            }
+            method::Role::OnDown => {
+                hook::on_down(function, class, errors);
+                if errors.count() == before {
+                    class.downs.push(Hook::new(function));
+                }
+                downs.push(function);
             }
             method::Role::Init => {
                 hook::init(function, class, errors);
@@ -210,6 +224,8 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
     at_most_one(&activations, names::ON_ACTIVATE, errors);
     at_most_one(&inits, names::INIT, errors);
     at_most_one(&alarms, names::ALARM, errors);
+    at_most_one(&exits, names::ON_CHILD_EXIT, errors);
+    at_most_one(&downs, names::ON_DOWN, errors);
     no_idle_alarm_option(class, alarms.is_empty(), errors);
     // What a wrong step would have joined is not to be reported as missing.
     if !(steps_are_whole && migrate::chain(class, errors)) {

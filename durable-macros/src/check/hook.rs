@@ -4,7 +4,7 @@ use syn::{FnArg, ReceiverKind, Visibility};
 
 use super::method::{context, qualifiers};
 use crate::errors::Errors;
-use crate::model::{Class, context_of, is_alarm_info, output};
+use crate::model::{Class, context_of, is_info, output};
 use crate::names;
 use crate::parse::Function;
 
@@ -21,6 +21,23 @@ pub(super) fn alarm(function: &Function, class: &Class, errors: &mut Errors) {
     hook(function, errors, names::ALARM);
     borrows(function, names::ALARM, errors);
     private(function, names::ALARM, "when the object's alarm is due", errors);
+    context(function, class, errors);
+}
+
+/// What `#[on_child_exit]` may look like.
+pub(super) fn on_child_exit(function: &Function, class: &Class, errors: &mut Errors) {
+    hears(function, class, names::ON_CHILD_EXIT, "when a child of the object has crashed", errors);
+}
+
+/// What `#[on_down]` may look like.
+pub(super) fn on_down(function: &Function, class: &Class, errors: &mut Errors) {
+    hears(function, class, names::ON_DOWN, "when an object that is watched has ended", errors);
+}
+
+fn hears(function: &Function, class: &Class, attribute: &str, when: &str, errors: &mut Errors) {
+    hook(function, errors, attribute);
+    borrows(function, attribute, errors);
+    private(function, attribute, when, errors);
     context(function, class, errors);
 }
 
@@ -69,7 +86,7 @@ pub(super) fn init(function: &Function, class: &Class, errors: &mut Errors) {
     context(function, class, errors);
 }
 
-/// Rules 2, 12 and 14: a hook takes the context or nothing, and an alarm its info.
+/// Rules 2, 12 and 14: a hook takes the context or nothing, and some what they are told.
 fn hook(function: &Function, errors: &mut Errors, attribute: &str) {
     qualifiers(function, &format!("or remove `#[{attribute}]`"), errors);
     if !function.sig.generics.params.is_empty() {
@@ -80,11 +97,21 @@ fn hook(function: &Function, errors: &mut Errors, attribute: &str) {
     }
     let wanted = match attribute {
         names::ALARM => "`cx: &mut Context<'_, Self>`, `info: AlarmInfo` after it, or nothing",
+        names::ON_CHILD_EXIT => {
+            "`cx: &mut Context<'_, Self>`, `exit: ChildExit` after it, or nothing"
+        }
+        names::ON_DOWN => "`cx: &mut Context<'_, Self>`, `down: Down` after it, or nothing",
         _ => "`cx: &Context<'_, Self>` or nothing",
+    };
+    let info = match attribute {
+        names::ALARM => Some(names::ALARM_INFO),
+        names::ON_CHILD_EXIT => Some(names::CHILD_EXIT),
+        names::ON_DOWN => Some(names::DOWN),
+        _ => None,
     };
     let mut infos = 0;
     for arg in &function.sig.inputs {
-        if attribute == names::ALARM && is_alarm_info(arg) {
+        if info.is_some_and(|info| is_info(arg, info)) {
             infos += 1;
             if infos == 1 {
                 continue;

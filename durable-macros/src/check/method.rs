@@ -22,6 +22,8 @@ pub(super) enum Role {
     Rpc,
     OnActivate,
     Alarm,
+    OnChildExit,
+    OnDown,
     Init,
     Migrate,
     /// Nothing; it is not checked further.
@@ -46,6 +48,10 @@ pub(super) fn role(function: &Function, marks: &Marks, errors: &mut Errors) -> R
     {
         errors.at(alarm, "an alarm's handler is no other hook; write two functions");
     }
+    let others = [&marks.on_child_exit, &marks.on_down];
+    if let (Some(hook), 2..) = (others.into_iter().flatten().next(), marks.hooks().count()) {
+        errors.at(hook, format!("`#[{hook}]` is no other hook; write two functions"));
+    }
     if let Some(rpc) = &marks.rpc {
         no_idle_rpc_mark(function, marks, rpc, is_public && has_receiver, errors);
     }
@@ -53,6 +59,10 @@ pub(super) fn role(function: &Function, marks: &Marks, errors: &mut Errors) -> R
         Role::OnActivate
     } else if marks.alarm.is_some() {
         Role::Alarm
+    } else if marks.on_child_exit.is_some() {
+        Role::OnChildExit
+    } else if marks.on_down.is_some() {
+        Role::OnDown
     } else if marks.init.is_some() {
         Role::Init
     } else if marks.migrate.is_some() {

@@ -6,7 +6,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Type;
 
 use super::stub::{Shape, shape};
-use super::{alarm, at, codec, dispatch, migrate, place};
+use super::{alarm, at, codec, dispatch, kin, migrate, place};
 use crate::model::{Access, Birth, Class, Method, TableMigration, compact};
 use crate::names;
 
@@ -17,6 +17,7 @@ pub(super) fn object(class: &Class) -> TokenStream {
     let method = method_of(class);
     let create = create(class);
     let (on_activate, alarm) = (on_activate(class), alarm::handler(class));
+    let hear = kin::hear(class);
     let alarmed = alarm::marker(class);
     let migrate = migrate::migrate(class);
     let dispatchers = dispatch::dispatchers(class);
@@ -46,6 +47,7 @@ pub(super) fn object(class: &Class) -> TokenStream {
                 #create
                 #on_activate
                 #alarm
+                #hear
                 #migrate
                 #dispatchers
                 #functions
@@ -72,7 +74,8 @@ fn spec(class: &Class) -> TokenStream {
     let tables = tables(class);
     let history = class.keeps_history.then(|| quote!(.history()));
     let alarm = alarm::spec(class);
-    let settings = quote!(#version #idle #relaxed #history #tables #alarm);
+    let kin = kin::spec(class);
+    let settings = quote!(#version #idle #relaxed #history #tables #alarm #kin);
     quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#settings)
 }
 

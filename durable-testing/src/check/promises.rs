@@ -45,6 +45,8 @@ pub(crate) struct Promises {
     /// The node is asked to end, so that it turns calls away that come from now on.
     is_stopping: bool,
     states: States,
+    /// Objects that have a parent, with it.
+    owners: BTreeMap<ObjectId, ObjectId>,
     /// Relaxed calls whose answers tell what may never have been stored, since this was last asked.
     loosened: Vec<u64>,
 }
@@ -58,6 +60,8 @@ struct Submitted {
     call: u64,
     /// Syncs of the shard when it was handed over.
     syncs: u64,
+    /// Nothing of the object, and of all below it, is left.
+    erases: bool,
 }
 
 #[derive(Debug)]
@@ -214,6 +218,11 @@ impl Promises {
                 self.watch(object).evolved(state);
                 Ok(())
             }
+            Event::Joined { object, parent, .. } => {
+                self.owners.insert(*object, *parent);
+                (self.watch(object).has_kin, self.watch(parent).has_kin) = (true, true);
+                Ok(())
+            }
             Event::Unstartable { object, .. } => {
                 self.watch(object).is_unstartable = true;
                 Ok(())
@@ -252,6 +261,15 @@ impl Promises {
         for object in taken.map(|(_, submitted)| submitted.object).collect::<Vec<_>>() {
             self.watch(&object).batch_stored();
         }
+    }
+
+    /// All objects that one owns, however deep.
+    fn below(&self, object: &ObjectId) -> Vec<ObjectId> {
+        let is_below = |child: &ObjectId| {
+            let above = std::iter::successors(self.owners.get(child), |id| self.owners.get(*id));
+            above.into_iter().any(|id| id == object)
+        };
+        self.owners.keys().filter(|child| is_below(child)).copied().collect()
     }
 
     fn watch(&mut self, object: &ObjectId) -> &mut Watch {
@@ -360,7 +378,11 @@ impl Promises {
         let Event::Submitted { alarm, erases, restores, .. } = *event else { return Ok(()) };
         let rows = Done { kv, sql }.digest();
         let syncs = self.syncs.get(&shard).copied().unwrap_or_default();
-        let submitted = Submitted { object: *object, commit, epoch, call, syncs };
+        let submitted = Submitted { object: *object, commit, epoch, call, syncs, erases };
+        let below = if erases { self.below(object) } else { Vec::new() };
+        for child in below {
+            self.watch(&child).above_erases((epoch, commit));
+        }
         self.submitted.insert((shard, place), submitted);
         self.epochs.insert((shard, epoch), *object);
         let watch = self.objects.entry(*object).or_default();
@@ -397,7 +419,14 @@ impl Promises {
             );
             return broken("P1", text);
         };
-        let Submitted { object, commit, epoch, call, syncs } = submitted;
+        let Submitted { object, commit, epoch, call, syncs, erases } = submitted;
+        let below = if erases { self.below(&object) } else { Vec::new() };
+        for child in below {
+            self.watch(&child).above_erased((epoch, commit), is_durable);
+            if is_durable {
+                self.states.load(&child, &[]);
+            }
+        }
         let watch = self.objects.entry(object).or_default();
         watch.settled(epoch, commit, is_durable);
         if !is_durable {
@@ -514,7 +543,10 @@ fn judge(
     }
     let is_explained = if error.is(Code::CallPanicked) {
         call.ended.is_some_and(|ended| ended.how == TurnEnd::Panicked)
-    } else if error.is(Code::CallAborted) || error.is(Code::StorageFenced) {
+    } else if error.is(Code::CallAborted) {
+        // Cut off with its parent, or by its children.
+        watch.has_kin
+    } else if error.is(Code::StorageFenced) {
         false
     } else if error.is(Code::ObjectUnstartable) || error.code().starts_with("state.") {
         watch.is_unstartable || call.ended.is_some()

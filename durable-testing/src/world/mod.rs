@@ -32,6 +32,7 @@ use self::faults::FaultState;
 pub(crate) use self::host::Sleep;
 use self::node::Node;
 pub(crate) use self::witness::turn_entropy;
+use crate::check::family::Families;
 use crate::check::promises::Promises;
 use crate::check::supervision::Trees;
 use crate::disk::{Image, SimDisk};
@@ -83,6 +84,7 @@ pub(crate) struct World {
     pub(crate) trace: Mutex<Trace>,
     pub(crate) promises: Mutex<Promises>,
     trees: Mutex<Trees>,
+    families: Mutex<Families>,
     pub(crate) invariants: Mutex<Invariants>,
     failure: Mutex<Option<Failure>>,
     /// What should happen in some world, and whether it did in this one.
@@ -112,6 +114,7 @@ impl World {
             trace: Mutex::new(Trace::default()),
             promises: Mutex::new(Promises::default()),
             trees: Mutex::default(),
+            families: Mutex::default(),
             invariants: Mutex::new(Invariants::default()),
             failure: Mutex::new(None),
             sometimes: Mutex::default(),

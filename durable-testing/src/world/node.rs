@@ -174,6 +174,7 @@ impl World {
         self.note("node.crashes", format!("life {}, {}", life.number, mode.name()));
         self.promises.lock().crashed();
         self.trees.lock().crashed();
+        self.families.lock().crashed();
         self.loosen();
         self.calls.lock().ledger.crashed(self.step());
         self.wake_callers();
@@ -311,6 +312,7 @@ impl World {
         self.note("node.down", format!("life {}", life.number));
         self.promises.lock().crashed();
         self.trees.lock().crashed();
+        self.families.lock().crashed();
         self.loosen();
         self.calls.lock().ledger.crashed(self.step());
         true

@@ -83,6 +83,7 @@ impl World {
         self.calls.lock().ledger.saw(self.step(), event);
         let verdict = self.promises.lock().saw(event, WallMs(self.wall_ms()));
         let verdict = verdict.and_then(|()| self.trees.lock().saw(self.now_ns(), event));
+        let verdict = verdict.and_then(|()| self.families.lock().saw(event));
         if let Err(failure) = verdict {
             self.fail(failure);
         }

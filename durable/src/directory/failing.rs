@@ -20,7 +20,7 @@ pub(super) const STOPPED: u64 = u64::MAX;
 
 impl<O: Object> Group<O> {
     /// Why the class serves nobody. `None`: it does.
-    pub(super) fn stopped(&self) -> Option<Error> {
+    pub(crate) fn stopped(&self) -> Option<Error> {
         match self.door().load(Ordering::Acquire) {
             OPEN => None,
             STOPPED => Some(Code::ClassStopped.error(format!(

@@ -1,5 +1,6 @@
 //! A class group: one class in one runtime, with everything that a call to it needs.
 
+use std::collections::BTreeMap;
 use std::future::{Future, IntoFuture, ready};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,14 +16,15 @@ use crate::directory::failing::{OPEN, STOPPED};
 use crate::directory::{Directory, Residency, Wards};
 use crate::error::{Code, Error, Outcome};
 use crate::host::Host;
-use crate::id::{ClassKey, ObjectId, Placement, check_name};
+use crate::id::{Ancestor, ClassKey, Lineage, ObjectId, Placement, check_name};
 use crate::kernel::activation::EndWish;
 use crate::kernel::admission::{self, Refusal};
+use crate::kernel::restart::Decision;
 use crate::listing::Listed;
 use crate::object::errand::Errand;
 use crate::object::{
-    BoxFuture, Firing, Incarnation, LetterDeed, Object, PendingCall, Permit, Refused, Rung, Slot,
-    gone,
+    BoxFuture, Firing, Incarnation, Kin, LetterDeed, Object, PendingCall, Permit, Refused, Rung,
+    Slot, gone,
 };
 use crate::registry::{Registry, Shared};
 use crate::state::{Fingerprint, Schemas};
@@ -127,10 +129,60 @@ impl<O: Object> Group<O> {
     pub(crate) fn address(
         self: &Arc<Self>,
         id: ObjectId,
-        name: Option<Arc<str>>,
-        placement: Option<Arc<Placement>>,
+        known: Known,
+        lineage: Option<Lineage>,
     ) -> Address<O> {
-        Address::new(Arc::clone(self), id, name, placement)
+        Address::new(Arc::clone(self), id, known, lineage)
+    }
+
+    /// The id of the child of `parent` that is called `name`.
+    ///
+    /// # Errors
+    /// `name.too_long`.
+    pub(crate) fn child_id(&self, parent: &ObjectId, name: &str) -> Result<ObjectId, Error> {
+        check_name(O::CLASS.name, name)?;
+        Ok(self.key.child(parent, name))
+    }
+
+    /// Whether the id is one of this class that says that its object has a parent.
+    pub(crate) fn is_child(&self, id: &ObjectId) -> bool {
+        self.key.owns_child(id)
+    }
+
+    /// An object as errors and logs call it.
+    pub(crate) fn label_of(&self, Ancestor { id, name }: &Ancestor) -> String {
+        let registry = self.registry.upgrade();
+        let owner = registry.as_ref().and_then(|registry| registry.group_owning(id).ok());
+        let class = owner.map_or("an unknown class", |group| group.name());
+        match name {
+            Some(name) => format!("{class}({})", name.escape_debug()),
+            None => format!("{class}({id})"),
+        }
+    }
+
+    /// The place of the parent of an object with this lineage.
+    ///
+    /// # Errors
+    /// `id.foreign` if its class is not registered; `runtime.closed`.
+    pub(crate) fn kin_above(
+        &self,
+        lineage: &Lineage,
+        placement: Option<&Arc<Placement>>,
+    ) -> Result<Arc<dyn Kin>, Error> {
+        let registry = self.registry.upgrade().ok_or_else(gone)?;
+        let Ancestor { id, name } = lineage.parent();
+        let group = Arc::clone(registry.group_owning(id)?);
+        Ok(group.kin(*id, (name.clone(), placement.cloned()), lineage.of_parent()))
+    }
+
+    /// Tells of a decision about the children of an object.
+    pub(crate) fn tell_of_family(&self, path: &Arc<str>, decision: &Decision, is_loud: bool) {
+        self.shared.service.tell_of_family(path, decision, is_loud);
+    }
+
+    /// What the class with this number is called.
+    pub(crate) fn class_called(&self, class_no: ClassNo) -> Option<String> {
+        self.shared.store.class_called(class_no)
     }
 
     /// The id of an object that somebody asks for.
@@ -167,7 +219,7 @@ impl<O: Object> Group<O> {
             WhoKey::Name(name) => Some(name),
             WhoKey::Id(_) => None,
         };
-        Ok(self.address(id, name, who.placement))
+        Ok(self.address(id, (name, who.placement), None))
     }
 
     /// Where a turn gets its stubs from.
@@ -290,6 +342,23 @@ fn code_of<O: Object>(fingerprint: Fingerprint) -> u64 {
 /// What is known of an object beside its id.
 pub(crate) type Known = (Option<Arc<str>>, Option<Arc<Placement>>);
 
+/// Objects that leave memory one after the other: those of one parent, the last that came first.
+fn families<O: Object>(places: Vec<Arc<Slot<O>>>) -> Vec<Vec<Arc<Slot<O>>>> {
+    let mut families = Vec::new();
+    let mut children = BTreeMap::<ObjectId, Vec<_>>::new();
+    for slot in places {
+        match slot.parent_run() {
+            Some((parent, run)) => children.entry(parent).or_default().push((run, slot)),
+            None => families.push(vec![slot]),
+        }
+    }
+    for mut siblings in children.into_values() {
+        siblings.sort_by_key(|(run, _)| std::cmp::Reverse(*run));
+        families.push(siblings.into_iter().map(|(_, slot)| slot).collect());
+    }
+    families
+}
+
 /// A class group without its type, for what a runtime does to all of them.
 pub(crate) trait ClassGroup: Send + Sync {
     /// The class's name.
@@ -324,6 +393,8 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn named(&self, name: &str, jurisdiction: Option<&str>) -> Result<ObjectId, Error>;
     /// What stored states of the class were written with.
     fn schemas(&self) -> &Schemas;
+    /// The place of one object, as its relatives see it.
+    fn kin(self: Arc<Self>, id: ObjectId, known: Known, lineage: Option<Lineage>) -> Arc<dyn Kin>;
     /// Has something done to an object before it is loaded anew.
     fn send(self: Arc<Self>, id: ObjectId, known: Known, errand: Errand);
     /// Retries or drops a dead letter of one object.
@@ -451,6 +522,17 @@ impl<O: Object> ClassGroup for Group<O> {
         self.schemas()
     }
 
+    fn kin(
+        self: Arc<Self>,
+        id: ObjectId,
+        (name, placement): Known,
+        lineage: Option<Lineage>,
+    ) -> Arc<dyn Kin> {
+        let slot = self.place(id, name.as_ref(), placement.as_ref());
+        slot.learn_lineage(lineage.as_ref());
+        slot
+    }
+
     fn send(self: Arc<Self>, id: ObjectId, (name, placement): Known, errand: Errand) {
         self.place(id, name.as_ref(), placement.as_ref()).send(errand);
     }
@@ -475,10 +557,13 @@ impl<O: Object> ClassGroup for Group<O> {
                 if places.is_empty() {
                     return;
                 }
-                futures_util::future::join_all(
-                    places.iter().map(|slot| slot.evict(EndWish::Drained)),
-                )
-                .await;
+                let is_closing = self.is_closing();
+                let leave = families(places).into_iter().map(|family| async move {
+                    for slot in family {
+                        slot.drain(is_closing).await;
+                    }
+                });
+                futures_util::future::join_all(leave).await;
             }
         })
     }

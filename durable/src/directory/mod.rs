@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
 
-pub(crate) use group::{ClassGroup, Group, GroupSpec};
+pub(crate) use group::{ClassGroup, Group, GroupSpec, Known};
 pub(crate) use residency::{Residency, Residents};
 pub(crate) use wards::{Fault, Wards};
 

@@ -10,7 +10,7 @@ use crate::class::{Durability, MethodSpec};
 use crate::due::{AlarmSpec, AlarmView};
 use crate::error::Error;
 use crate::id::ObjectId;
-use crate::kernel::restart::{Decision, SupervisorSpec};
+use crate::kernel::restart::{Decision, Exit, SupervisorSpec};
 use crate::kv::{KvChange, KvKey};
 use crate::sql::SqlChange;
 use crate::time::WallMs;
@@ -65,6 +65,12 @@ pub enum Event<'a> {
     Loaded { object: &'a ObjectId, epoch: u64, commit: u64, state: &'a [u8] },
     /// What is stored was written by older code. This is what it is to this code, and what its first turn begins with.
     Evolved { object: &'a ObjectId, state: &'a [u8] },
+    /// It has come into memory below its parent, which is there, as this run.
+    Joined { object: &'a ObjectId, parent: &'a ObjectId, run: u64 },
+    /// It has crashed, and is about to leave memory.
+    Died { object: &'a ObjectId, exit: &'a Exit },
+    /// Its hook is about to be told that another object has ended. `run`: of a child, as it has joined; 0 if it was watched.
+    Heard { object: &'a ObjectId, about: &'a ObjectId, run: u64 },
     /// It cannot start.
     Unstartable { object: &'a ObjectId, error: &'a Error },
     /// Its object has crashed, or did not start, by its own fault.
@@ -219,6 +225,9 @@ impl Event<'_> {
         "quarantine.tried",
         "quarantine.ended",
         "class.failed",
+        "child.joined",
+        "end.heard",
+        "activation.died",
     ];
 
     /// The name of its place.
@@ -257,6 +266,9 @@ impl Event<'_> {
             Event::QuarantineTried { .. } => 30,
             Event::QuarantineEnded { .. } => 31,
             Event::ClassFailed { .. } => 32,
+            Event::Joined { .. } => 33,
+            Event::Heard { .. } => 34,
+            Event::Died { .. } => 35,
         };
         Self::POINTS[index]
     }

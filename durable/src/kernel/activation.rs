@@ -27,9 +27,10 @@ enum Phase {
 }
 
 /// How somebody wants an activation to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum EndWish {
     /// As soon as no turn runs; calls that wait are served by the next activation.
+    #[default]
     Soon,
     /// When no call waits; no more come, because the runtime is closing.
     Drained,

@@ -10,6 +10,7 @@ pub(crate) mod breaker;
 pub(crate) mod commit;
 pub(crate) mod delta;
 pub(crate) mod evolve;
+pub(crate) mod family;
 pub(crate) mod gate;
 pub(crate) mod history;
 pub(crate) mod lifecycle;

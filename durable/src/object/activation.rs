@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -20,24 +21,26 @@ use crate::class::{Durability, MethodSpec};
 use crate::directory::Fault;
 use crate::error::{Code, Error};
 use crate::history::Cause;
-use crate::host::{Event, TurnEnd};
+use crate::host::TurnEnd;
 use crate::kernel::commit::{self, Encoded, Ended, Rows, Verdict};
 use crate::kernel::gate::{self, Gate};
 use crate::kv::KvChange;
 use crate::limits::TURNS_PER_SLICE;
 use crate::object::call::{Begin, Running};
+use crate::object::ends::{begin, ended};
 use crate::object::errand;
 use crate::object::live::{AlarmChange, Changes, Live};
+use crate::object::notice::{self, AfterNotice, Notice};
 use crate::object::ring::{AfterRing, Firing, ring};
 use crate::object::settled::settled;
 use crate::object::slot::Work;
 use crate::object::sql::{Fate, SqlDealt};
 use crate::object::witness::{self, Presence, Told};
-use crate::object::{BoxFuture, Dealt, Object, PendingCall, Ran, Slot};
+use crate::object::{BoxFuture, Cut, Dealt, Object, PendingCall, Ran, Slot};
 use crate::storage::Release;
 
 /// The changes of a hook: of no call, and nobody waits for them.
-const HOOK: (u64, Option<Arc<dyn Release>>) = (0, None);
+pub(super) const HOOK: (u64, Option<Arc<dyn Release>>) = (0, None);
 
 /// What an activation's mailbox holds.
 #[derive(Debug)]
@@ -64,18 +67,20 @@ enum Flow {
 }
 
 /// Why the actor stopped taking calls.
-enum End {
+pub(super) enum End {
     /// It was asked to end, or could not start.
     Asked,
     /// The object in memory cannot be trusted any more.
     Crash(Crash),
+    /// It was cut off, because of an object that it is tied to.
+    Cut(Cut),
 }
 
 /// Why the object in memory cannot be trusted any more.
 #[derive(Clone)]
 pub(super) struct Crash {
-    text: String,
-    fault: Fault,
+    pub(super) text: String,
+    pub(super) fault: Fault,
 }
 
 impl Crash {
@@ -116,35 +121,41 @@ impl<O: Object> Actor for Activation<O> {
                 return Ok(());
             }
         }
-        let mut live = match Box::pin(start(slot)).await {
+        let mut live = match Box::pin(begin(slot)).await {
             Ok(live) => live,
-            Err(error) => {
-                slot.host().report(|| Event::Unstartable { object: slot.id_ref(), error: &error });
-                tracing::error!(object = slot.label(), %error, "the object cannot start");
-                let fault = Fault::of_start(&error);
-                slot.group().on_fault(slot, fault, &error.to_string()).await;
-                slot.fail_start(&error.with_object(slot.label()));
+            Err(cut) => {
+                Box::pin(slot.end_children(cut)).await;
                 myself.stop(None);
                 return Ok(());
             }
         };
-        let running = AssertUnwindSafe(run(slot, &mut live)).catch_unwind().await;
-        let end = running.unwrap_or_else(|panic| {
-            slot.end();
-            End::Crash(Crash::of_panic(text_of(panic.as_ref()).to_owned(), None))
-        });
-        if let End::Crash(Crash { text, fault }) = &end {
-            Box::pin(slot.group().on_fault(slot, *fault, text)).await;
-        }
+        let mut is_known = false;
+        let end = {
+            let mut running = pin!(AssertUnwindSafe(run(slot, &mut live)).catch_unwind());
+            poll_fn(|task| match running.as_mut().poll(task) {
+                Poll::Ready(Ok(end)) => Poll::Ready(end),
+                Poll::Ready(Err(panic)) => {
+                    slot.end();
+                    Poll::Ready(End::Crash(Crash::of_panic(
+                        text_of(panic.as_ref()).to_owned(),
+                        None,
+                    )))
+                }
+                Poll::Pending => slot.poll_cut(task, &mut is_known).map(|cut| {
+                    slot.end();
+                    End::Cut(cut)
+                }),
+            })
+            .await
+        };
+        let ended = Box::pin(ended(slot, end)).await;
+        Box::pin(slot.end_children(Cut::Parted)).await;
         // Only then may another activation start: it begins with what is stored.
         Box::pin(settled(slot, &live)).await;
-        match end {
-            End::Asked => {
-                myself.stop(None);
-                Ok(())
-            }
-            End::Crash(Crash { text, .. }) => Err(text.into()),
+        if ended.is_ok() {
+            myself.stop(None);
         }
+        ended.map_err(Into::into)
     }
 }
 
@@ -158,11 +169,13 @@ async fn run<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> End {
         let ran = match next {
             Reads::Write(call) => run_write(slot, live, call).await,
             Reads::Alarm(firing) => Box::pin(run_alarm(slot, live, firing)).await,
+            Reads::Notice(notice) => Box::pin(run_notice(slot, live, notice)).await,
             Reads::End(end) => return end,
         };
         match ran {
             Ok(Flow::On) => {}
             Ok(Flow::Erased) => {
+                slot.erased();
                 slot.end();
                 return End::Asked;
             }
@@ -177,32 +190,14 @@ async fn run<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> End {
     }
 }
 
-/// Loads the object and runs `#[on_activate]`.
-async fn start<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Error> {
-    let starting = async {
-        let mut live = Live::load(slot).await?;
-        let is_migrated = live.migrate(slot)?;
-        let mut changes = live.wake(slot).await?;
-        changes.has_sql |= is_migrated;
-        if !changes.is_empty() {
-            live.submit(slot, changes, HOOK);
-        }
-        Ok(live)
-    };
-    AssertUnwindSafe(starting).catch_unwind().await.unwrap_or_else(|panic| {
-        Err(Code::ObjectUnstartable.error(format!(
-            "starting the object panicked: {}; mend the bug and call again",
-            text_of(panic.as_ref())
-        )))
-    })
-}
-
 /// Why no more reads run.
 enum Reads<O: Object> {
     /// The next call has the object to itself.
     Write(Arc<PendingCall<O>>),
     /// The next turn is its alarm's, which has the object to itself, too.
     Alarm(Firing),
+    /// The next turn is a hook's, which has the object to itself, too.
+    Notice(Notice),
     End(End),
 }
 
@@ -247,6 +242,7 @@ async fn run_reads<O: Object>(slot: &Arc<Slot<O>>, live: &Live<O>, turns: &mut u
             }
             Step::Work(Work::Write(call)) => return Reads::Write(call),
             Step::Work(Work::Alarm(firing)) => return Reads::Alarm(firing),
+            Step::Work(Work::Notice(notice)) => return Reads::Notice(notice),
             Step::Work(Work::End) => return Reads::End(End::Asked),
             Step::Work(Work::Visit(visit)) => {
                 // A panic in it was reported by the panic hook, and is the visitor's own.
@@ -378,7 +374,7 @@ async fn run_write<O: Object>(
     witness::turn_ended(slot, live, running.number(), method, told);
     let ran = match ran {
         Ok(ran) if erases => {
-            erase(slot, live, running, ran.reply);
+            erase(slot, live, running, ran.reply).await;
             return Ok(Flow::Erased);
         }
         ran => ran,
@@ -386,6 +382,23 @@ async fn run_write<O: Object>(
     let method = method.name;
     let write = Write { running, method, ran, ended, encoded, kv, has_sql, alarm, fault };
     settle_write(slot, live, write).await.map(|()| Flow::On)
+}
+
+/// Runs the turn of a hook that is told something.
+///
+/// # Errors
+/// As [`run_write`].
+async fn run_notice<O: Object>(
+    slot: &Arc<Slot<O>>,
+    live: &mut Live<O>,
+    notice: Notice,
+) -> Result<Flow, Crash> {
+    match notice::tell(slot, live, notice).await {
+        AfterNotice::On => Ok(Flow::On),
+        AfterNotice::RollBack => roll_back(slot, live).await.map(|()| Flow::On),
+        AfterNotice::Erased => Ok(Flow::Erased),
+        AfterNotice::Crash(text) => Err(Crash::of_panic(text, None)),
+    }
 }
 
 /// Runs the turn of an alarm that was fired.
@@ -409,9 +422,17 @@ async fn run_alarm<O: Object>(
     }
 }
 
-/// Answers a turn that wants nothing of its object to be left.
-fn erase<O: Object>(slot: &Slot<O>, live: &mut Live<O>, running: Running<O>, reply: O::Reply) {
-    if !live.is_stored() {
+/// Answers a turn that wants nothing of its object to be left. Nothing of its children is, either, so they go first.
+async fn erase<O: Object>(
+    slot: &Arc<Slot<O>>,
+    live: &mut Live<O>,
+    running: Running<O>,
+    reply: O::Reply,
+) {
+    Box::pin(slot.end_children(Cut::Parted)).await;
+    let owns_nothing =
+        async { matches!(slot.group().shard(&slot.id()).has_kin(slot.id()).await, Ok(false)) };
+    if !live.is_stored() && owns_nothing.await {
         let_out(slot, live, running, Ok(reply));
     } else if running.durability() == Durability::Relaxed {
         live.erase(slot, running.number(), None);

@@ -37,7 +37,7 @@ use crate::time::WallMs;
 /// }
 /// ```
 pub struct Context<'a, O: Object> {
-    scene: Scene<'a, O>,
+    pub(super) scene: Scene<'a, O>,
     desk: Desk<'a>,
     sql: SqlDesk<'a>,
     alarm: AlarmDesk<'a>,
@@ -73,7 +73,7 @@ pub(crate) struct Dealt {
 }
 
 /// Where a turn runs.
-enum Scene<'a, O: Object> {
+pub(super) enum Scene<'a, O: Object> {
     /// In an activation. Calls to other objects wait for the commits of `fence`; `None`: there is none yet.
     Slot { slot: &'a Arc<Slot<O>>, fence: Option<&'a Arc<Fence>> },
     /// Nowhere: it is compared with one that ran.
@@ -341,7 +341,7 @@ impl<'a, O: Object> Context<'a, O> {
         })
     }
 
-    fn client(&self) -> Client {
+    pub(super) fn client(&self) -> Client {
         match self.scene {
             Scene::Slot { slot, .. } => {
                 slot.host().report(|| Event::TurnReached { call: self.call });

@@ -9,7 +9,7 @@ use crate::class::{ClassSpec, MethodSpec};
 use crate::codec::{DecodeError, EncodeError};
 use crate::due::AlarmInfo;
 use crate::error::{CallError, Error};
-use crate::object::{Context, OldState};
+use crate::object::{Context, Notice, OldState};
 use crate::state::DurableState;
 use crate::stub::Stub;
 
@@ -72,6 +72,16 @@ pub trait Object: DurableState + Sized + Send + Sync + 'static {
         info: AlarmInfo,
     ) -> Option<BoxFuture<'t, Result<(), String>>> {
         let _ = (cx, info);
+        None
+    }
+
+    /// Runs the hook that a notice is for; `None` if the class has none.
+    fn hear<'t>(
+        &'t mut self,
+        cx: &'t mut Context<'_, Self>,
+        notice: Notice,
+    ) -> Option<BoxFuture<'t, Result<(), String>>> {
+        let _ = (cx, notice);
         None
     }
 

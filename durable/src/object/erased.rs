@@ -1,4 +1,4 @@
-//! Erasing an object: everything that hangs on it, in one commit.
+//! Erasing an object: everything that hangs on it, and everything that it owns, in one commit.
 //!
 //! An activation that erases its object ends, and the next one finds nothing stored and begins anew. From outside an object
 //! is erased by an activation that does nothing else, so that one that cannot start can be erased, too.
@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::host::Event;
+use crate::object::live::birth_of;
 use crate::object::slot::gone;
 use crate::object::{Object, Slot};
 use crate::storage::frame::HEADER_BYTES;
@@ -33,7 +34,8 @@ pub(crate) fn submit<O: Object>(
         fence: Arc::clone(fence),
         object_no,
         commit_no,
-        birth: None,
+        // It says below whom everything goes.
+        birth: Some(Box::new(birth_of(slot))),
         snapshot: None,
         kv: Vec::new(),
         sql: None,
@@ -63,18 +65,24 @@ pub(crate) async fn erase_stored<O: Object>(slot: &Slot<O>) -> Result<bool, Erro
     let group = slot.group();
     let shard = group.shard(&slot.id());
     let Loaded { object_no, stored } = shard.load(&slot.id(), group.class_no()).await?;
-    let Some(stored) = stored else { return Ok(false) };
+    // One that was never stored may own some that are.
+    if stored.is_none() && !shard.has_kin(slot.id()).await? {
+        return Ok(false);
+    }
     let fence = Fence::new(shard.next_epoch());
-    let state =
-        stored.body.as_deref().and_then(|body| body.get(HEADER_BYTES..)).unwrap_or_default();
-    let (object, epoch, commit) = (slot.id_ref(), fence.epoch.0, stored.commit_no);
+    let body = stored.as_ref().and_then(|stored| stored.body.as_deref());
+    let state = body.and_then(|body| body.get(HEADER_BYTES..)).unwrap_or_default();
+    let commit = stored.as_ref().map_or(0, |stored| stored.commit_no);
+    let (object, epoch) = (slot.id_ref(), fence.epoch.0);
     slot.host().report(|| Event::Loaded { object, epoch, commit, state });
     let (sender, receiver) = oneshot::channel();
     let told = Arc::new(Told::new(sender));
-    let erased = Erased { object_no, commit_no: stored.commit_no + 1 };
+    let erased = Erased { object_no, commit_no: commit + 1 };
     submit(slot, &fence, erased, (0, Some(told)));
     // It is dropped without a word if the shard closes.
-    receiver.await.unwrap_or_else(|_| Err(gone())).map(|()| true)
+    receiver.await.unwrap_or_else(|_| Err(gone()))?;
+    slot.tell_erased();
+    Ok(true)
 }
 
 /// Tells what became of a commit.

@@ -101,6 +101,7 @@ impl<O: Object> Live<O> {
         let Some(stored) = stored else { return Self::unborn(slot, object_no, fence) };
         let known = if stored.name.is_some() { Known::All } else { Known::Nameless };
         slot.learn(stored.name.as_ref(), Some(&Arc::new(stored.placement.clone())));
+        slot.learn_lineage(stored.lineage.as_ref());
         let framed = stored.body.clone().ok_or_else(|| {
             Code::StateTorn.error(
                 "the object is stored and its state is not; \
@@ -437,6 +438,7 @@ pub(crate) fn birth_of<O: Object>(slot: &Slot<O>) -> Birth {
         class_no: slot.group().class_no(),
         name: slot.stored_name(),
         placement: slot.placement().map(|placement| (**placement).clone()).unwrap_or_default(),
+        lineage: slot.lineage().cloned(),
     }
 }
 

@@ -22,7 +22,7 @@ use crate::object::activation::{Crash, catch_encode, end_sql, text_of};
 use crate::object::alarm::Deed;
 use crate::object::live::{AlarmChange, Changes, Live};
 use crate::object::witness::{self, Told};
-use crate::object::{Dealt, Object, Slot};
+use crate::object::{Cut, Dealt, Object, Slot};
 use crate::storage::{NewLetter, Release, StoredAlarm};
 
 /// What a handler is called in errors and reports.
@@ -132,6 +132,10 @@ pub(crate) async fn ring<O: Object>(
     slot.host().report(|| Event::AlarmFires { object, call, alarm, spec, is_forced });
     witness::turn_began(slot, live, call, &HANDLER);
     let (ran, dealt) = run(slot, live, (stored, spec), call).await;
+    if dealt.erases && matches!(ran, Ran::Returned(Ok(()))) {
+        // If the turn is not kept they have gone for nothing, and come back when they are called.
+        slot.end_children(Cut::Parted).await;
+    }
     settle(slot, live, Rang { firing, stored, spec, call }, (ran, dealt))
 }
 

@@ -3,6 +3,10 @@
 //! Calls wait here and not in the actor's mailbox. So they outlive the activation: a crash costs the call that crashed,
 //! an eviction costs nothing, and the next activation goes on with the same queue in the same order.
 
+mod kin;
+mod relative;
+mod watch;
+
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll, Waker};
@@ -15,15 +19,20 @@ use crate::client::Client;
 use crate::directory::Group;
 use crate::error::{Code, Error};
 use crate::host::{Event, Host};
-use crate::id::{ObjectId, Placement};
+use crate::id::{Lineage, ObjectId, Placement};
 use crate::kernel::activation::{Action, EndWish, Lifecycle};
 use crate::kernel::admission;
 use crate::kernel::residency::Use;
+use crate::kernel::restart::Exit;
 use crate::kernel::turn::{self, Next, Sight};
 use crate::object::errand::Errand;
+use crate::object::notice::Notice;
 use crate::object::{Firing, Object, PendingCall, Rung};
 use crate::stub::{Address, Origin};
 use crate::time::MonoNs;
+
+use self::kin::{Bell, Ties};
+pub(crate) use self::kin::{Cut, Kin};
 
 /// The place of one object. Stubs that have made a call keep it, and the activation does; there is never a second one
 /// for the same object.
@@ -34,6 +43,9 @@ pub(crate) struct Slot<O: Object> {
     name: OnceLock<Arc<str>>,
     /// Empty unless a call came through a placed client, or storage told.
     placement: OnceLock<Arc<Placement>>,
+    /// Empty for an object without a parent, and until a stub or storage told.
+    lineage: OnceLock<Lineage>,
+    bell: Bell,
     state: Mutex<State<O>>,
 }
 
@@ -58,6 +70,16 @@ struct State<O: Object> {
     idle_since: MonoNs,
     /// Who waits for the activation to be gone.
     exit_waiters: Vec<oneshot::Sender<()>>,
+    /// The activation has loaded, and takes children.
+    is_up: bool,
+    /// A turn runs, or may.
+    is_in_turn: bool,
+    /// How the activation has crashed. `None`: it has not.
+    crash: Option<Box<Exit>>,
+    /// Nothing of the object is left by the activation.
+    was_erased: bool,
+    /// `None`: the object is tied to no other.
+    ties: Option<Box<Ties>>,
 }
 
 /// A look at the object between two turns.
@@ -79,6 +101,7 @@ pub(crate) enum Work<O: Object> {
     Write(Arc<PendingCall<O>>),
     Alarm(Firing),
     Visit(Visit<O>),
+    Notice(Notice),
     /// End the activation.
     End,
 }
@@ -100,9 +123,15 @@ impl<O: Object> Slot<O> {
             waker: None,
             idle_since: MonoNs(0),
             exit_waiters: Vec::new(),
+            is_up: false,
+            is_in_turn: false,
+            crash: None,
+            was_erased: false,
+            ties: None,
         };
-        let (name, placement) = (OnceLock::new(), OnceLock::new());
-        Arc::new(Slot { id, group, name, placement, state: Mutex::new(state) })
+        let (name, placement, lineage) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
+        let (bell, state) = (Bell::default(), Mutex::new(state));
+        Arc::new(Slot { id, group, name, placement, lineage, bell, state })
     }
 
     pub(crate) fn id(&self) -> ObjectId {
@@ -152,7 +181,8 @@ impl<O: Object> Slot<O> {
     }
 
     pub(crate) fn address(&self) -> Address<O> {
-        self.group.address(self.id, self.stored_name(), self.placement.get().cloned())
+        let known = (self.stored_name(), self.placement.get().cloned());
+        self.group.address(self.id, known, self.lineage.get().cloned())
     }
 
     pub(crate) fn client(&self, origin: Option<Origin>) -> Client {
@@ -244,7 +274,11 @@ impl<O: Object> Slot<O> {
     /// Whether anybody waits for the object itself.
     pub(crate) fn is_wanted(&self) -> bool {
         let state = self.state.lock();
-        !state.inbox.is_empty() || !state.visits.is_empty() || !state.firings.is_empty()
+        let is_wanted = state.ties.as_ref().is_some_and(|ties| ties.is_wanted());
+        is_wanted
+            || !state.inbox.is_empty()
+            || !state.visits.is_empty()
+            || !state.firings.is_empty()
     }
 
     /// There is work: sees to it that an activation looks at it.
@@ -261,7 +295,7 @@ impl<O: Object> Slot<O> {
     }
 
     /// Its one call is let through, and all others are told `error`. Whether there is one.
-    pub(crate) fn begin_trial(&self, error: &Error) -> bool {
+    pub(crate) fn begin_trial(self: &Arc<Self>, error: &Error) -> bool {
         let mut state = self.state.lock();
         let is_first = |(ahead, _): &(usize, Firing)| *ahead == 0;
         let firing = state.firings.front().is_some_and(is_first).then(|| state.firings.pop_front());
@@ -275,19 +309,19 @@ impl<O: Object> Slot<O> {
         state.firings.extend(firing);
         state.inbox.extend(call);
         drop(state);
-        refused.tell(error);
+        refused.tell(self, error);
         true
     }
 
     /// Everybody who waits for the object itself is told `error`. Whether something else is to be done to it.
-    pub(crate) fn refuse_calls(&self, error: &Error) -> bool {
+    pub(crate) fn refuse_calls(self: &Arc<Self>, error: &Error) -> bool {
         let mut state = self.state.lock();
         if state.errands.is_empty() {
             return false;
         }
         let refused = state.refuse(error);
         drop(state);
-        refused.tell(error);
+        refused.tell(self, error);
         true
     }
 
@@ -314,7 +348,7 @@ impl<O: Object> Slot<O> {
         let waiters = std::mem::take(&mut state.exit_waiters);
         drop(state);
         self.group.left();
-        refused.tell(error);
+        refused.tell(self, error);
         for waiter in waiters {
             // Whoever no longer waits does not need to be told.
             let _ = waiter.send(());
@@ -326,27 +360,70 @@ impl<O: Object> Slot<O> {
 
     /// What the activation does next. `readers`: reads that run. Pending while nothing may begin; then `task` is woken
     /// when a call comes, unless nothing that comes may begin.
-    pub(crate) fn poll_work(&self, task: &TaskContext<'_>, readers: usize) -> Poll<Work<O>> {
+    pub(crate) fn poll_work(
+        self: &Arc<Self>,
+        task: &TaskContext<'_>,
+        readers: usize,
+    ) -> Poll<Work<O>> {
         let mut state = self.state.lock();
-        if state.life.is_abandoned() {
-            return Poll::Ready(Work::End);
-        }
-        if let Some(visit) = state.visits.pop() {
-            return Poll::Ready(Work::Visit(visit));
-        }
         if state.is_on_trial && state.has_served && readers == 0 {
             (state.is_on_trial, state.refusal) = (false, None);
             drop(state);
             self.group.on_passed(self);
             state = self.state.lock();
         }
+        state.is_in_turn = readers > 0;
+        if state.ties.is_none() {
+            let work = self.next_work(&mut state, task, readers);
+            state.is_in_turn |= work.is_ready();
+            return work;
+        }
+        let mut acts = Vec::new();
+        if let (Some(wish), Some(ties)) = (state.life.end_wish(), &mut state.ties)
+            && readers == 0
+            && ties.has_children()
+        {
+            acts.extend(self.send_last_away(ties, wish));
+        }
+        let work = self.next_work(&mut state, task, readers);
+        acts.extend(match &work {
+            Poll::Ready(Work::End) => self.close_family(&mut state),
+            Poll::Ready(_) => {
+                state.is_in_turn = true;
+                // A child that waits may be the one that the turn will call.
+                self.let_in(&mut state)
+            }
+            Poll::Pending => Vec::new(),
+        });
+        drop(state);
+        self.act(acts);
+        work
+    }
+
+    fn next_work(
+        &self,
+        state: &mut State<O>,
+        task: &TaskContext<'_>,
+        readers: usize,
+    ) -> Poll<Work<O>> {
+        if state.life.is_abandoned() {
+            return Poll::Ready(Work::End);
+        }
+        let (has_children, has_notice) = match &state.ties {
+            Some(ties) => (ties.has_children(), !ties.notices.is_empty()),
+            None => (false, false),
+        };
+        if let Some(visit) = state.visits.pop() {
+            return Poll::Ready(Work::Visit(visit));
+        }
         let head = state.inbox.front().map(|call| call.access());
         let is_alarm_next =
             state.firings.front().is_some_and(|(ahead, _)| *ahead == 0 || head.is_none());
         let sight = Sight {
             readers,
-            head: if is_alarm_next { Some(Access::Write) } else { head },
-            end_wish: state.life.end_wish(),
+            head: if is_alarm_next || has_notice { Some(Access::Write) } else { head },
+            // It serves on until its children have gone: their turns may be waiting for it.
+            end_wish: state.life.end_wish().filter(|_| !has_children && !has_notice),
             has_served: state.has_served,
         };
         let pop = |state: &mut State<O>| {
@@ -357,18 +434,24 @@ impl<O: Object> Slot<O> {
             state.inbox.pop_front().expect("the head was seen")
         };
         match turn::next(sight) {
-            Next::BeginRead => return Poll::Ready(Work::Read(pop(&mut state))),
+            Next::BeginRead => return Poll::Ready(Work::Read(pop(state))),
+            Next::BeginWrite if has_notice => {
+                let notice = state.ties.as_mut().and_then(|ties| ties.notices.pop_front());
+                return Poll::Ready(Work::Notice(notice.expect("it was seen")));
+            }
             Next::BeginWrite if is_alarm_next => {
                 state.has_served = true;
                 let (_, firing) = state.firings.pop_front().expect("the head was seen");
                 return Poll::Ready(Work::Alarm(firing));
             }
-            Next::BeginWrite => return Poll::Ready(Work::Write(pop(&mut state))),
+            Next::BeginWrite => return Poll::Ready(Work::Write(pop(state))),
             Next::End => {
                 state.life.on_ending();
                 return Poll::Ready(Work::End);
             }
             Next::AwaitReader => return Poll::Pending,
+            // It waits for its children to go, and not for a call.
+            Next::AwaitCall if has_children && state.life.end_wish().is_some() => {}
             Next::AwaitCall => {
                 state.idle_since = self.host().clock.now();
                 state.inbox.shrink_to(INBOX_KEPT);
@@ -385,17 +468,38 @@ impl<O: Object> Slot<O> {
         self.state.lock().life.on_ending();
     }
 
+    /// The activation has crashed: what it has in memory is not to be trusted. Said before it ends.
+    pub(crate) fn crashed(&self, exit: Exit) {
+        self.host().report(|| Event::Died { object: &self.id, exit: &exit });
+        self.state.lock().crash.get_or_insert_with(|| Box::new(exit));
+    }
+
+    /// The activation leaves nothing of its object.
+    pub(crate) fn erased(&self) {
+        self.state.lock().was_erased = true;
+    }
+
     /// The activation could not start: everybody who waits gets `error`, and it ends.
-    pub(crate) fn fail_start(&self, error: &Error) {
+    pub(crate) fn fail_start(self: &Arc<Self>, error: &Error) {
         let mut state = self.state.lock();
         state.life.on_ending();
         let refused = state.take_waiting();
         drop(state);
-        refused.tell(error);
+        refused.tell(self, error);
     }
 
     /// Asks the activation to end, and waits until it is gone. Whether there was one.
     pub(crate) async fn evict(&self, wish: EndWish) -> bool {
+        self.wait_for_exit(Some(wish)).await
+    }
+
+    /// Waits until the activation is gone.
+    pub(crate) async fn wait_until_gone(&self) {
+        self.wait_for_exit(None).await;
+    }
+
+    /// `wish`: how it is asked to end. `None`: it is not.
+    async fn wait_for_exit(&self, wish: Option<EndWish>) -> bool {
         let (gone, waker) = {
             let mut state = self.state.lock();
             if !state.life.is_resident() {
@@ -404,7 +508,9 @@ impl<O: Object> Slot<O> {
             let (sender, receiver) = oneshot::channel();
             state.exit_waiters.retain(|waiter| !waiter.is_closed());
             state.exit_waiters.push(sender);
-            state.life.on_evict(wish);
+            if let Some(wish) = wish {
+                state.life.on_evict(wish);
+            }
             (receiver, state.waker.take())
         };
         if let Some(waker) = waker {
@@ -428,6 +534,11 @@ impl<O: Object> State<O> {
             calls: std::mem::take(&mut self.inbox),
             visits: std::mem::take(&mut self.visits),
             firings: std::mem::take(&mut self.firings),
+            children: self
+                .ties
+                .as_mut()
+                .map(|ties| std::mem::take(&mut ties.wanting))
+                .unwrap_or_default(),
         }
     }
 }
@@ -437,12 +548,14 @@ struct Waiting<O: Object> {
     calls: VecDeque<Arc<PendingCall<O>>>,
     visits: Vec<Visit<O>>,
     firings: VecDeque<(usize, Firing)>,
+    children: Vec<kin::Wanting>,
 }
 
 impl<O: Object> Waiting<O> {
     /// Without the lock: it wakes them.
-    fn tell(self, error: &Error) {
+    fn tell(self, slot: &Arc<Slot<O>>, error: &Error) {
         drop(self.visits);
+        slot.refuse_children(self.children, error);
         for (_, firing) in self.firings {
             firing.end(Rung::Postponed(error.clone()));
         }
@@ -485,7 +598,11 @@ impl<O: Object> Incarnation for Slot<O> {
         state.waker = None;
         (state.has_served, state.refusal) = (false, None);
         let was_on_trial = std::mem::take(&mut state.is_on_trial);
-        let are_calls_waiting = !state.inbox.is_empty()
+        let crash = state.crash.take().map(|exit| *exit);
+        let is_dead = std::mem::take(&mut state.was_erased) || crash.is_some();
+        let untied = self.untie(&mut state, is_dead);
+        let are_calls_waiting = state.ties.as_ref().is_some_and(|ties| ties.is_wanted())
+            || !state.inbox.is_empty()
             || !state.firings.is_empty()
             || !state.visits.is_empty()
             || !state.errands.is_empty();
@@ -496,6 +613,7 @@ impl<O: Object> Incarnation for Slot<O> {
             self.group.undecided(&self);
         }
         self.group.left();
+        self.part(untied, crash);
         for waiter in waiters {
             // Whoever no longer waits does not need to be told.
             let _ = waiter.send(());
@@ -514,8 +632,9 @@ impl<O: Object> Incarnation for Slot<O> {
         let waiters = std::mem::take(&mut state.exit_waiters);
         let errands = std::mem::take(&mut state.errands);
         let firings = std::mem::take(&mut state.firings);
+        let ties = state.ties.take();
         drop(state);
-        drop((waiters, visits, errands, firings));
+        drop((waiters, visits, errands, firings, ties));
         for call in calls {
             call.answer(Err(gone()));
         }
@@ -543,7 +662,9 @@ impl<O: Object> Resident for Slot<O> {
         if !state.life.is_live() || state.life.incarnation() != incarnation {
             Use::Gone
         } else if state.life.is_idle() {
-            Use::IdleSince(state.idle_since)
+            let (own, children) = (Use::IdleSince(state.idle_since), kin::children(&state.ties));
+            drop(state);
+            kin::use_with(own, children)
         } else {
             Use::Busy
         }
@@ -551,6 +672,15 @@ impl<O: Object> Resident for Slot<O> {
 
     fn evict_if_idle(&self) -> bool {
         let mut state = self.state.lock();
+        let children = kin::children(&state.ties);
+        if !children.is_empty() {
+            drop(state);
+            // One that is called in this moment lets its turn end before it goes.
+            if kin::use_with(Use::IdleSince(MonoNs(0)), children) == Use::Busy {
+                return false;
+            }
+            state = self.state.lock();
+        }
         if !state.life.is_idle() {
             return false;
         }

@@ -157,7 +157,12 @@ fn purge(connection: &mut Connection, classes: &BTreeMap<u32, Class>) -> rusqlit
                 break;
             }
             let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            left.into_iter().try_for_each(|object_no| rows::erase(&all, object_no))?;
+            for object_no in left {
+                // Some may have gone with one above them.
+                if let Some(id) = rows::object::id_of(&all, object_no)? {
+                    rows::erase_tree(&all, object_no, &id)?;
+                }
+            }
             all.commit()?;
         }
         rows::quarantine::erase_class(connection, ClassNo(class.class_no))?;

@@ -20,6 +20,7 @@ use super::quarantines::Chore;
 use super::reader::{Patience, ReadConnection, Reader};
 use super::rows::alarm::StoredAlarm;
 use super::rows::dead_letter::StoredLetter;
+use super::rows::kin::{self, Kin};
 use super::rows::quarantine::{self, StoredQuarantine};
 use super::rows::schema;
 use super::rows::sql::{PageError, StoredSql};
@@ -251,6 +252,24 @@ impl Shard {
                 None => Ok(None),
             }
         }
+    }
+
+    /// Stored children of an object in the order of their ids, at most `limit`, behind one of them.
+    pub(crate) fn children(
+        &self,
+        parent: ObjectId,
+        after: Option<ObjectId>,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<Kin>, Error>> + Send + use<'_> {
+        self.read(move |connection| kin::children(connection, &parent, after.as_ref(), limit))
+    }
+
+    /// Whether anything is stored below an object.
+    pub(crate) fn has_kin(
+        &self,
+        ancestor: ObjectId,
+    ) -> impl Future<Output = Result<bool, Error>> + Send + use<'_> {
+        self.read(move |connection| Ok(!kin::below(connection, &ancestor)?.is_empty()))
     }
 
     /// One page of the stored objects of a class, at most `limit` of those whose names begin with

@@ -136,6 +136,12 @@ impl Store {
         self.classes.get(name)
     }
 
+    /// What the class with this number is called. `None`: it was deleted.
+    pub(crate) fn class_called(&self, class_no: ClassNo) -> Option<String> {
+        let named = self.classes.iter().find(|(_, named)| named.class_no == class_no);
+        named.map(|(name, _)| name.clone())
+    }
+
     /// One page of the stored objects of a class over all shards: names bytewise, nameless objects
     /// first, then by id.
     ///

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::numbers::{Epoch, ObjectNo};
 use super::rows::frame;
-use crate::id::{ObjectId, Placement};
+use crate::id::{Lineage, ObjectId, Placement};
 use crate::kernel::merge::Part;
 use crate::kernel::range::{KeyRange, Order};
 use crate::kv::{Framed, KvKey};
@@ -34,6 +34,8 @@ pub(crate) struct StoredObject {
     pub(crate) body: Option<Arc<[u8]>>,
     /// `None`: no alarm is set.
     pub(crate) alarm: Option<StoredAlarm>,
+    /// `None`: it has no parent.
+    pub(crate) lineage: Option<Lineage>,
 }
 
 impl StoredObject {

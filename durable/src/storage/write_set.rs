@@ -7,7 +7,7 @@ use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
 use crate::due::Alarm;
 use crate::error::Error;
 use crate::history::Cause;
-use crate::id::{ObjectId, Placement};
+use crate::id::{Lineage, ObjectId, Placement};
 use crate::kv::KvChange;
 use crate::storage::rows::dead_letter::NewLetter;
 use crate::storage::rows::sql::SqlWrite;
@@ -74,6 +74,8 @@ pub(crate) struct Birth {
     /// `None`: only its id is known.
     pub(crate) name: Option<Arc<str>>,
     pub(crate) placement: Placement,
+    /// `None`: it has no parent.
+    pub(crate) lineage: Option<Lineage>,
 }
 
 /// Ties the commits of one activation together: once one has failed, all later ones fail with the

@@ -16,7 +16,8 @@ use super::batch::{Batch, Change, Item, Run};
 use super::checkpoint;
 use super::history::{self, Pass, Present, Sweep};
 use super::log::Log;
-use super::numbers::CommitSeq;
+use super::notices::Committed;
+use super::numbers::{CommitSeq, ObjectNo};
 use super::quarantines;
 use super::rows::sql::Chain;
 use super::rows::{self, alarm, dead_letter, kv, object, snapshot, sql};
@@ -38,6 +39,8 @@ pub(super) struct Writer {
     batch: Batch,
     /// What became of the batch, until those who wait for it are told. `None`: nothing was stored since.
     stored: Option<Result<(), Error>>,
+    /// Objects of the batch that were erased with the one above them.
+    erased_below: Vec<ObjectNo>,
     /// The sweep over the past that is under way. `None`: none is.
     pass: Option<Pass>,
     /// Batches since it had its turn.
@@ -77,6 +80,7 @@ impl Writer {
             waiting: VecDeque::new(),
             batch: Batch::default(),
             stored: None,
+            erased_below: Vec::new(),
             pass: None,
             batches: 0,
             _lock: lock,
@@ -92,7 +96,10 @@ impl Writer {
         let now = self.shared.host.clock.wall();
         let (batch, memory) = (&mut self.batch, &mut self.memory);
         let failure = match transact(&self.shared, &self.connection, (batch, memory), now) {
-            Ok(()) => return Ok(()),
+            Ok(erased_below) => {
+                self.erased_below = erased_below;
+                return Ok(());
+            }
             Err(failure) => failure,
         };
         self.memory.log.on_failed();
@@ -158,6 +165,9 @@ impl Writer {
             return;
         }
         let Shared { host, index, alarms, .. } = &*self.shared;
+        for object_no in self.erased_below.drain(..) {
+            alarms.tell(Committed { object_no, commit_no: 0, alarm: None, erases: true });
+        }
         let mut tell = |change: &Change, is_durable| {
             let place = change.seq.0;
             host.report(|| Event::Settled { shard: *index, place, is_durable });
@@ -269,25 +279,27 @@ impl Drop for Writer {
     }
 }
 
+/// Gives the objects that were erased with the one above them.
 fn transact(
     shared: &Shared,
     connection: &Connection,
     (batch, memory): (&mut Batch, &mut Memory),
     now: WallMs,
-) -> Result<(), Failure> {
-    apply_all(shared, connection, (batch, memory), now).map_err(Failure::Before)?;
+) -> Result<Vec<ObjectNo>, Failure> {
+    let erased_below =
+        apply_all(shared, connection, (batch, memory), now).map_err(Failure::Before)?;
     let commit = connection.prepare_cached("COMMIT").map_err(Failure::Before)?.execute([]);
-    commit.map(drop).map_err(Failure::Commit)
+    commit.map(|_| erased_below).map_err(Failure::Commit)
 }
 
 /// Applies every run of the batch inside of a new transaction. A run that fails alone fails its own
-/// fence only.
+/// fence only. Gives the objects that were erased with the one above them.
 fn apply_all(
     shared: &Shared,
     connection: &Connection,
     (batch, memory): (&mut Batch, &mut Memory),
     now: WallMs,
-) -> rusqlite::Result<()> {
+) -> rusqlite::Result<Vec<ObjectNo>> {
     // The write lock is taken at once: one that is taken later can fail halfway.
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let mut tables = Tables::prepare(connection, &shared.sweep, memory)?;
@@ -309,7 +321,8 @@ fn apply_all(
         };
         batch.fail_run(range, Some(&error));
     }
-    tables.memory.log.sweep(connection)
+    tables.memory.log.sweep(connection)?;
+    Ok(tables.erased_below)
 }
 
 /// The statements of one transaction.
@@ -325,6 +338,8 @@ struct Tables<'c> {
     sql: Option<sql::Writes<'c>>,
     /// `None`: no run so far changed an alarm.
     alarms: Option<(alarm::Writes<'c>, dead_letter::Writes<'c>)>,
+    /// Objects that were erased with the one above them.
+    erased_below: Vec<ObjectNo>,
 }
 
 impl<'c> Tables<'c> {
@@ -335,8 +350,8 @@ impl<'c> Tables<'c> {
     ) -> rusqlite::Result<Self> {
         let objects = object::Writes::prepare(connection)?;
         let snapshots = snapshot::Writes::prepare(connection)?;
-        let (kv, sql, alarms) = (None, None, None);
-        Ok(Tables { connection, sweep, memory, objects, snapshots, kv, sql, alarms })
+        let (kv, sql, alarms, erased_below) = (None, None, None, Vec::new());
+        Ok(Tables { connection, sweep, memory, objects, snapshots, kv, sql, alarms, erased_below })
     }
 
     /// Stores the last state of a run, and its rows. `false`: another activation was there first, and
@@ -351,7 +366,9 @@ impl<'c> Tables<'c> {
         let chain = if run.logs() > 0 { Some(self.chain(run)?) } else { None };
         let is_stored = self.apply_state(run, now, chain)?;
         if is_stored && run.erases() {
-            rows::erase(self.connection, run.last.object_no)?;
+            let birth = run.birth.expect("an erasure says whose it is");
+            let below = rows::erase_tree(self.connection, run.last.object_no, &birth.id)?;
+            self.erased_below.extend(below);
         } else if is_stored {
             self.apply_kv(run)?;
             self.apply_sql(run, chain)?;

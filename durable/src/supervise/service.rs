@@ -168,6 +168,14 @@ impl Service {
         let _ = self.events.send(SupervisionEvent { supervisor, decision });
     }
 
+    /// Tells of a decision about the children of an object. `is_loud`: it is news to people, too.
+    pub(crate) fn tell_of_family(&self, path: &Arc<str>, decision: &Decision, is_loud: bool) {
+        if is_loud {
+            return self.tell(path, decision);
+        }
+        self.host.report(|| crate::host::Event::Supervised { supervisor: path, decision });
+    }
+
     /// Does something to a class, if the runtime is still there.
     pub(super) fn with_class(&self, name: &str, act: impl FnOnce(&dyn ClassGroup)) {
         let Some(registry) = self.registry().upgrade() else { return };

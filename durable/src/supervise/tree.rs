@@ -82,6 +82,7 @@ impl SupervisorStatus {
                 ChildKind::Task => "task",
                 ChildKind::Class => "class",
                 ChildKind::Supervisor(_) => "supervisor",
+                ChildKind::Object => "object",
             };
             let status = ChildStatus {
                 name: child.spec.name.clone(),

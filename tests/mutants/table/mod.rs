@@ -4,6 +4,7 @@ mod alarm;
 mod copies;
 mod evolved;
 mod kernel;
+mod kin;
 mod object;
 mod past;
 mod sql;
@@ -21,6 +22,7 @@ pub fn all() -> Vec<&'static Mutant> {
         copies::MUTANTS,
         evolved::MUTANTS,
         kernel::MUTANTS,
+        kin::MUTANTS,
         object::MUTANTS,
         past::MUTANTS,
         sql::MUTANTS,

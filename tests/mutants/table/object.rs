@@ -229,7 +229,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "on_activate_is_skipped",
         bug: "`#[on_activate]` does not run when an object is loaded",
         edits: &[Edit {
-            file: "durable/src/object/activation.rs",
+            file: "durable/src/object/ends.rs",
             find: "        let mut live = Live::load(slot).await?;",
             replace: r#"        let mut live = Live::load(slot).await?;
         if crate::mutant("on_activate_is_skipped") {

@@ -17,6 +17,10 @@ pub(super) struct Watch {
     pub(super) label: String,
     /// It could not start, so that its callers get errors.
     pub(super) is_unstartable: bool,
+    /// It has a parent or children.
+    pub(super) has_kin: bool,
+    /// Erasures of objects above it that were handed over and are not settled: epochs and commits.
+    erased_above: BTreeSet<(u64, u64)>,
     /// The activation that is there. `None`: none is.
     incarnation: Option<u64>,
     epoch: u64,
@@ -137,6 +141,7 @@ impl Watch {
         } else if commit > 0 || self.durable > 0 {
             self.holds(commit, state, "in memory")?;
         }
+        self.erased_above.clear();
         // What was handed over after that is lost, and was never called durable.
         for (_, later) in self.commits.range_mut(commit + 1..) {
             later.iter_mut().for_each(|commit| commit.has_failed = true);
@@ -215,9 +220,22 @@ impl Watch {
         }
     }
 
+    /// An object above it is being erased, and this one with it.
+    pub(super) fn above_erases(&mut self, commit: (u64, u64)) {
+        self.erased_above.insert(commit);
+    }
+
+    /// That is settled.
+    pub(super) fn above_erased(&mut self, commit: (u64, u64), is_durable: bool) {
+        if self.erased_above.remove(&commit) && is_durable {
+            self.forget();
+        }
+    }
+
     /// Whether an erasure was handed over that has not failed.
     fn may_be_erased(&self) -> bool {
-        self.commits.values().flatten().any(|commit| commit.erases && !commit.has_failed)
+        !self.erased_above.is_empty()
+            || self.commits.values().flatten().any(|commit| commit.erases && !commit.has_failed)
     }
 
     /// Nothing of it is stored.

@@ -161,7 +161,13 @@ mod tests {
         let mut bytes = [7; 32];
         bytes[..8].copy_from_slice(&object_no.to_be_bytes());
         let id = ObjectId::from_bytes(bytes);
-        let birth = Birth { id, class_no: ClassNo(3), name: None, placement: Default::default() };
+        let birth = Birth {
+            id,
+            class_no: ClassNo(3),
+            name: None,
+            placement: Default::default(),
+            lineage: None,
+        };
         let mut objects = object::Writes::prepare(connection).expect("our own tables");
         assert!(objects.insert(ObjectNo(object_no), &birth, WallMs(1)).expect("stored"));
         id

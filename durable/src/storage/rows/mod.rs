@@ -10,6 +10,7 @@ pub(crate) mod class;
 pub(crate) mod dead_letter;
 pub(crate) mod frame;
 pub(crate) mod history;
+pub(crate) mod kin;
 pub(crate) mod kv;
 pub(crate) mod meta;
 pub(crate) mod object;
@@ -22,9 +23,10 @@ pub(crate) mod sql;
 use rusqlite::Connection;
 
 use super::numbers::ObjectNo;
+use crate::id::ObjectId;
 
 /// Every table of a shard, in the order of creation.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     meta::TABLE,
     class::TABLE,
     object::TABLE,
@@ -37,6 +39,7 @@ const TABLES: [&str; 12] = [
     alarm::TABLE,
     dead_letter::TABLE,
     quarantine::TABLE,
+    kin::TABLE,
 ];
 
 /// Creates the tables that are missing. The caller has opened a transaction.
@@ -53,8 +56,22 @@ pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::R
     dead_letter::erase(connection, object_no)?;
     snapshot::erase(connection, object_no)?;
     quarantine::erase(connection, object_no)?;
+    kin::erase(connection, object_no)?;
     object::erase(connection, object_no)?;
     meta::remember_number(connection, object_no)
+}
+
+/// Deletes everything that hangs on an object, and on all objects below it, whether it is stored itself or not. Gives the
+/// numbers of those below. The caller has opened a transaction.
+pub(crate) fn erase_tree(
+    connection: &Connection,
+    object_no: ObjectNo,
+    id: &ObjectId,
+) -> rusqlite::Result<Vec<ObjectNo>> {
+    let below = kin::below(connection, id)?;
+    below.iter().try_for_each(|object_no| erase(connection, *object_no))?;
+    erase(connection, object_no)?;
+    Ok(below)
 }
 
 /// A column that holds an unsigned number; negative ones are never written, so one means damage.

@@ -2,7 +2,8 @@
 //!
 //! Layout: `object_no`; `lookup_hash` eight bytes of the id, big-endian, as a signed integer; `id`
 //! 32 bytes; `class_no`; `slot` of the id; `name`, `jurisdiction`, `location_hint` NULL if there is
-//! none; `born_ms` wall clock of the first commit. An id is found by its hash: an index of integers
+//! none; `born_ms` wall clock of the first commit; `lineage` NULL for an object without a parent, else its
+//! [ancestors](crate::id::Lineage). An id is found by its hash: an index of integers
 //! is a quarter of one of whole ids.
 //!
 //! Never reuse: an `object_no` stays with its id. New numbers are counted from the highest one that
@@ -12,8 +13,8 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
-use super::{alarm, signed, unsigned};
-use crate::id::{ObjectId, Placement};
+use super::{alarm, kin, signed, unsigned};
+use crate::id::{Lineage, ObjectId, Placement};
 use crate::storage::numbers::{ClassNo, ObjectNo};
 use crate::storage::stored::{After, Listed, StoredObject};
 use crate::storage::write_set::Birth;
@@ -28,13 +29,15 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS objects (
     name TEXT,
     jurisdiction TEXT,
     location_hint TEXT,
-    born_ms INTEGER NOT NULL
+    born_ms INTEGER NOT NULL,
+    lineage BLOB
 ) STRICT;
 CREATE INDEX IF NOT EXISTS objects_by_hash ON objects (lookup_hash);
 CREATE INDEX IF NOT EXISTS objects_by_name ON objects (class_no, name, id)";
 
 /// The statements that write objects, looked up once per batch.
 pub(crate) struct Writes<'c> {
+    connection: &'c Connection,
     find: CachedStatement<'c>,
     insert: CachedStatement<'c>,
     rename: CachedStatement<'c>,
@@ -44,13 +47,14 @@ pub(crate) struct Writes<'c> {
 impl<'c> Writes<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Writes {
+            connection,
             find: connection.prepare_cached(
                 "SELECT object_no FROM objects WHERE lookup_hash = ?1 AND id = ?2",
             )?,
             insert: connection.prepare_cached(
                 "INSERT INTO objects (object_no, lookup_hash, id, class_no, slot, name,
-                     jurisdiction, location_hint, born_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
+                     jurisdiction, location_hint, born_ms, lineage)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT DO NOTHING",
             )?,
             rename: connection.prepare_cached(
                 "UPDATE objects SET name = ?2 WHERE object_no = ?1 AND name IS NULL",
@@ -72,7 +76,7 @@ impl<'c> Writes<'c> {
         birth: &Birth,
         born: WallMs,
     ) -> rusqlite::Result<bool> {
-        let Birth { id, class_no, name, placement } = birth;
+        let Birth { id, class_no, name, placement, lineage } = birth;
         let row = params![
             object_no.0,
             id.lookup_hash(),
@@ -83,8 +87,15 @@ impl<'c> Writes<'c> {
             placement.jurisdiction.as_deref(),
             placement.location_hint.as_deref(),
             signed(born.0),
+            lineage.as_ref().map(Lineage::encode),
         ];
-        Ok(self.insert.execute(row)? == 1)
+        if self.insert.execute(row)? == 0 {
+            return Ok(false);
+        }
+        if let Some(lineage) = lineage {
+            kin::insert(self.connection, object_no, id, lineage)?;
+        }
+        Ok(true)
     }
 
     /// Gives an object its name, if it has none: a name never changes.
@@ -94,6 +105,7 @@ impl<'c> Writes<'c> {
 
     /// Takes back an insert of the same transaction.
     pub(crate) fn remove(&mut self, object_no: ObjectNo) -> rusqlite::Result<()> {
+        kin::erase(self.connection, object_no)?;
         self.remove.execute(params![object_no.0]).map(drop)
     }
 }
@@ -102,6 +114,16 @@ impl<'c> Writes<'c> {
 pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
     let sql = "DELETE FROM objects WHERE object_no = ?1";
     connection.prepare_cached(sql)?.execute([object_no.0]).map(drop)
+}
+
+/// The id of an object. `None`: it is not stored.
+pub(crate) fn id_of(
+    connection: &Connection,
+    object_no: ObjectNo,
+) -> rusqlite::Result<Option<ObjectId>> {
+    let sql = "SELECT id FROM objects WHERE object_no = ?1";
+    let mut select = connection.prepare_cached(sql)?;
+    select.query_row([object_no.0], |row| row.get(0).map(ObjectId::from_bytes)).optional()
 }
 
 /// Whether a class has objects.
@@ -129,7 +151,7 @@ pub(crate) fn load(
 ) -> rusqlite::Result<Option<(ObjectNo, ClassNo, StoredObject)>> {
     let mut select = connection.prepare_cached(
         "SELECT o.object_no, o.class_no, o.name, o.jurisdiction, o.location_hint,
-             s.epoch, s.commit_no, s.body, a.due_ms, a.scheduled_ms, a.retries, a.set_by
+             s.epoch, s.commit_no, s.body, a.due_ms, a.scheduled_ms, a.retries, a.set_by, o.lineage
          FROM objects o LEFT JOIN snapshots s ON s.object_no = o.object_no
              LEFT JOIN alarms a ON a.object_no = o.object_no
          WHERE o.lookup_hash = ?1 AND o.id = ?2",
@@ -145,6 +167,7 @@ pub(crate) fn load(
             commit_no,
             body,
             alarm: alarm::read(row, 8)?,
+            lineage: lineage(row, 12)?,
         };
         Ok((ObjectNo(row.get(0)?), ClassNo(row.get(1)?), stored))
     };
@@ -252,6 +275,15 @@ pub(crate) fn highest(connection: &Connection) -> rusqlite::Result<ObjectNo> {
 fn listing(row: &Row<'_>) -> rusqlite::Result<Listed> {
     let id = ObjectId::from_bytes(row.get(1)?);
     Ok(Listed { name: row.get(0)?, id, placement: placement(row, 2)? })
+}
+
+/// The ancestors that a row tells. `None`: the object has no parent.
+pub(crate) fn lineage(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Lineage>> {
+    let Some(bytes) = row.get_ref(column)?.as_blob_or_null()? else { return Ok(None) };
+    Lineage::decode(bytes).map(Some).ok_or_else(|| {
+        let cause = "these bytes are no object's ancestors";
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, cause.into())
+    })
 }
 
 fn placement(row: &Row<'_>, column: usize) -> rusqlite::Result<Placement> {

@@ -63,7 +63,8 @@ async fn put(store: &Store, class_no: ClassNo, name: &str, body: &[u8]) -> Resul
     let shard = store.shard(&id);
     let loaded = shard.load(&id, class_no).await?;
     let commit_no = loaded.stored.as_ref().map_or(0, |stored| stored.commit_no) + 1;
-    let birth = Birth { id, class_no, name: Some(name.into()), placement: Placement::new() };
+    let birth =
+        Birth { id, class_no, name: Some(name.into()), placement: Placement::new(), lineage: None };
     let (release, outcome) = told();
     let seq = shard.submit(WriteSet {
         fence: Fence::new(shard.next_epoch()),

@@ -12,7 +12,7 @@ use crate::state::Fingerprint;
 use crate::storage::look::Look;
 use crate::storage::numbers::{ClassNo, Epoch, ObjectNo};
 use crate::storage::rows::meta::Meta;
-use crate::storage::rows::{class, frame, schema, unsigned};
+use crate::storage::rows::{class, frame, kin, object, schema, unsigned};
 
 /// What rows of one shard are compared with.
 pub(super) struct Shard<'l> {
@@ -68,6 +68,8 @@ struct Stored {
     lookup_hash: i64,
     name: Option<String>,
     jurisdiction: Option<String>,
+    /// `None`: it has no parent.
+    parent: Option<ObjectId>,
     epoch: u64,
     commit_no: u64,
     /// `None`: there is no snapshot.
@@ -87,6 +89,7 @@ impl Stored {
             lookup_hash: row.get(4)?,
             name: row.get(5)?,
             jurisdiction: row.get(6)?,
+            parent: object::lineage(row, 10)?.map(|lineage| lineage.parent().id),
             epoch,
             commit_no,
             body,
@@ -102,7 +105,7 @@ pub(super) fn verify(
 ) -> rusqlite::Result<()> {
     let mut select = connection.prepare(
         "SELECT o.object_no, o.id, o.class_no, o.slot, o.lookup_hash, o.name, o.jurisdiction,
-             s.epoch, s.commit_no, s.body
+             s.epoch, s.commit_no, s.body, o.lineage
          FROM objects o LEFT JOIN snapshots s ON s.object_no = o.object_no ORDER BY o.object_no",
     )?;
     let mut rows = select.query([])?;
@@ -116,6 +119,9 @@ pub(super) fn verify(
                 findings.add(ProblemKind::RowUnreadable, what);
             }
         }
+    }
+    for what in kin::wrong(connection)? {
+        findings.add(ProblemKind::KinWrong, what);
     }
     doubled(connection, findings)?;
     orphaned(connection, findings)
@@ -135,7 +141,10 @@ fn verify_one(shard: &Shard<'_>, stored: &Stored, findings: &mut Findings) {
                 let what = format!("its id {id} was not made for {class} in this directory");
                 findings.add_of(ProblemKind::ObjectForeign, label(), what);
             } else if let Some(name) = name
-                && key.named(name, stored.jurisdiction.as_deref()) != *id
+                && stored.parent.map_or_else(
+                    || key.named(name, stored.jurisdiction.as_deref()),
+                    |parent| key.child(&parent, name),
+                ) != *id
             {
                 let what = format!("its name is that of another id than {id}");
                 findings.add_of(ProblemKind::ObjectMisnamed, label(), what);

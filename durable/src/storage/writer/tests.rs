@@ -102,7 +102,13 @@ impl Bench {
         (body, rows): (Option<&[u8]>, &[Done<'_>]),
     ) {
         let id = ObjectId::from_bytes([u8::try_from(object % 100).expect("small"); 32]);
-        let birth = Birth { id, class_no: ClassNo(1), name: None, placement: Placement::new() };
+        let birth = Birth {
+            id,
+            class_no: ClassNo(1),
+            name: None,
+            placement: Placement::new(),
+            lineage: None,
+        };
         self.seq += 1;
         let write = WriteSet {
             fence: fence.clone(),

@@ -9,7 +9,13 @@ fn id(byte: u8) -> ObjectId {
 }
 
 fn birth(id: ObjectId, name: Option<&str>) -> Birth {
-    Birth { id, class_no: ClassNo(1), name: name.map(Arc::from), placement: Placement::new() }
+    Birth {
+        id,
+        class_no: ClassNo(1),
+        name: name.map(Arc::from),
+        placement: Placement::new(),
+        lineage: None,
+    }
 }
 
 fn tag() -> impl Strategy<Value = Option<Arc<str>>> {
@@ -26,7 +32,7 @@ proptest! {
         let (id, class_no) = (ObjectId::from_bytes(bytes), ClassNo(class));
         let mut placement = Placement::new();
         (placement.jurisdiction, placement.location_hint) = (here, near);
-        let birth = Birth { id, class_no, name: name.clone(), placement: placement.clone() };
+        let birth = Birth { id, class_no, name: name.clone(), placement: placement.clone(), lineage: None };
         let mut writes = Writes::prepare(&connection).expect("our own statements");
         prop_assert_eq!(writes.find(&id).expect("read"), None);
         prop_assert!(writes.insert(ObjectNo(no), &birth, WallMs(7)).expect("stored"));
@@ -35,7 +41,7 @@ proptest! {
         prop_assert_eq!(highest(&connection).expect("read"), ObjectNo(no));
 
         let epoch = Epoch(0);
-        let mut stored = StoredObject { name, placement, epoch, commit_no: 0, body: None, alarm: None };
+        let mut stored = StoredObject { name, placement, epoch, commit_no: 0, body: None, alarm: None, lineage: None };
         let loaded = load(&connection, &id).expect("read");
         prop_assert_eq!(loaded, Some((ObjectNo(no), class_no, stored.clone())));
 

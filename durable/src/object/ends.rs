@@ -1,0 +1,121 @@
+//! How an activation begins and ends, as the objects see it that it is tied to.
+
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_util::FutureExt;
+
+use crate::directory::Fault;
+use crate::error::{Code, Error, ErrorKind};
+use crate::host::Event;
+use crate::kernel::restart::{Exit, ExitReason};
+use crate::object::activation::{Crash, End, HOOK, text_of};
+use crate::object::live::Live;
+use crate::object::{Cut, Object, Slot};
+
+/// Comes into memory: below its parent, and with what is stored.
+///
+/// # Errors
+/// What its children are told; everybody else who waits was told.
+pub(super) async fn begin<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Cut> {
+    let starting = async {
+        match slot.join_parent().await {
+            Ok(()) => start(slot).await.map_err(Unstarted::Own),
+            Err(error) => Err(Unstarted::Parents(error)),
+        }
+    };
+    let (mut starting, mut is_known) = (pin!(starting), false);
+    let started = poll_fn(|task| match starting.as_mut().poll(task) {
+        Poll::Ready(started) => Poll::Ready(Ok(started)),
+        Poll::Pending => slot.poll_cut(task, &mut is_known).map(Err),
+    });
+    let unstarted = match started.await {
+        Ok(Ok(live)) => return Ok(live),
+        Ok(Err(unstarted)) => unstarted,
+        Err(Cut::Refused(error)) => Unstarted::Parents(error),
+        Err(cut) => {
+            slot.end();
+            if let Cut::Melted(exit) = cut {
+                melted(slot, exit).await;
+            }
+            return Err(Cut::Parted);
+        }
+    };
+    let (Unstarted::Own(error) | Unstarted::Parents(error)) = &unstarted;
+    slot.host().report(|| Event::Unstartable { object: slot.id_ref(), error });
+    tracing::error!(object = slot.label(), %error, "the object cannot start");
+    if let Unstarted::Own(error) = &unstarted {
+        if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Corrupt) {
+            slot.crashed(Exit::new(ExitReason::Error, error.message()));
+        }
+        slot.group().on_fault(slot, Fault::of_start(error), &error.to_string()).await;
+    }
+    let error = error.clone().with_object(slot.label());
+    slot.fail_start(&error);
+    Err(Cut::Refused(error))
+}
+
+/// Why an object is not in memory.
+enum Unstarted {
+    /// It cannot start.
+    Own(Error),
+    /// The object above it cannot, which is not its fault.
+    Parents(Error),
+}
+
+/// Too many of its children have crashed, which counts as a crash of its own.
+async fn melted<O: Object>(slot: &Arc<Slot<O>>, exit: Exit) {
+    let text = exit.text.clone();
+    slot.crashed(exit);
+    slot.group().on_fault(slot, Fault::Crash, &text).await;
+}
+
+/// Tells the slot, and the class, how the activation has ended.
+///
+/// # Errors
+/// Why it has crashed.
+pub(super) async fn ended<O: Object>(slot: &Arc<Slot<O>>, end: End) -> Result<(), String> {
+    match end {
+        End::Asked | End::Cut(Cut::Parted) => Ok(()),
+        End::Cut(Cut::Refused(error)) => {
+            slot.fail_start(&error);
+            Ok(())
+        }
+        End::Cut(Cut::Melted(exit)) => {
+            let text = exit.text.clone();
+            melted(slot, exit).await;
+            Err(text)
+        }
+        End::Crash(Crash { text, fault }) => {
+            if fault != Fault::System {
+                slot.crashed(Exit::new(ExitReason::Panic, text.clone()));
+            }
+            slot.group().on_fault(slot, fault, &text).await;
+            Err(text)
+        }
+    }
+}
+
+/// Loads the object and runs `#[on_activate]`.
+async fn start<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Error> {
+    let starting = async {
+        let mut live = Live::load(slot).await?;
+        slot.rise();
+        let is_migrated = live.migrate(slot)?;
+        let mut changes = live.wake(slot).await?;
+        changes.has_sql |= is_migrated;
+        if !changes.is_empty() {
+            live.submit(slot, changes, HOOK);
+        }
+        Ok(live)
+    };
+    AssertUnwindSafe(starting).catch_unwind().await.unwrap_or_else(|panic| {
+        Err(Code::ObjectUnstartable.error(format!(
+            "starting the object panicked: {}; mend the bug and call again",
+            text_of(panic.as_ref())
+        )))
+    })
+}
