@@ -322,7 +322,7 @@ async fn every_kind_of_damage_to_rows_is_found() {
     use ProblemKind::*;
 
     let ada = "(SELECT object_no FROM objects WHERE name = 'ada')";
-    let table: [Planted; 22] = [
+    let table: [Planted; 23] = [
         ("UPDATE snapshots SET body = CAST(body || x'00' AS BLOB) WHERE object_no = ADA", &[SnapshotTorn]),
         ("UPDATE snapshots SET body = x'' WHERE object_no = ADA", &[SnapshotTorn]),
         ("DELETE FROM snapshots WHERE object_no = ADA", &[SnapshotMissing]),

@@ -57,6 +57,13 @@ impl Bench {
         self.log.sweep(&self.connection).expect("swept");
     }
 
+    fn erase(&mut self, object: i64) {
+        sql::erase(&self.connection, ObjectNo(object)).expect("erased");
+        let sql = "DELETE FROM snapshots WHERE object_no = ?1";
+        self.connection.execute(sql, [object]).expect("erased");
+        self.objects.remove(&object);
+    }
+
     /// The rows that are there, by object.
     fn rows(&self) -> BTreeMap<i64, Vec<u64>> {
         let mut rows = BTreeMap::<i64, Vec<u64>>::new();
@@ -114,12 +121,7 @@ proptest! {
                 Step::Sweep => bench.sweep(),
                 // What the writer knew is lost, and numbers are counted from what is stored.
                 Step::Boot => bench.log = Log { bytes_min, ..Log::new(0) },
-                Step::Erase(object) => {
-                    sql::erase(&bench.connection, ObjectNo(object)).expect("erased");
-                    let sql = "DELETE FROM snapshots WHERE object_no = ?1";
-                    bench.connection.execute(sql, [object]).expect("erased");
-                    bench.objects.remove(&object);
-                }
+                Step::Erase(object) => bench.erase(object),
             }
             bench.check();
             let highest = log::highest(&bench.connection).expect("read");
@@ -159,4 +161,20 @@ fn an_object_that_is_idle_keeps_its_rows_and_stands_in_nobodys_way() {
     let rows = bench.rows();
     assert_eq!(rows[&1], [1]);
     assert!(rows[&2].len() < 50, "{} rows", rows[&2].len());
+}
+
+#[test]
+fn a_fold_covers_rows_that_were_swept_when_all_behind_them_is_erased() {
+    let mut bench = Bench::new(0);
+    bench
+        .connection
+        .execute("INSERT INTO meta VALUES (1, 1, 0, 1, x'', 1, 0, 0)", [])
+        .expect("stored");
+    bench.log(2);
+    bench.fold(2);
+    bench.log(3);
+    bench.sweep();
+    bench.erase(3);
+    bench.fold(2);
+    bench.check();
 }

@@ -205,8 +205,9 @@ impl<'c> Writes<'c> {
         let mut head = vec![ENVELOPE];
         head.extend(count.to_le_bytes());
         head.extend(commit_no.to_le_bytes());
-        // Of a row that is there: after a crash, numbers are counted from it or from a higher one.
-        head.extend(log::newest(self.connection)?.to_le_bytes());
+        // Of what is stored: after a crash, numbers are counted from it or from a higher one. A row of this object that a
+        // sweep has taken away is not above it, even if the rows behind that are erased.
+        head.extend(log::highest(self.connection)?.to_le_bytes());
         let key = place(object_no, 0);
         put.execute(params![key, seal(key, &head)])?;
         for (number, page) in pages {
