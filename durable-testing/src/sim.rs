@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use durable::{
     AlarmView, Client, DeadLetter, DeadLetterId, IntoKey, Listing, Object, ObjectId, Runtime,
-    RuntimeBuilder, Stub, WallMs,
+    RuntimeBuilder, ScheduleView, Stub, WallMs,
 };
 
 use crate::check;
@@ -170,6 +170,17 @@ impl Sim {
         stub: &S,
     ) -> TestResult<Option<AlarmView>> {
         Ok(self.runtime()?.alarm(stub.id()?)?)
+    }
+
+    /// The schedules that are stored of an object, in the order of their names.
+    ///
+    /// # Errors
+    /// The node is down.
+    pub fn schedules<O: Object<Stub = S>, S: Stub<O>>(
+        &self,
+        stub: &S,
+    ) -> TestResult<Vec<ScheduleView>> {
+        Ok(self.runtime()?.schedules(stub.id()?)?)
     }
 
     /// One page of the dead letters of all objects.

@@ -295,6 +295,14 @@ impl Trace {
                 told = Told { detail: run, ..Told::of(self.object(object)) };
                 told.text = format!("the end of {about}");
             }
+            Event::ScheduleDealt { object, call, name, .. } => {
+                told = Told { call, text: name.to_owned(), ..Told::of(self.object(object)) };
+            }
+            Event::ScheduleFires { object, call, schedule, run, .. } => {
+                let aim = run.map_or(0, |run| run.scheduled_at.0);
+                let detail = mix(schedule.due.0) ^ mix(aim) ^ u64::from(schedule.retry_count);
+                told = Told { call, detail, ..Told::of(self.object(object)) };
+            }
             _ => told.text = supervised(event),
         }
         told

@@ -85,6 +85,7 @@ impl BareWriter {
                 history: None,
                 sql: None,
                 alarm: None,
+                schedules: None,
                 release: Some(Arc::new(Answer(Mutex::new(Some(sender))))),
             });
         }

@@ -10,7 +10,7 @@ use crate::host::Host;
 use crate::inspection::{Backup, StoredClass, StoredObject, Summary, Verified};
 use crate::limits::LIST_PAGE_MAX;
 use crate::listing::Listed;
-use crate::object::{alarm_taken, letter_unknown};
+use crate::object::{alarm_taken, letter_unknown, schedules_full, schedules_torn};
 use crate::rewind::check_limit;
 use crate::storage::{After, Look, Refusal};
 
@@ -169,11 +169,11 @@ impl DataDirectory {
         self.look.dead_letters(after)
     }
 
-    /// Sets the alarm again that a dead letter was. It fires when a runtime is started; the letter is gone.
+    /// Sets the alarm again that a dead letter was, or the run of a schedule. It fires when a runtime is started; the letter is gone.
     ///
     /// # Errors
     /// `storage.locked` if a runtime holds the directory: ask it; `letter.unknown`; `alarm.taken` if the object has set
-    /// another alarm since; `storage.*` if it cannot be stored.
+    /// another alarm since; `schedule.too_many`; `storage.*` if it cannot be stored.
     pub fn retry_dead_letter(&self, id: DeadLetterId) -> Result<(), Error> {
         self.tend_letter(id, LetterFate::Retried)
     }
@@ -190,6 +190,8 @@ impl DataDirectory {
         self.look.tend_letter(id, fate)?.map_err(|refusal| match refusal {
             Refusal::Unknown => letter_unknown(id),
             Refusal::Taken(present) => alarm_taken(id, present),
+            Refusal::Full(count) => schedules_full(id, count),
+            Refusal::Unreadable(text) => schedules_torn(&text),
         })
     }
 

@@ -166,13 +166,17 @@ pub struct DeadLetter {
     pub name: Option<String>,
     /// What it was.
     pub kind: DeadLetterKind,
+    /// The name of the schedule. `None`: it was none.
+    pub schedule: Option<String>,
+    /// The method that the schedule calls. `None`: it was none.
+    pub method: Option<String>,
     /// What the last run failed with.
     pub error: String,
     /// When the last run failed.
     pub at: WallMs,
     /// How many runs there were.
     pub attempts: u32,
-    /// What the alarm was set to.
+    /// What the alarm was set to, or the time that the schedule ran for.
     pub scheduled_at: WallMs,
 }
 
@@ -182,12 +186,15 @@ pub struct DeadLetter {
 pub enum DeadLetterKind {
     /// An object's alarm.
     Alarm,
+    /// A run of an object's schedule, which goes on.
+    Schedule,
 }
 
 impl fmt::Display for DeadLetterKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             DeadLetterKind::Alarm => "alarm",
+            DeadLetterKind::Schedule => "schedule",
         })
     }
 }

@@ -210,6 +210,22 @@ codes! {
     AlarmFailed = "alarm.failed", Retry, RolledBack;
     /// A dead letter would take the place of an alarm that is set.
     AlarmTaken = "alarm.taken", FixCall, NotStarted;
+    /// A schedule is to run when it cannot: its period, its cron expression, its name or its policy is wrong.
+    ScheduleMalformed = "schedule.malformed", FixCall, RolledBack;
+    /// There is no time zone of that name.
+    ZoneUnknown = "zone.unknown", FixCall, RolledBack;
+    /// A turn that may not write has set or cancelled a schedule of its object.
+    ScheduleReadOnly = "schedule.read_only", FixCall, RolledBack;
+    /// A schedule is to call another object.
+    ScheduleForeign = "schedule.foreign", FixCall, RolledBack;
+    /// The object has as many schedules as it may have.
+    ScheduleTooMany = "schedule.too_many", FixCall, RolledBack;
+    /// The arguments of a schedule's call are larger than the limit.
+    ScheduleTooLarge = "schedule.too_large", FixCall, RolledBack;
+    /// The stored schedules of an object are damaged.
+    ScheduleTorn = "schedule.torn", Corrupt, NotStarted;
+    /// The stored schedules of an object were written by newer code.
+    ScheduleNewer = "schedule.newer", Corrupt, NotStarted;
     /// There is no such dead letter.
     LetterUnknown = "letter.unknown", FixCall, NotStarted;
     /// Savepoints are nested too deeply.

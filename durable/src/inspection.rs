@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::due::AlarmView;
 use crate::id::{ObjectId, Placement};
 use crate::kv::KvKey;
+use crate::schedule::ScheduleView;
 use crate::state::shape::Shape;
 use crate::state::{Fingerprint, StateValue};
 use crate::time::WallMs;
@@ -93,6 +94,8 @@ pub struct StoredObject {
     pub state: Result<StoredState, String>,
     /// Its alarm. `None`: none is set.
     pub alarm: Option<AlarmView>,
+    /// Its schedules, in the order of their names. `Err`: why they cannot be used, in words for people.
+    pub schedules: Result<Vec<ScheduleView>, String>,
     /// How many dead letters it has.
     pub dead_letters: u64,
     /// The first of its keys, in the order of their bytes, at most [`LIST_PAGE_MAX`](crate::limits::LIST_PAGE_MAX).
@@ -279,6 +282,10 @@ kinds! {
     HistoryOrphaned = "history.orphaned", "keep a copy of the file: it may be all that is left of an object";
     /// An alarm belongs to no object.
     AlarmOrphaned = "alarm.orphaned", "keep a copy of the file: its object may be missing; the alarm never fires";
+    /// Schedules belong to no object.
+    ScheduleOrphaned = "schedule.orphaned", "keep a copy of the file: their object may be missing; they never run";
+    /// The schedules of an object cannot be read.
+    ScheduleDamaged = "schedule.damaged", "restore the file from a backup; the object cannot start";
     /// A dead letter belongs to no object.
     LetterOrphaned = "letter.orphaned", "keep a copy of the file: its object may be missing";
     /// A row holds what no commit has written.

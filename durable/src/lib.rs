@@ -61,12 +61,14 @@ mod quarantine;
 mod registry;
 mod rewind;
 mod runtime;
+mod schedule;
 mod sql;
 mod state;
 mod storage;
 mod stub;
 mod supervise;
 mod time;
+mod when;
 
 pub use class::{Access, ChildStrategy, ChildrenSpec, ClassSpec, Durability, MethodSpec};
 pub use client::Client;
@@ -196,11 +198,12 @@ pub use kernel::restart::{
 pub use kv::KvKey;
 pub use listing::{Listed, Listing};
 pub use object::{
-    Alarm, ChildExit, Children, Context, Down, Kv, KvList, Object, OwnedChild, Rng, Sql,
-    SqlExecuted, SqlRow, SqlRows,
+    Alarm, ChildExit, Children, Context, Down, Kv, KvList, Object, OwnedChild, Planned, Rng,
+    Schedule, Sql, SqlExecuted, SqlRow, SqlRows,
 };
 pub use quarantine::Quarantined;
 pub use runtime::{Runtime, RuntimeBuilder};
+pub use schedule::{Misfire, Overlap, ScheduleView};
 pub use sql::{Migration, SqlNamed, SqlParams, SqlValue};
 pub use state::{DurableState, Fingerprint, StateValue, Wire};
 pub use stub::{Call, CallFuture, Stub, StubRef};
@@ -209,6 +212,7 @@ pub use supervise::{
     Supervisor, SupervisorHandle, SupervisorStatus, Task, TaskContext, TaskResult, objects, task,
 };
 pub use time::WallMs;
+pub use when::When;
 
 /// What a program that has objects needs: `use durable::prelude::*;`.
 pub mod prelude {
@@ -261,6 +265,16 @@ pub mod guide {
 #[doc(hidden)]
 pub mod alone {
     pub use crate::object::alone::{Alone, Stepped, birth, decode, encode, step};
+
+    /// The schedules in the body of a stored row. `None`: there is no row.
+    ///
+    /// # Errors
+    /// Why they cannot be read.
+    pub fn schedules(body: Option<&[u8]>) -> Result<Vec<crate::ScheduleView>, String> {
+        let all = body.map_or(Ok(Vec::new()), crate::storage::schedule::decode);
+        let all = all.map_err(|error| error.to_string())?;
+        Ok(all.iter().map(crate::schedule::Schedule::view).collect())
+    }
 
     /// Bytes before the state in a stored row.
     pub const FRAME_HEADER_BYTES: usize = crate::storage::frame::HEADER_BYTES;

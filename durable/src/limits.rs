@@ -215,6 +215,38 @@ pub(crate) const ALARM_HOLD_DOUBLINGS_MAX: u32 = 9;
 /// How often the wall clock is looked at while alarms wait: it may be set forward meanwhile.
 pub(crate) const ALARM_LOOK: Duration = Duration::from_secs(10);
 
+/// Schedules of one object. They are one row, which an activation reads and every run of one of them rewrites; who has more
+/// to do later keeps it in a table, with one alarm or schedule for all of it.
+pub const SCHEDULES_MAX: usize = 64;
+
+/// Longest name of a schedule, in bytes. It is part of errors and log lines.
+pub const SCHEDULE_NAME_BYTES_MAX: usize = 128;
+
+/// Largest encoded arguments of a schedule's call, in bytes: with all that an object may have, its row stays below a snapshot.
+pub const SCHEDULE_ARGS_BYTES_MAX: usize = 16 * 1024;
+
+/// Shortest period of a schedule. Each run is a commit; what happens more often is a loop.
+pub const SCHEDULE_EVERY_MIN: Duration = Duration::from_millis(100);
+
+/// How late a time of a schedule may be looked at without having been missed: a runtime that is busy, or starts, is no reason
+/// to skip a run.
+pub const SCHEDULE_GRACE: Duration = Duration::from_secs(60);
+
+/// Most missed times for which a schedule may be told to run.
+pub const SCHEDULE_ALL_MAX: u32 = 1_000;
+
+/// Times of a schedule that wait for its run for an earlier one, at most: the last of them.
+pub const SCHEDULE_QUEUE_MAX: u32 = 100;
+
+/// Most jitter: a day.
+pub const SCHEDULE_JITTER_MAX: Duration = Duration::from_secs(86_400);
+
+/// Times that one preview gives at most.
+pub const SCHEDULE_PREVIEW_MAX: usize = 1_000;
+
+/// Longest cron expression, in bytes. It is parsed whenever the object is loaded.
+pub(crate) const CRON_BYTES_MAX: usize = 256;
+
 /// Bytes of an error's text that a dead letter keeps. It is for people, and may be anything.
 pub(crate) const DEAD_LETTER_ERROR_BYTES_MAX: usize = 4_096;
 
@@ -323,6 +355,7 @@ pub const LIST_PAGE_MAX: usize = 1_000;
 /// Problems that one verification lists; more are counted. A directory with more is beyond being mended row by row.
 pub const PROBLEMS_MAX: usize = 1_000;
 
+const _: () = assert!(SCHEDULES_MAX * SCHEDULE_ARGS_BYTES_MAX <= SNAPSHOT_BYTES_MAX);
 const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(SHARDS <= SLOTS);
 const _: () = assert!(ALARM_ROWS_MAX < ALARM_WINDOW_MAX / 2 && ALARM_RETRIES <= ALARM_RETRIES_MAX);

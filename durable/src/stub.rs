@@ -279,6 +279,17 @@ impl<O: Object, Out> Call<O, Out> {
         self
     }
 
+    /// What a schedule keeps of it: whom it calls, the method, and the encoded arguments.
+    pub(crate) fn into_kept(self) -> Result<(ObjectId, &'static str, Vec<u8>), Error> {
+        let id = match self.address.way()? {
+            Way::Here(target) => target.id,
+            Way::Away(away) => away.caller.id(O::CLASS.name, &away.who)?,
+        };
+        let args = O::encode_call(&self.call);
+        let args = args.map_err(|error| unencodable::<O>(&error, Outcome::RolledBack))?;
+        Ok((id, O::method(&self.call).name, args))
+    }
+
     /// Answers as soon as the turn has ended, without waiting for the disk: a crash in the next moment may undo what the
     /// answer tells. What the turn changed is stored as always, after what was changed before it and together with what
     /// changed with it, or not at all; another call that is not relaxed waits for it. For counters, positions and the like,

@@ -45,6 +45,15 @@ impl Everything {
         cx.alarm().set(WallMs(at));
     }
 
+    /// Plans what never comes.
+    pub fn plan(&mut self, cx: &mut Context<'_, Self>, at: u64) {
+        cx.schedule("late").once(WallMs(at)).call(cx.me().waits());
+    }
+
+    pub fn plans(&self, cx: &Context<'_, Self>) -> Option<u64> {
+        cx.schedule("late").get().map(|late| late.due.0)
+    }
+
     pub fn waits(&self, cx: &Context<'_, Self>) -> Option<u64> {
         cx.alarm().get().map(|alarm| alarm.due.0)
     }
@@ -137,6 +146,7 @@ async fn write_golden(dir: &Path) {
             object.tabulate(rows).await.unwrap();
         }
         object.wait(LATE).await.unwrap();
+        object.plan(LATE).await.unwrap();
         if n == 5 {
             let failed = runtime.run_alarm(object.id().unwrap()).await.unwrap_err();
             assert_eq!(failed.code(), "alarm.failed");
@@ -188,6 +198,7 @@ async fn the_golden_directory_of_format_1_reads_and_goes_on() {
         assert_eq!(stub.kept().await.unwrap(), (keys, vec![0, 1, 0xff], part(n)));
         assert_eq!(stub.tabulated().await.unwrap(), tabulated(&tables(n)));
         assert_eq!(stub.waits().await.unwrap(), (n != 5).then_some(LATE));
+        assert_eq!(stub.plans().await.unwrap(), Some(LATE));
         let named = runtime.get::<Everything>(format!("named/{n}"));
         assert_eq!(named.id().unwrap(), listed.id(), "the names lead to the same ids");
         named.set(sample(n + 100)).await.unwrap();
@@ -199,9 +210,9 @@ async fn the_golden_directory_of_format_1_reads_and_goes_on() {
     let id = object.id().unwrap();
     let past = runtime.history(id, None, 100).await.unwrap();
     let causes: Vec<_> = past.iter().rev().map(|entry| entry.cause.to_string()).collect();
-    let golden = ["set", "keep", "tabulate", "tabulate", "tabulate", "wait"];
+    let golden = ["set", "keep", "tabulate", "tabulate", "tabulate", "wait", "plan"];
     assert_eq!(causes, [&golden[..], &["set", "keep", "tabulate"]].concat());
-    let undo = runtime.restore_to(id, &past[4].before).await.unwrap();
+    let undo = runtime.restore_to(id, &past[5].before).await.unwrap();
     assert_eq!(object.get().await.unwrap(), sample(3));
     assert_eq!(object.kept().await.unwrap().2, part(3));
     assert_eq!(object.tabulated().await.unwrap(), tabulated(&tables(3)[..2]));
@@ -258,7 +269,11 @@ async fn the_present_code_writes_the_golden_alarms() {
         x'' FROM objects JOIN alarms USING (object_no)";
     assert_eq!(stored(dir.path(), alarms), stored(&golden(1), alarms));
     assert_eq!(stored(dir.path(), alarms).len(), 7);
-    let letters = "SELECT name || ' ' || kind || ' ' || attempts || ' ' || scheduled_ms,
+    let schedules = "SELECT name || ' ' || due_ms || ' ' || set_by, body
+        FROM objects JOIN schedules USING (object_no)";
+    assert_eq!(stored(dir.path(), schedules), stored(&golden(1), schedules));
+    assert_eq!(stored(dir.path(), schedules).len(), 8);
+    let letters = "SELECT objects.name || ' ' || kind || ' ' || attempts || ' ' || scheduled_ms,
         CAST(error AS BLOB) FROM objects JOIN dead_letters USING (object_no)";
     assert_eq!(stored(dir.path(), letters), stored(&golden(1), letters));
     assert_eq!(stored(dir.path(), letters).len(), 1);

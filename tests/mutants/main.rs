@@ -42,11 +42,12 @@ struct Edit {
 }
 
 /// The workload: in a runtime with room for everything, a few calls of it in each of many worlds, over two releases of a
-/// program, with alarms, and in a runtime with hardly any room.
+/// program, with alarms, with schedules, and in a runtime with hardly any room.
 const PLAIN: &str = "workload::the_workload_keeps_every_promise";
 const SMALL: &str = "workload::many_small_worlds_keep_every_promise";
 const RELEASE: &str = "workload::what_one_release_stored_the_next_one_reads";
 const ALARMS: &str = "workload::alarms_keep_every_promise";
+const SCHEDULES: &str = "workload::schedules_keep_every_promise";
 /// A tree of supervisors, whose children crash, hang and start slowly.
 const TREE: &str = "workload::a_tree_of_supervisors_does_what_otp_does";
 /// Objects that own objects.
@@ -79,11 +80,8 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
         Ok(workload) => workload,
         Err(why) => panic!("\n{why}\n"),
     };
-    let healthy = [CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, TREE, KIN].map(|test| Job {
-        mutant: None,
-        test,
-        seeds: HEALTHY_SEEDS,
-    });
+    let healthy = [CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, TREE, KIN]
+        .map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {
         let is_good = matches!(course, Course::Passed);
         assert!(is_good, "\nwithout any mutant the copy's {} must pass; {course}\n", job.test);

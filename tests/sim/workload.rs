@@ -10,6 +10,7 @@ use tests::classes::{Account, bank};
 use tests::kin;
 use tests::past;
 use tests::releases;
+use tests::schedules::{clocks, tick_and_work};
 use tests::tree::{supervised, work_in_a_tree};
 use tests::workload::{Objects, work, work_a_little};
 
@@ -48,6 +49,12 @@ fn many_small_worlds_keep_every_promise() {
 fn alarms_keep_every_promise() {
     let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
     simulation.check(bells, async |sim| ring_and_work(sim, Faults::all()).await);
+}
+
+#[test]
+fn schedules_keep_every_promise() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(clocks, async |sim| tick_and_work(sim, Faults::all()).await);
 }
 
 /// Hardly any room: objects come and go all the time, calls are turned away, and every shard is small.

@@ -8,6 +8,7 @@ pub mod kin;
 pub mod past;
 pub mod poison;
 pub mod releases;
+pub mod schedules;
 pub mod tree;
 pub mod workload;
 

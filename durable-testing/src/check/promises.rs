@@ -7,6 +7,7 @@
 mod alarms;
 mod pages;
 mod rows;
+mod schedules;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -14,7 +15,7 @@ use std::fmt;
 use std::path::Path;
 
 use durable::host::{Event, TurnEnd};
-use durable::{AlarmView, Code, Durability, Error, ObjectId, Outcome, WallMs};
+use durable::{AlarmView, Code, Durability, Error, ObjectId, Outcome, ScheduleView, WallMs};
 
 use self::alarms::Seen;
 pub(crate) use self::pages::Done;
@@ -110,6 +111,8 @@ pub(crate) struct Stored {
     pub(crate) rows: BTreeMap<Vec<u8>, Vec<u8>>,
     /// Its alarm. `None`: none is set.
     pub(crate) alarm: Option<AlarmView>,
+    /// Its schedules. `Err`: why they cannot be read.
+    pub(crate) schedules: Result<Vec<ScheduleView>, String>,
     /// The pages of its database. `Err`: why they cannot be put together.
     pub(crate) pages: Result<BTreeMap<u32, Vec<u8>>, String>,
 }
@@ -236,7 +239,9 @@ impl Promises {
                 watch.rows.read(&watch.label, call, key, value)
             }
             Event::TurnEnded { object, call, ended, state, kv, sql, .. } => {
-                self.watch(object).alarms.turn_ended(call, ended);
+                let watch = self.watch(object);
+                watch.alarms.turn_ended(call, ended);
+                watch.schedules.turn_ended(call, ended);
                 self.turn_ended(object, call, ended, (state, Done { kv, sql }))
             }
             Event::Submitted { .. } => self.submitted(event),
@@ -251,6 +256,7 @@ impl Promises {
                 self.end(call);
                 Ok(())
             }
+            Event::ScheduleDealt { .. } | Event::ScheduleFires { .. } => self.saw_schedule(event),
             _ => self.saw_alarm(event),
         }
     }
@@ -375,7 +381,9 @@ impl Promises {
         else {
             return Ok(());
         };
-        let Event::Submitted { alarm, erases, restores, .. } = *event else { return Ok(()) };
+        let Event::Submitted { alarm, schedules, erases, restores, .. } = *event else {
+            return Ok(());
+        };
         let rows = Done { kv, sql }.digest();
         let syncs = self.syncs.get(&shard).copied().unwrap_or_default();
         let submitted = Submitted { object: *object, commit, epoch, call, syncs, erases };
@@ -406,6 +414,7 @@ impl Promises {
         }
         let seen = Seen { label: &watch.label, stored: watch.stored(), wall: self.wall };
         watch.alarms.submitted(seen, (commit, number), alarm)?;
+        watch.schedules.submitted(seen, (commit, number, restores.is_some()), schedules)?;
         watch.rows.submitted(commit, kv);
         watch.pages.submitted(commit, sql);
         watch.submitted(epoch, commit, Some(state))?;
@@ -497,6 +506,7 @@ impl Promises {
                     watch.rows.compare(&watch.label, row)?;
                     watch.pages.compare(&watch.label, row)?;
                     watch.alarms.compare(&watch.label, row)?;
+                    watch.schedules.compare(&watch.label, row)?;
                 }
                 None => watch.holds_nothing()?,
             }

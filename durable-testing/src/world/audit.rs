@@ -52,9 +52,10 @@ impl World {
                 true,
             )?;
             let mut statement = connection.prepare(
-                "SELECT o.id, s.commit_no, s.body, object_no, a.due_ms, a.scheduled_ms, a.retries
+                "SELECT o.id, s.commit_no, s.body, object_no, a.due_ms, a.scheduled_ms, a.retries, t.body
                  FROM objects o JOIN snapshots s USING (object_no)
-                     LEFT JOIN alarms a USING (object_no)",
+                     LEFT JOIN alarms a USING (object_no)
+                     LEFT JOIN schedules t USING (object_no)",
             )?;
             let mut kept = kept(&connection)?;
             let mut databases = databases(&connection)?;
@@ -68,6 +69,7 @@ impl World {
                     commit: u64::try_from(commit).unwrap_or_default(),
                     state: body.get(HEADER_BYTES..).unwrap_or_default().to_vec(),
                     alarm: alarm(row)?,
+                    schedules: durable::alone::schedules(row.get_ref(7)?.as_blob_or_null()?),
                     rows: kept.remove(&row.get(3)?).unwrap_or_default(),
                     pages: databases.remove(&row.get(3)?).unwrap_or_default().into_pages(),
                 })

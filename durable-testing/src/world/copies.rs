@@ -104,7 +104,8 @@ impl World {
 /// One commit is one state.
 fn is_the_same(one: &Stored, other: &Stored) -> Result<(), String> {
     if one.commit == other.commit
-        && (&one.state, &one.rows, one.alarm) != (&other.state, &other.rows, other.alarm)
+        && (&one.state, &one.rows, one.alarm, &one.schedules)
+            != (&other.state, &other.rows, other.alarm, &other.schedules)
     {
         return Err(format!("commit {} of {} has other bytes in it", one.commit, one.object));
     }

@@ -1,4 +1,4 @@
-//! Alarms and dead letters, from outside of their objects.
+//! Alarms, schedules and dead letters, from outside of their objects.
 
 use std::sync::Arc;
 
@@ -8,9 +8,12 @@ use crate::directory::ClassGroup;
 use crate::due::{AlarmView, DeadLetter, DeadLetterId, LetterFate};
 use crate::error::Error;
 use crate::id::ObjectId;
+use crate::kernel::alarm::Kind;
 use crate::limits::LIST_PAGE_MAX;
-use crate::object::{Firing, LetterDeed, Rung, gone, letter_unknown};
+use crate::object::{Firing, LetterDeed, Rung, gone, letter_unknown, schedules_unreadable};
 use crate::runtime::Runtime;
+use crate::schedule::ScheduleView;
+use crate::storage::schedule;
 
 impl Runtime {
     /// The alarm that is stored of an object. `None`: none is set. It does not wake the object.
@@ -21,6 +24,17 @@ impl Runtime {
         self.group_of(id)?;
         let stored = self.registry().shared().store.shard(&id).read_alarm(&id)?;
         Ok(stored.map(|stored| stored.alarm.view()))
+    }
+
+    /// The schedules that are stored of an object, in the order of their names. It does not wake the object.
+    ///
+    /// # Errors
+    /// `id.foreign` if the id is one of no registered class; `schedule.torn`, `schedule.newer`; `storage.*` if they cannot be
+    /// read; `runtime.closed`.
+    pub fn schedules(&self, id: ObjectId) -> Result<Vec<ScheduleView>, Error> {
+        self.group_of(id)?;
+        let stored = self.registry().shared().store.shard(&id).read_schedules(&id)?;
+        schedule::views(stored.as_ref()).map_err(|error| schedules_unreadable(&error))
     }
 
     /// Runs the handler of an object's alarm at once, whether the alarm is due or not. Gives whether there was an alarm. It
@@ -42,7 +56,7 @@ impl Runtime {
             // Whoever no longer waits does not need to be told.
             let _ = sender.send(rung);
         };
-        Arc::clone(group).fire(id, Firing::new(None, told));
+        Arc::clone(group).fire(id, Firing::new(Kind::Alarm, None, told));
         match receiver.await {
             Ok(Rung::Done) => Ok(true),
             Ok(Rung::Void) => Ok(false),
@@ -84,11 +98,12 @@ impl Runtime {
         Ok(page)
     }
 
-    /// Sets the alarm again that a dead letter was, as if it had never run: it fires at once, and the letter is gone.
+    /// Sets the alarm again that a dead letter was, as if it had never run: it fires at once, and the letter is gone. What was
+    /// a run of a schedule becomes a schedule of its own that runs once, beside the one that has gone on.
     ///
     /// # Errors
-    /// `letter.unknown`; `alarm.taken` if the object has set another alarm since; `id.foreign` if its class is not
-    /// registered; `storage.*` if it cannot be stored; `runtime.closed`.
+    /// `letter.unknown`; `alarm.taken` if the object has set another alarm since; `schedule.too_many`; `schedule.torn`;
+    /// `id.foreign` if its class is not registered; `storage.*` if it cannot be stored; `runtime.closed`.
     ///
     /// # Cancel safety
     /// It goes on if the future is dropped after it was polled.

@@ -1,4 +1,4 @@
-//! Fires alarms: one task and one timer for all alarms of a runtime.
+//! Fires alarms and schedules: one task and one timer for all of a runtime.
 //!
 //! What fires when is the calendars' to say; this carries it out. It hears from the shards what durable commits did to
 //! alarms, so nothing fires before the commit that set it is durable, and from the objects what became of those it fired.
@@ -15,7 +15,7 @@ use parking_lot::Mutex;
 use crate::directory::ClassGroup;
 use crate::error::Error;
 use crate::host::{BoxFuture, Host};
-use crate::kernel::alarm::{Alarmed, Calendar, Fired, Pace, Place};
+use crate::kernel::alarm::{Alarmed, Calendar, Fired, Kind, Pace, Place};
 use crate::limits::{
     ALARM_HOLD, ALARM_LOOK, ALARM_ROWS_MAX, ALARM_WINDOW_MAX, ALARMS_IN_FLIGHT_MAX,
 };
@@ -38,7 +38,8 @@ struct Waiting {
 
 /// What became of an alarm that was fired.
 struct End {
-    shard: usize,
+    /// Of its calendar.
+    index: usize,
     object_no: i64,
     fired: Fired,
 }
@@ -69,12 +70,12 @@ pub(crate) struct Alarms {
     /// Gone when the runtime is. It is never what keeps the runtime: its last owner closes the store, and is to be the
     /// program.
     shared: Weak<Shared>,
-    /// Those whose objects have alarms, by number.
-    groups: BTreeMap<u32, Weak<dyn ClassGroup>>,
+    /// By number.
+    groups: BTreeMap<u32, Known>,
     host: Host,
     ends: Arc<Ends>,
-    /// Of each shard.
-    calendars: Vec<Shard>,
+    /// Of each shard, one for alarms and one for schedules.
+    calendars: Vec<Page>,
     pace: Pace,
     in_flight: usize,
     /// Classes whose alarms wait because nobody can run them; each is warned about once.
@@ -83,7 +84,23 @@ pub(crate) struct Alarms {
     sleep: Option<(MonoNs, BoxFuture<'static, ()>)>,
 }
 
-struct Shard {
+/// A class that is registered.
+struct Known {
+    group: Weak<dyn ClassGroup>,
+    /// Its objects have alarms.
+    has_alarms: bool,
+}
+
+impl Known {
+    fn serves(&self, kind: Kind) -> bool {
+        kind == Kind::Schedule || self.has_alarms
+    }
+}
+
+/// What of one shard is fired next.
+struct Page {
+    shard: usize,
+    kind: Kind,
     calendar: Calendar,
     /// No read before this: one has failed.
     read_from: MonoNs,
@@ -93,31 +110,37 @@ type Rows = Result<(Vec<Alarmed>, bool), Error>;
 
 /// What the task does next.
 enum Step {
-    /// Read the index of a shard.
+    /// Read an index.
     Read(usize, BoxFuture<'static, Rows>),
     End,
 }
 
 impl Alarms {
-    /// Starts the task, if there is anything for it to do.
+    /// Starts the task.
     pub(crate) fn start(registry: &Arc<Registry>) {
         let (shared, groups) = (registry.shared(), registry.groups());
         let shards = shared.store.shards();
-        let is_wanted = groups.iter().any(|group| group.has_alarms())
-            || shards.iter().any(|shard| shard.has_alarms());
-        if !is_wanted {
-            return;
-        }
         shards.iter().for_each(|shard| shard.listen_to_alarms());
-        let calendar =
-            |_| Shard { calendar: Calendar::new(ALARM_WINDOW_MAX), read_from: MonoNs(0) };
+        let known = |group: &Arc<dyn ClassGroup>| {
+            let known = Known { group: Arc::downgrade(group), has_alarms: group.has_alarms() };
+            (group.class_no().0, known)
+        };
+        let pages = shards.iter().enumerate().flat_map(|(shard, stored)| {
+            [Kind::Alarm, Kind::Schedule].map(|kind| {
+                let mut calendar = Calendar::new(ALARM_WINDOW_MAX);
+                if !stored.has_alarms(kind) {
+                    // None is stored, and of what comes there are notices.
+                    calendar.on_read(&[], true, |_| true);
+                }
+                Page { shard, kind, calendar, read_from: MonoNs(0) }
+            })
+        });
         let host = shared.host.clone();
-        let ringing = groups.iter().filter(|group| group.has_alarms());
         let alarms = Alarms {
             shared: Arc::downgrade(shared),
-            groups: ringing.map(|group| (group.class_no().0, Arc::downgrade(group))).collect(),
+            groups: groups.iter().map(known).collect(),
             ends: Arc::clone(&shared.alarm_ends),
-            calendars: shards.iter().map(calendar).collect(),
+            calendars: pages.collect(),
             pace: Pace::new(shared.config.alarms_per_second, host.clock.now()),
             in_flight: 0,
             unknown: BTreeSet::new(),
@@ -132,9 +155,9 @@ impl Alarms {
             let step = poll_fn(|task| self.poll(task.waker()).map_or(Poll::Pending, Poll::Ready));
             match step.await {
                 Step::End => return,
-                Step::Read(shard, read) => {
+                Step::Read(index, read) => {
                     let rows = read.await;
-                    self.on_read(shard, rows);
+                    self.on_read(index, rows);
                 }
             }
         }
@@ -168,26 +191,28 @@ impl Alarms {
 
     /// Takes in what has happened.
     fn hear(&mut self, store: &Store, waker: &Waker, wall: WallMs) {
-        for (shard, stored) in self.calendars.iter_mut().zip(store.shards()) {
+        for (pages, stored) in self.calendars.chunks_mut(2).zip(store.shards()) {
             let heard = stored.take_notices(waker);
-            for (object_no, notice) in heard.notices {
-                shard.calendar.on_notice(object_no, notice);
+            for (kind, object_no, notice) in heard.notices {
+                pages[kind as usize].calendar.on_notice(object_no, notice);
             }
-            if heard.has_lost {
-                shard.calendar.restart();
+            for page in pages {
+                if heard.has_lost {
+                    page.calendar.restart();
+                }
+                page.calendar.look(wall);
             }
-            shard.calendar.look(wall);
         }
-        for End { shard, object_no, fired } in self.ends.take(waker) {
+        for End { index, object_no, fired } in self.ends.take(waker) {
             self.in_flight -= 1;
-            self.calendars[shard].calendar.on_fired(object_no, fired, wall);
+            self.calendars[index].calendar.on_fired(object_no, fired, wall);
         }
     }
 
     /// Fires what is due, as much as may be. Gives when there may be more, if that is what keeps the rest.
     fn fire(&mut self, now: MonoNs, wall: WallMs) -> Option<MonoNs> {
         while self.in_flight < ALARMS_IN_FLIGHT_MAX {
-            let first = |(index, shard): (usize, &Shard)| Some((shard.calendar.wakes_at()?, index));
+            let first = |(index, page): (usize, &Page)| Some((page.calendar.wakes_at()?, index));
             let (_, index) = self.calendars.iter().enumerate().filter_map(first).min()?;
             let is_due = self.calendars[index].calendar.wakes_at().is_some_and(|at| at <= wall);
             if !is_due {
@@ -196,26 +221,28 @@ impl Alarms {
             if let Err(again) = self.pace.take(now) {
                 return Some(again);
             }
-            let alarmed = self.calendars[index].calendar.fire(wall)?;
-            let group = self.groups.get(&alarmed.class_no).expect("only known classes wait");
+            let page = &mut self.calendars[index];
+            let (kind, alarmed) = (page.kind, page.calendar.fire(wall)?);
+            let known = self.groups.get(&alarmed.class_no).expect("only known classes wait");
             // Without it the runtime is gone, and this task is about to be.
-            let group = group.upgrade()?;
+            let group = known.group.upgrade()?;
             let (ends, object_no) = (Arc::clone(&self.ends), alarmed.place.object_no);
             self.in_flight += 1;
-            let told = move |rung| ends.push(End { shard: index, object_no, fired: fired(&rung) });
-            let firing = Firing::new(Some((object_no, alarmed.set_by)), told);
+            let told = move |rung| ends.push(End { index, object_no, fired: fired(&rung) });
+            let firing = Firing::new(kind, Some((object_no, alarmed.set_by)), told);
             group.fire(alarmed.id, firing);
         }
         None
     }
 
     fn next_read(&self, store: &Store, now: MonoNs) -> Option<Step> {
-        for (index, (shard, stored)) in self.calendars.iter().zip(store.shards()).enumerate() {
-            if shard.read_from > now || stored.stopped().is_some() {
+        for (index, page) in self.calendars.iter().enumerate() {
+            let stored = &store.shards()[page.shard];
+            if page.read_from > now || stored.stopped().is_some() {
                 continue;
             }
-            if let Some(after) = shard.calendar.wants_read() {
-                let read = stored.read_alarms(after, ALARM_ROWS_MAX);
+            if let Some(after) = page.calendar.wants_read() {
+                let read = stored.read_alarms(page.kind, after, ALARM_ROWS_MAX);
                 return Some(Step::Read(index, Box::pin(read)));
             }
         }
@@ -223,12 +250,13 @@ impl Alarms {
     }
 
     fn on_read(&mut self, index: usize, rows: Rows) {
-        let known = &self.groups;
-        let shard = &mut self.calendars[index];
+        let Page { shard, kind, calendar, read_from } = &mut self.calendars[index];
+        let is_known =
+            |class_no: u32| self.groups.get(&class_no).is_some_and(|known| known.serves(*kind));
         match rows {
             Ok((rows, is_last)) => {
                 for Alarmed { class_no, place: Place { object_no, .. }, .. } in &rows {
-                    if !known.contains_key(class_no) && self.unknown.insert(*class_no) {
+                    if !is_known(*class_no) && self.unknown.insert(*class_no) {
                         tracing::warn!(
                             class_no,
                             object_no,
@@ -236,11 +264,11 @@ impl Alarms {
                         );
                     }
                 }
-                shard.calendar.on_read(&rows, is_last, |class_no| known.contains_key(&class_no));
+                calendar.on_read(&rows, is_last, is_known);
             }
             Err(error) => {
-                tracing::warn!(%error, shard = index, "the alarms cannot be read; they are read again");
-                shard.read_from = self.host.clock.now() + ALARM_HOLD * 10;
+                tracing::warn!(%error, shard, "the alarms cannot be read; they are read again");
+                *read_from = self.host.clock.now() + ALARM_HOLD * 10;
             }
         }
     }
@@ -248,9 +276,9 @@ impl Alarms {
     /// When something is to be done next, as far as is known. `None`: when somebody says so.
     fn wakes_at(&self, now: MonoNs, wall: WallMs, refused_until: Option<MonoNs>) -> Option<MonoNs> {
         let mut next = refused_until;
-        for shard in &self.calendars {
-            let reads_at = Some(shard.read_from).filter(|at| *at > now);
-            let due = shard.calendar.wakes_at().filter(|due| *due > wall).map(|due| {
+        for page in &self.calendars {
+            let reads_at = Some(page.read_from).filter(|at| *at > now);
+            let due = page.calendar.wakes_at().filter(|due| *due > wall).map(|due| {
                 let wait = std::time::Duration::from_millis(due.0 - wall.0);
                 // The clock may be set forward while it sleeps.
                 now + wait.min(ALARM_LOOK)

@@ -270,7 +270,7 @@ impl<O: Object> Group<O> {
         self.wards().change(id, now, Ward::retry) == Some(true)
     }
 
-    /// Takes the stored quarantine away; an alarm that waited fires.
+    /// Takes the stored quarantine away; an alarm or schedule that waited fires.
     pub(crate) fn let_out(
         &self,
         id: ObjectId,
@@ -278,9 +278,7 @@ impl<O: Object> Group<O> {
         self.host().report(|| Event::QuarantineEnded { object: &id });
         let shard = self.shard(&id);
         let removed = shard.tend_quarantine(Chore::Remove(id));
-        if O::CLASS.alarm.is_some()
-            && let Err(error) = shard.remind_alarm(id, self.class_no())
-        {
+        if let Err(error) = shard.remind(id) {
             tracing::debug!(%error, "an alarm is fired when its hold has passed");
         }
         removed

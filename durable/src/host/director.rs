@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::id::ObjectId;
 use crate::kernel::restart::{Decision, Exit, SupervisorSpec};
 use crate::kv::{KvChange, KvKey};
+use crate::schedule::ScheduleView;
 use crate::sql::SqlChange;
 use crate::time::WallMs;
 
@@ -99,6 +100,23 @@ pub enum Event<'a> {
     TurnDrew { call: u64 },
     /// The turn has set its object's alarm, or cancelled it. `None`: it has taken back what it did to it.
     AlarmDealt { object: &'a ObjectId, call: u64, at: Option<Option<WallMs>> },
+    /// The turn has set a schedule of its object, or cancelled it. `None`: it has taken back what it did to it.
+    ScheduleDealt {
+        object: &'a ObjectId,
+        call: u64,
+        name: &'a str,
+        schedule: Option<Option<&'a ScheduleView>>,
+    },
+    /// A schedule that was due is about to run, as this call, for what `run` says. `None`: it runs for none of the times that
+    /// it has missed.
+    ScheduleFires {
+        object: &'a ObjectId,
+        call: u64,
+        schedule: &'a ScheduleView,
+        run: Option<&'a ScheduleView>,
+        /// What follows on a failure.
+        spec: AlarmSpec,
+    },
     /// The handler of an alarm is about to begin, as this call.
     AlarmFires {
         object: &'a ObjectId,
@@ -143,6 +161,8 @@ pub enum Event<'a> {
         sql: Option<&'a SqlChange>,
         /// The object's alarm from here on, if it changes it. `None`: it is as it was.
         alarm: Option<Option<AlarmView>>,
+        /// The object's schedules from here on, if it changes them. `None`: they are as they were.
+        schedules: Option<&'a [ScheduleView]>,
         /// Nothing of the object is left; `state` is empty.
         erases: bool,
         /// The commit of the object whose moment it brings back; 0: that before the first. `None`: it brings none back.
@@ -228,6 +248,8 @@ impl Event<'_> {
         "child.joined",
         "end.heard",
         "activation.died",
+        "schedule.dealt",
+        "schedule.fires",
     ];
 
     /// The name of its place.
@@ -269,6 +291,8 @@ impl Event<'_> {
             Event::Joined { .. } => 33,
             Event::Heard { .. } => 34,
             Event::Died { .. } => 35,
+            Event::ScheduleDealt { .. } => 36,
+            Event::ScheduleFires { .. } => 37,
         };
         Self::POINTS[index]
     }

@@ -1,4 +1,5 @@
-//! Which alarms fire next, how fast, and what follows on a run that failed.
+//! Which alarms fire next, how fast, and what follows on a run that failed. The schedules of an object are to a calendar
+//! what an alarm is: the object is due when the first of them is.
 //!
 //! The stored index has all alarms in the order in which they fire. Of each shard a [`Calendar`] holds the beginning of that
 //! order, so memory does not grow with the alarms that are set; notices of commits keep it true. What it says is only ever
@@ -12,6 +13,15 @@ use crate::due::{Alarm, AlarmSpec};
 use crate::id::ObjectId;
 use crate::limits::{ALARM_DOUBLINGS_MAX, ALARM_HOLD, ALARM_HOLD_DOUBLINGS_MAX};
 use crate::time::{MonoNs, WallMs};
+
+/// What wakes an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    /// Its alarm.
+    Alarm,
+    /// The first of its schedules.
+    Schedule,
+}
 
 /// Where an alarm stands in the order in which alarms fire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

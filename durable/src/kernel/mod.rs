@@ -22,4 +22,5 @@ pub(crate) mod range;
 pub(crate) mod reads;
 pub(crate) mod residency;
 pub(crate) mod restart;
+pub(crate) mod schedule;
 pub(crate) mod turn;

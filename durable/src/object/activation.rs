@@ -29,7 +29,7 @@ use crate::limits::TURNS_PER_SLICE;
 use crate::object::call::{Begin, Running};
 use crate::object::ends::{begin, ended};
 use crate::object::errand;
-use crate::object::live::{AlarmChange, Changes, Live};
+use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::notice::{self, AfterNotice, Notice};
 use crate::object::ring::{AfterRing, Firing, ring};
 use crate::object::settled::settled;
@@ -355,7 +355,7 @@ async fn run_write<O: Object>(
     } else {
         catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message)))
     };
-    let Dealt { kv, sql, alarm, erases, fault } = cx.into_dealt();
+    let Dealt { kv, sql, alarm, schedules, erases, fault } = cx.into_dealt();
     let (ended, encoded) = match (&ran, &fault) {
         (Err(_), _) => (Ended::Panicked, Ok(None)),
         (Ok(_), Some(error)) => (Ended::Failed, Err(error.clone())),
@@ -365,9 +365,9 @@ async fn run_write<O: Object>(
         }
     };
     let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
-    let alarm = live.alarm_change(alarm);
-    let has_changes =
-        !kv.is_empty() || has_sql || alarm.is_some() || matches!(encoded, Ok(Some(_)));
+    let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
+    let is_awake = alarm.is_some() || schedules.is_some();
+    let has_changes = !kv.is_empty() || has_sql || is_awake || matches!(encoded, Ok(Some(_)));
     let erases = erases && ended == Ended::Kept;
     let told_as = if erases { TurnEnd::Erased } else { ended_as(&ran) };
     let told = Told { ended: told_as, kv: &kv, has_changes };
@@ -380,7 +380,8 @@ async fn run_write<O: Object>(
         ran => ran,
     };
     let method = method.name;
-    let write = Write { running, method, ran, ended, encoded, kv, has_sql, alarm, fault };
+    let write =
+        Write { running, method, ran, ended, encoded, kv, has_sql, alarm, schedules, fault };
     settle_write(slot, live, write).await.map(|()| Flow::On)
 }
 
@@ -482,6 +483,7 @@ struct Write<O: Object> {
     kv: Vec<KvChange>,
     has_sql: bool,
     alarm: Option<AlarmChange>,
+    schedules: Option<ScheduleChange>,
     /// What has failed its turn below the method. `None`: nothing.
     fault: Option<Error>,
 }
@@ -491,18 +493,19 @@ async fn settle_write<O: Object>(
     live: &mut Live<O>,
     write: Write<O>,
 ) -> Result<(), Crash> {
-    let Write { running, method, ran, ended, encoded, kv, has_sql, alarm, fault } = write;
+    let Write { running, method, ran, ended, encoded, kv, has_sql, alarm, schedules, fault } =
+        write;
     let comparison = match &encoded {
         Ok(None) => Encoded::Same,
         Ok(Some(_)) => Encoded::Different,
         Err(_) => Encoded::Impossible,
     };
-    let is_same = kv.is_empty() && !has_sql && alarm.is_none();
+    let is_same = kv.is_empty() && !has_sql && alarm.is_none() && schedules.is_none();
     let rows = if is_same { Rows::Same } else { Rows::Changed };
     let answer = match (commit::judge(ended, comparison, rows), ran, encoded) {
         (Verdict::Commit, Ok(ran), Ok(encoded)) => {
             let cause = Cause::Method(Cow::Borrowed(method));
-            let changes = Changes { encoded, kv, has_sql, cause, alarm };
+            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules };
             let number = running.number();
             if running.durability() == Durability::Relaxed {
                 live.submit(slot, changes, (number, None));

@@ -19,6 +19,7 @@ use crate::kv::{Framed, KvChange, KvKey};
 use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::object::alarm::AlarmBase;
 use crate::object::kv::{Base, Turn};
+use crate::object::schedule::ScheduleBase;
 use crate::object::sql::{Below, Fate, LiveSql, Seat};
 use crate::object::{Context, Dealt, Object, Ran, Stores};
 use crate::sql::Page;
@@ -105,7 +106,8 @@ struct Kept {
 /// Why the class cannot be run by itself.
 pub fn birth<O: Object>(alone: &Alone) -> Result<Vec<u8>, String> {
     let (alarm, turn) = (AlarmBase::Unknown, Turn::Init);
-    let stores = Stores { kv: Base::Nothing, sql: None, alarm, turn };
+    let schedules = ScheduleBase::Unknown;
+    let stores = Stores { kv: Base::Nothing, sql: None, alarm, schedules, turn };
     let object = O::create(&Context::alone(alone, stores));
     alone.check("init")?;
     whole(&encode(&object)?, &Kept::default())
@@ -185,7 +187,8 @@ fn stores<'a, O: Object>(
 ) -> Stores<'a> {
     let below = Below::Image(&kept.pages);
     let sql = Some(Seat { live, below, migrations: O::CLASS.migrations });
-    Stores { kv: Base::Rows(&kept.rows), sql, alarm: AlarmBase::Unknown, turn }
+    let (alarm, schedules) = (AlarmBase::Unknown, ScheduleBase::Unknown);
+    Stores { kv: Base::Rows(&kept.rows), sql, alarm, schedules, turn }
 }
 
 fn run<O: Object>(

@@ -8,12 +8,15 @@ use crate::client::Client;
 use crate::error::{Code, Error};
 use crate::host::{Entropy, Event};
 use crate::id::{IntoKey, ObjectId};
+use crate::kernel::schedule::Deeds;
 use crate::kv::KvChange;
 use crate::object::alarm::{Alarm, AlarmBase, AlarmDesk, Alarmed, Deed};
 use crate::object::alone::Alone;
 use crate::object::kv::{Base, Desk, Kv, KvDealt, Owner, Turn, Witness};
+use crate::object::schedule::{Schedule, ScheduleBase, ScheduleDesk};
 use crate::object::sql::{Fate, Seat, Sql, SqlDealt, SqlDesk};
 use crate::object::{Object, Slot};
+use crate::schedule::ScheduleView;
 use crate::storage::{Around, Asked, Fence};
 use crate::stub::{Address, Origin, Stub};
 use crate::time::WallMs;
@@ -41,6 +44,7 @@ pub struct Context<'a, O: Object> {
     desk: Desk<'a>,
     sql: SqlDesk<'a>,
     alarm: AlarmDesk<'a>,
+    schedules: ScheduleDesk<'a>,
     /// For the host's director; 0 in a hook.
     call: u64,
     /// The turn wants nothing of the object to be left.
@@ -56,6 +60,7 @@ pub(crate) struct Stores<'a> {
     /// `None`: there is no database yet.
     pub(crate) sql: Option<Seat<'a>>,
     pub(crate) alarm: AlarmBase,
+    pub(crate) schedules: ScheduleBase<'a>,
     pub(crate) turn: Turn,
 }
 
@@ -66,6 +71,7 @@ pub(crate) struct Dealt {
     pub(crate) kv: Vec<KvChange>,
     pub(crate) sql: SqlDealt,
     pub(crate) alarm: Deed,
+    pub(crate) schedules: Deeds,
     /// Nothing of the object is to be left.
     pub(crate) erases: bool,
     /// Why it cannot be kept, even if the method did without. `None`: it can.
@@ -84,7 +90,8 @@ impl<'a, O: Object> Context<'a, O> {
     /// For `#[init]`.
     pub(crate) fn of_init(slot: &'a Arc<Slot<O>>) -> Self {
         let (kv, alarm, turn) = (Base::Nothing, AlarmBase::Is(None), Turn::Init);
-        Self::new(slot, None, Stores { kv, sql: None, alarm, turn }, 0)
+        let schedules = ScheduleBase::Is(&[]);
+        Self::new(slot, None, Stores { kv, sql: None, alarm, schedules, turn }, 0)
     }
 
     pub(crate) fn new(
@@ -93,9 +100,10 @@ impl<'a, O: Object> Context<'a, O> {
         stores: Stores<'a>,
         call: u64,
     ) -> Self {
-        let Stores { kv, sql, alarm, turn } = stores;
+        let Stores { kv, sql, alarm, schedules, turn } = stores;
         let witness = Witness { host: slot.host(), object: slot.id_ref(), call };
         let alarm = AlarmDesk::new(alarm, turn, Some(witness));
+        let schedules = ScheduleDesk::new(schedules, turn, Some(witness));
         let desk = Desk::new(kv, turn, Some(witness));
         let sql = SqlDesk::new(sql, turn);
         Context {
@@ -103,6 +111,7 @@ impl<'a, O: Object> Context<'a, O> {
             desk,
             sql,
             alarm,
+            schedules,
             call,
             erases: false,
             now: OnceLock::new(),
@@ -110,14 +119,16 @@ impl<'a, O: Object> Context<'a, O> {
     }
 
     pub(crate) fn alone(alone: &'a Alone, stores: Stores<'a>) -> Self {
-        let Stores { kv, sql, alarm, turn } = stores;
+        let Stores { kv, sql, alarm, schedules, turn } = stores;
         let (desk, sql) = (Desk::new(kv, turn, None), SqlDesk::new(sql, turn));
         let alarm = AlarmDesk::new(alarm, turn, None);
+        let schedules = ScheduleDesk::new(schedules, turn, None);
         Context {
             scene: Scene::Alone(alone),
             desk,
             sql,
             alarm,
+            schedules,
             call: 0,
             erases: false,
             now: OnceLock::new(),
@@ -130,8 +141,9 @@ impl<'a, O: Object> Context<'a, O> {
         let KvDealt { changes: kv, fault } = self.desk.into_dealt();
         let mut sql = self.sql.into_dealt();
         let (alarm, alarm_fault) = self.alarm.into_dealt();
-        let fault = fault.or(sql.fault.take()).or(alarm_fault);
-        Dealt { kv, sql, alarm, erases, fault }
+        let (schedules, schedule_fault) = self.schedules.into_dealt();
+        let fault = fault.or(sql.fault.take()).or(alarm_fault).or(schedule_fault);
+        Dealt { kv, sql, alarm, schedules, erases, fault }
     }
 
     /// Opens the object's database, so that its tables are up to date.
@@ -188,8 +200,18 @@ impl<'a, O: Object> Context<'a, O> {
         Alarm::new(&self.alarm, self)
     }
 
-    /// Runs `inside`, and takes back what it did to the KV, in SQL and to the alarm if it returns `Err` or panics; what the turn did
-    /// before stays. Savepoints nest, 64 deep.
+    /// One of the object's schedules: to be set, looked at, cancelled as part of this turn. `name`: what it is called.
+    pub fn schedule(&self, name: &str) -> Schedule<'_, O> {
+        Schedule::new(&self.schedules, self, (self.id(), name))
+    }
+
+    /// The object's schedules, as this turn leaves them, in the order of their names.
+    pub fn schedules(&self) -> Vec<ScheduleView> {
+        self.schedules.all(self)
+    }
+
+    /// Runs `inside`, and takes back what it did to the KV, in SQL, to the alarm and to schedules if it returns `Err` or
+    /// panics; what the turn did before stays. Savepoints nest, 64 deep.
     ///
     /// The object's struct is not looked at: change it when `inside` has returned `Ok`. In a turn that takes `&self`
     /// there is nothing to take back.
@@ -238,7 +260,8 @@ impl<'a, O: Object> Context<'a, O> {
         }
         self.sql.begin_savepoint()?;
         let kv = Some(self.desk.changes());
-        let mut open = OpenSavepoint { cx: self, kv, alarm: self.alarm.deed() };
+        let (alarm, schedules) = (self.alarm.deed(), self.schedules.deeds());
+        let mut open = OpenSavepoint { cx: self, kv, alarm, schedules };
         let done = inside(self);
         open.end(if done.is_ok() { Fate::Keep } else { Fate::Undo })?;
         done
@@ -425,6 +448,8 @@ struct OpenSavepoint<'c, 'a, O: Object> {
     kv: Option<KvWrites>,
     /// What it had done to the alarm.
     alarm: Deed,
+    /// What it had done to schedules.
+    schedules: Deeds,
 }
 
 /// What a turn has done to the KV.
@@ -436,6 +461,7 @@ impl<O: Object> OpenSavepoint<'_, '_, O> {
         if end == Fate::Undo {
             self.cx.desk.reset(kv);
             self.cx.alarm.reset(self.alarm);
+            self.cx.schedules.reset(std::mem::take(&mut self.schedules));
         }
         self.cx.sql.end_savepoint(self.cx, end)
     }

@@ -40,6 +40,7 @@ pub(crate) fn submit<O: Object>(
         kv: Vec::new(),
         sql: None,
         alarm: None,
+        schedules: None,
         erases: true,
         history: None,
         release,
@@ -55,6 +56,7 @@ pub(crate) fn submit<O: Object>(
         kv: &[],
         sql: None,
         alarm: None,
+        schedules: None,
         erases: true,
         restores: None,
     });

@@ -8,11 +8,17 @@ use crate::due::{Alarm, DeadLetterId, LetterFate};
 use crate::error::{Code, Error};
 use crate::history::Cause;
 use crate::host::Event;
+use crate::kernel::schedule::replaced;
+use crate::limits::SCHEDULES_MAX;
 use crate::object::erased::Told;
+use crate::object::schedule::{schedules_full, schedules_unreadable};
 use crate::object::slot::gone;
 use crate::object::{Object, Slot};
+use crate::schedule::Schedule;
 use crate::storage::frame::HEADER_BYTES;
-use crate::storage::{AlarmWrite, Fence, Loaded, StoredLetter, WriteSet};
+use crate::storage::{
+    Again, AlarmWrite, Fence, Loaded, ScheduleWrite, StoredLetter, StoredObject, WriteSet, schedule,
+};
 
 /// What somebody wants done about a dead letter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,23 +53,23 @@ pub(crate) async fn tend_letter<O: Object>(
     let is_its = |letter: &StoredLetter| letter.object_no == object_no;
     let letter = shard.read_letter(id.number)?.filter(is_its).ok_or_else(|| unknown(id))?;
     let stored = stored.filter(|stored| stored.body.is_some()).ok_or_else(|| unknown(id))?;
-    let present = stored.alarm.map(|present| present.alarm);
-    let alarm = match (fate, present) {
-        (LetterFate::Dropped, present) => present,
-        (LetterFate::Retried, None) => Some(letter.again(slot.host().clock.wall())),
-        (LetterFate::Retried, Some(present)) => return Err(taken(id, present)),
-    };
+    let tended = Tended::new(slot, (id, fate), &stored, &letter)?;
     let fence = Fence::new(shard.next_epoch());
     let body = stored.body.as_deref().and_then(|body| body.get(HEADER_BYTES..));
     let (object, epoch, state) = (slot.id_ref(), fence.epoch.0, body.unwrap_or_default());
     slot.host().report(|| Event::Loaded { object, epoch, commit: stored.commit_no, state });
-    let alarm_view = alarm.map(Alarm::view);
-    slot.host().report(|| Event::LetterTended { object, alarm: alarm_view });
+    tended.report(slot);
     let (sender, receiver) = oneshot::channel();
     let commit_no = stored.commit_no + 1;
     let removed = Some(id.number);
-    let write =
-        AlarmWrite { id: slot.id(), class_no: group.class_no(), alarm, letter: None, removed };
+    let (id, class_no) = (slot.id(), group.class_no());
+    let alarm = tended
+        .alarm
+        .map(|alarm| Box::new(AlarmWrite { id, class_no, alarm, letter: None, removed }));
+    let schedules = tended.schedules.as_deref().map(|all| {
+        let row = schedule::encode(all);
+        Box::new(ScheduleWrite { id, class_no, row, letter: None, removed })
+    });
     let place = shard.submit(WriteSet {
         fence: Arc::clone(&fence),
         object_no,
@@ -72,11 +78,13 @@ pub(crate) async fn tend_letter<O: Object>(
         snapshot: None,
         kv: Vec::new(),
         sql: None,
-        alarm: Some(Box::new(write)),
+        alarm,
+        schedules,
         erases: false,
         history: O::CLASS.keeps_history.then_some(Cause::Alarm),
         release: Some(Arc::new(Told::new(sender))),
     });
+    let views = tended.schedules.map(|all| all.iter().map(Schedule::view).collect::<Vec<_>>());
     slot.host().report(|| Event::Submitted {
         object,
         epoch,
@@ -87,10 +95,64 @@ pub(crate) async fn tend_letter<O: Object>(
         state,
         kv: &[],
         sql: None,
-        alarm: Some(alarm_view),
+        alarm: tended.alarm.map(|alarm| alarm.map(Alarm::view)),
+        schedules: views.as_deref(),
         erases: false,
         restores: None,
     });
     // It is dropped without a word if the shard closes.
     receiver.await.unwrap_or_else(|_| Err(gone())).map(|()| true)
+}
+
+/// What a dead letter that is tended makes of its object's alarm, or of its schedules.
+struct Tended {
+    /// `None`: it is as it was.
+    alarm: Option<Option<Alarm>>,
+    /// `None`: they are as they were.
+    schedules: Option<Vec<Schedule>>,
+    /// The schedule that it has become. `None`: none.
+    again: Option<Schedule>,
+}
+
+impl Tended {
+    fn new<O: Object>(
+        slot: &Slot<O>,
+        (id, fate): (DeadLetterId, LetterFate),
+        stored: &StoredObject,
+        letter: &StoredLetter,
+    ) -> Result<Self, Error> {
+        let present = stored.alarm.map(|present| present.alarm);
+        let of_alarm = |alarm| Tended { alarm: Some(alarm), schedules: None, again: None };
+        let again = match fate {
+            LetterFate::Dropped => return Ok(of_alarm(present)),
+            LetterFate::Retried => letter.again(id.shard, slot.host().clock.wall()),
+        };
+        match (again, present) {
+            (Again::Alarm(alarm), None) => Ok(of_alarm(Some(alarm))),
+            (Again::Alarm(_), Some(present)) => Err(taken(id, present)),
+            (Again::Schedule(again), _) => {
+                let body = stored.schedules.as_ref().map(|stored| schedule::decode(&stored.body));
+                let all = body.unwrap_or(Ok(Vec::new()));
+                let all = all.map_err(|error| schedules_unreadable(&error))?;
+                if all.len() >= SCHEDULES_MAX {
+                    return Err(schedules_full(id, all.len()));
+                }
+                let schedules = Some(replaced(&all, &again.name, Some(again.clone())));
+                Ok(Tended { alarm: None, schedules, again: Some(again) })
+            }
+        }
+    }
+
+    fn report<O: Object>(&self, slot: &Slot<O>) {
+        let object = slot.id_ref();
+        if let Some(alarm) = self.alarm {
+            let alarm = alarm.map(Alarm::view);
+            slot.host().report(|| Event::LetterTended { object, alarm });
+        }
+        if let Some(again) = &self.again {
+            let (name, view) = (again.name.as_str(), again.view());
+            let schedule = Some(Some(&view));
+            slot.host().report(|| Event::ScheduleDealt { object, call: 0, name, schedule });
+        }
+    }
 }

@@ -8,20 +8,23 @@ use crate::due::Alarm;
 use crate::error::{Code, Error, Outcome};
 use crate::history::Cause;
 use crate::host::Event;
+use crate::kernel::schedule::{Deeds, changed, first_due};
 use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
 use crate::object::alarm::{AlarmBase, Deed};
 use crate::object::erased;
 use crate::object::kv::{Base, LiveKv, Turn};
+use crate::object::schedule::{ScheduleBase, schedules_unreadable};
 use crate::object::sql::{Below, Fate, LiveSql, Seat};
 use crate::object::stored::{self, Read};
 use crate::object::{Context, Dealt, Object, Slot, Stores};
+use crate::schedule::{Schedule, ScheduleView};
 use crate::sql::SqlChange;
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
 use crate::storage::{
-    AlarmWrite, Birth, Fence, Loaded, NewLetter, ObjectNo, Release, SqlWrite, StoredAlarm,
-    StoredObject, WriteSet,
+    AlarmWrite, Birth, Fence, Loaded, NewLetter, ObjectNo, Release, ScheduleWrite, SqlWrite,
+    StoredAlarm, StoredObject, WriteSet, schedule,
 };
 
 /// An object in memory.
@@ -41,8 +44,18 @@ pub(crate) struct Live<O: Object> {
     kv: LiveKv,
     /// As the newest submitted commit left it. `None`: none is set.
     alarm: Option<StoredAlarm>,
+    schedules: LiveSchedules,
     /// Empty: no turn of this activation has used SQL.
     sql: OnceLock<Box<LiveSql>>,
+}
+
+/// An object's schedules, as the newest submitted commit left them.
+#[derive(Default)]
+struct LiveSchedules {
+    /// In the order of their names.
+    all: Vec<Schedule>,
+    /// The object's commit that stored them.
+    set_by: u64,
 }
 
 /// What a turn leaves to be stored.
@@ -58,6 +71,8 @@ pub(crate) struct Changes {
     pub(crate) cause: Cause,
     /// What became of the object's alarm. `None`: nothing.
     pub(crate) alarm: Option<AlarmChange>,
+    /// What became of its schedules. `None`: nothing.
+    pub(crate) schedules: Option<ScheduleChange>,
 }
 
 /// What becomes of an object's alarm.
@@ -69,6 +84,15 @@ pub(crate) struct AlarmChange {
     pub(crate) letter: Option<NewLetter>,
 }
 
+/// What becomes of an object's schedules.
+#[derive(Clone, Debug)]
+pub(crate) struct ScheduleChange {
+    /// All of them, from here on, in the order of their names.
+    pub(crate) all: Vec<Schedule>,
+    /// What a run has become that has failed. `None`: no dead letter.
+    pub(crate) letter: Option<NewLetter>,
+}
+
 impl AlarmChange {
     pub(crate) fn to(alarm: Option<Alarm>) -> Self {
         AlarmChange { alarm, letter: None }
@@ -77,7 +101,8 @@ impl AlarmChange {
 
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
-        self.encoded.is_none() && self.kv.is_empty() && !self.has_sql && self.alarm.is_none()
+        let is_awake = self.alarm.is_none() && self.schedules.is_none();
+        self.encoded.is_none() && self.kv.is_empty() && !self.has_sql && is_awake
     }
 }
 
@@ -127,7 +152,11 @@ impl<O: Object> Live<O> {
             slot.host().report(|| Event::Evolved { object: slot.id_ref(), state });
         }
         let kv = LiveKv::new(shard, object_no, &fence, true);
-        let StoredObject { commit_no, alarm, .. } = stored;
+        let StoredObject { commit_no, alarm, schedules, .. } = stored;
+        let schedules = schedules.map_or(Ok(LiveSchedules::default()), |stored| {
+            let all = schedule::decode(&stored.body).map_err(|error| schedules_unreadable(&error));
+            all.map(|all| LiveSchedules { all, set_by: stored.set_by })
+        })?;
         let live = Live {
             object,
             framed,
@@ -139,6 +168,7 @@ impl<O: Object> Live<O> {
             known,
             kv,
             alarm,
+            schedules,
             sql: OnceLock::new(),
         };
         Ok(live)
@@ -160,6 +190,7 @@ impl<O: Object> Live<O> {
             commit_no: 0,
             known: Known::Nothing,
             alarm: None,
+            schedules: LiveSchedules::default(),
             sql: OnceLock::new(),
         };
         slot.host().report(|| Event::Loaded {
@@ -196,7 +227,7 @@ impl<O: Object> Live<O> {
                 ))
             })?;
         }
-        let Dealt { kv, sql, alarm, erases, fault } = cx.into_dealt();
+        let Dealt { kv, sql, alarm, schedules, erases, fault } = cx.into_dealt();
         if let Some(error) = fault {
             return Err(error);
         }
@@ -214,6 +245,7 @@ impl<O: Object> Live<O> {
             has_sql,
             cause: Cause::Activation,
             alarm: self.alarm_change(alarm),
+            schedules: self.schedule_change(&schedules),
         })
     }
 
@@ -257,7 +289,7 @@ impl<O: Object> Live<O> {
         (call, release): (u64, Option<Arc<dyn Release>>),
     ) {
         assert!(!changes.is_empty(), "a commit changes something");
-        let Changes { encoded, kv, has_sql: _, cause, alarm } = changes;
+        let Changes { encoded, kv, has_sql: _, cause, alarm, schedules } = changes;
         // The first commit stores the state whatever it changed: rows are found through it.
         let is_evolved = std::mem::take(&mut self.is_evolved);
         self.is_gone = false;
@@ -279,6 +311,9 @@ impl<O: Object> Live<O> {
         let shard = slot.group().shard(&slot.id());
         let alarm_view = alarm.as_ref().map(|change| change.alarm.map(Alarm::view));
         let alarm = alarm.map(|change| Box::new(self.alarm_write(slot, change)));
+        let schedules = schedules.map(|change| Box::new(self.schedule_write(slot, change)));
+        let views = (slot.host().director.is_some() && schedules.is_some())
+            .then(|| self.schedules.all.iter().map(Schedule::view).collect::<Vec<ScheduleView>>());
         let place = shard.submit(WriteSet {
             fence: Arc::clone(&self.fence),
             object_no: self.object_no,
@@ -288,6 +323,7 @@ impl<O: Object> Live<O> {
             kv: kv.clone(),
             sql,
             alarm,
+            schedules,
             erases: false,
             history: O::CLASS.keeps_history.then_some(cause),
             release,
@@ -303,6 +339,7 @@ impl<O: Object> Live<O> {
             kv: &kv,
             sql: change.as_ref(),
             alarm: alarm_view,
+            schedules: views.as_deref(),
             erases: false,
             restores: None,
         });
@@ -346,6 +383,34 @@ impl<O: Object> Live<O> {
         }
     }
 
+    /// Its schedules, as far as they were handed over, in the order of their names.
+    pub(crate) fn schedules(&self) -> &[Schedule] {
+        &self.schedules.all
+    }
+
+    /// The schedule that is due first, and the commit that set it. `None`: none is set.
+    pub(crate) fn first_schedule(&self) -> Option<(&Schedule, u64)> {
+        first_due(&self.schedules.all).map(|first| (first, self.schedules.set_by))
+    }
+
+    /// What a turn's deeds make of the schedules. `None`: they are as they were.
+    pub(crate) fn schedule_change(&self, deeds: &Deeds) -> Option<ScheduleChange> {
+        if deeds.is_empty() {
+            return None;
+        }
+        let all = changed(&self.schedules.all, deeds);
+        (all != self.schedules.all).then_some(ScheduleChange { all, letter: None })
+    }
+
+    /// The schedules' part of the commit that is being made.
+    fn schedule_write(&mut self, slot: &Slot<O>, change: ScheduleChange) -> ScheduleWrite {
+        let ScheduleChange { all, letter } = change;
+        let row = schedule::encode(&all);
+        self.schedules = LiveSchedules { all, set_by: self.commit_no };
+        let (id, class_no) = (slot.id(), slot.group().class_no());
+        ScheduleWrite { id, class_no, row, letter, removed: None }
+    }
+
     /// Whether a commit of the object was ever handed over.
     pub(crate) fn is_stored(&self) -> bool {
         self.commit_no > 0
@@ -382,7 +447,8 @@ impl<O: Object> Live<O> {
         call: u64,
     ) -> (&'a mut O, Context<'a, O>) {
         self.kv.settle();
-        let stores = stores::<O>((&self.kv, &self.sql), self.alarm, Turn::Write);
+        let stores =
+            stores::<O>((&self.kv, &self.sql), (self.alarm, &self.schedules.all), Turn::Write);
         (&mut self.object, Context::new(slot, Some(&self.fence), stores, call))
     }
 
@@ -393,13 +459,26 @@ impl<O: Object> Live<O> {
         call: u64,
     ) -> (&'a mut O, Context<'a, O>) {
         self.kv.settle();
-        let stores = stores::<O>((&self.kv, &self.sql), None, Turn::Write);
+        let stores = stores::<O>((&self.kv, &self.sql), (None, &self.schedules.all), Turn::Write);
+        (&mut self.object, Context::new(slot, Some(&self.fence), stores, call))
+    }
+
+    /// The object and the context for a run of a schedule. `schedules`: what is left of all if the run succeeds.
+    pub(crate) fn scheduled_turn<'a>(
+        &'a mut self,
+        slot: &'a Arc<Slot<O>>,
+        (call, turn): (u64, Turn),
+        schedules: &'a [Schedule],
+    ) -> (&'a mut O, Context<'a, O>) {
+        self.kv.settle();
+        let stores = stores::<O>((&self.kv, &self.sql), (self.alarm, schedules), turn);
         (&mut self.object, Context::new(slot, Some(&self.fence), stores, call))
     }
 
     /// The object and the context for a read.
     pub(crate) fn read<'a>(&'a self, slot: &'a Arc<Slot<O>>, call: u64) -> (&'a O, Context<'a, O>) {
-        let stores = stores::<O>((&self.kv, &self.sql), self.alarm, Turn::Read);
+        let stores =
+            stores::<O>((&self.kv, &self.sql), (self.alarm, &self.schedules.all), Turn::Read);
         (&self.object, Context::new(slot, Some(&self.fence), stores, call))
     }
 
@@ -411,14 +490,15 @@ impl<O: Object> Live<O> {
 
 fn stores<'a, O: Object>(
     (kv, live): (&'a LiveKv, &'a OnceLock<Box<LiveSql>>),
-    alarm: Option<StoredAlarm>,
+    (alarm, schedules): (Option<StoredAlarm>, &'a [Schedule]),
     turn: Turn,
 ) -> Stores<'a> {
     let (shard, object_no, fence, is_born) = kv.place();
     let below = Below::Shard { shard, object_no, fence, is_born };
     let sql = Some(Seat { live, below, migrations: O::CLASS.migrations });
     let alarm = AlarmBase::Is(alarm.map(|stored| stored.alarm));
-    Stores { kv: Base::Live(kv), sql, alarm, turn }
+    let schedules = ScheduleBase::Is(schedules);
+    Stores { kv: Base::Live(kv), sql, alarm, schedules, turn }
 }
 
 fn warn_if_large<O: Object>(slot: &Slot<O>, size: usize) {

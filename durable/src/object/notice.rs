@@ -142,7 +142,7 @@ pub(crate) async fn tell<O: Object>(
         Some(hook) => AssertUnwindSafe(hook).catch_unwind().await,
         None => Ok(Ok(())),
     };
-    let Dealt { kv, sql, alarm, erases, fault } = cx.into_dealt();
+    let Dealt { kv, sql, alarm, schedules, erases, fault } = cx.into_dealt();
     let (ended, encoded) = match (&ran, fault) {
         (Err(_), _) => (Ended::Panicked, Ok(None)),
         (Ok(_), Some(error)) => (Ended::Failed, Err(error)),
@@ -157,9 +157,9 @@ pub(crate) async fn tell<O: Object>(
         _ if is_kept => TurnEnd::Kept,
         _ => TurnEnd::Rejected,
     };
-    let alarm = live.alarm_change(alarm);
-    let has_changes =
-        !kv.is_empty() || has_sql || alarm.is_some() || matches!(encoded, Ok(Some(_)));
+    let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
+    let has_times = alarm.is_some() || schedules.is_some();
+    let has_changes = !kv.is_empty() || has_sql || has_times || matches!(encoded, Ok(Some(_)));
     witness::turn_ended(slot, live, call, hook, Told { ended: told_as, kv: &kv, has_changes });
     let why_not = match (ran, encoded) {
         (Err(panic), _) => {
@@ -179,7 +179,7 @@ pub(crate) async fn tell<O: Object>(
         }
         (Ok(_), Ok(encoded)) if is_kept => {
             let cause = Cause::Method(hook.name.into());
-            let changes = Changes { encoded, kv, has_sql, cause, alarm };
+            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules };
             if !changes.is_empty() {
                 live.submit(slot, changes, (call, None));
             }

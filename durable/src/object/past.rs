@@ -16,7 +16,7 @@ use crate::object::{Object, Slot};
 use crate::sql::SqlChange;
 use crate::storage::frame::{HEADER_BYTES, is_gone};
 use crate::storage::history::{Here, Restoring, Whole};
-use crate::storage::{AlarmWrite, Birth, Fence, ObjectNo, SqlWrite, WriteSet};
+use crate::storage::{AlarmWrite, Birth, Fence, ObjectNo, ScheduleWrite, SqlWrite, WriteSet};
 
 /// Brings an object back to a moment. Gives the moment before.
 pub(super) async fn restore<O: Object>(slot: &Slot<O>, to: Bookmark) -> Result<Bookmark, Error> {
@@ -104,10 +104,13 @@ impl Commit {
         slot.host().report(|| Event::Loaded { object, epoch, commit, state });
         let (sql, change) = sql.map(|(write, change)| (Box::new(write), change)).unzip();
         // What does not exist is not woken.
-        let has_alarm = after.as_ref().is_some_and(|here| here.stored.alarm.is_some());
-        let loses_alarm = has_alarm && snapshot.as_deref().is_some_and(is_gone);
+        let goes = snapshot.as_deref().is_some_and(is_gone);
+        let woken = after.as_ref().filter(|_| goes).map(|here| &here.stored);
+        let loses_alarm = woken.is_some_and(|stored| stored.alarm.is_some());
+        let loses_schedules = woken.is_some_and(|stored| stored.schedules.is_some());
         let (id, class_no) = (slot.id(), slot.group().class_no());
         let alarm = || AlarmWrite { id, class_no, alarm: None, letter: None, removed: None };
+        let schedules = || ScheduleWrite { id, class_no, row: None, letter: None, removed: None };
         let (sender, receiver) = oneshot::channel();
         let place = shard.submit(WriteSet {
             fence,
@@ -118,6 +121,7 @@ impl Commit {
             kv: kv.clone(),
             sql,
             alarm: loses_alarm.then(|| Box::new(alarm())),
+            schedules: loses_schedules.then(|| Box::new(schedules())),
             erases: false,
             history: O::CLASS.keeps_history.then_some(cause),
             release: Some(Arc::new(Told::new(sender))),
@@ -133,6 +137,7 @@ impl Commit {
             kv: &kv,
             sql: change.as_ref(),
             alarm: loses_alarm.then_some(None),
+            schedules: loses_schedules.then_some(&[]),
             erases: false,
             restores,
         });

@@ -11,19 +11,20 @@ use futures_util::FutureExt;
 use parking_lot::Mutex;
 
 use crate::class::{Access, MethodSpec};
-use crate::due::{AlarmSpec, DeadLetterKind};
+use crate::due::AlarmSpec;
 use crate::error::{Code, Error};
 use crate::history::Cause;
 use crate::host::{Event, TurnEnd};
-use crate::kernel::alarm::{AfterFailure, after_failure};
+use crate::kernel::alarm::{AfterFailure, Kind, after_failure};
 use crate::kernel::commit::Ended;
 use crate::limits::DEAD_LETTER_ERROR_BYTES_MAX;
 use crate::object::activation::{Crash, catch_encode, end_sql, text_of};
 use crate::object::alarm::Deed;
 use crate::object::live::{AlarmChange, Changes, Live};
+use crate::object::recur::recur;
 use crate::object::witness::{self, Told};
-use crate::object::{Cut, Dealt, Object, Slot};
-use crate::storage::{NewLetter, Release, StoredAlarm};
+use crate::object::{BoxFuture, Cut, Dealt, Object, Slot};
+use crate::storage::{LetterOf, NewLetter, Release, StoredAlarm};
 
 /// What a handler is called in errors and reports.
 static HANDLER: MethodSpec = MethodSpec::new("#[alarm]", Access::Write, true);
@@ -43,7 +44,8 @@ pub(crate) enum Rung {
 
 /// An alarm that is fired at its object.
 pub(crate) struct Firing {
-    /// The object's number and the commit that set the alarm. `None`: whatever alarm it has, due or not.
+    pub(crate) kind: Kind,
+    /// The object's number and the commit that set the alarm, or the schedules. `None`: whatever alarm it has, due or not.
     pub(crate) wanted: Option<(i64, u64)>,
     /// Is told what became of it, once. `None`: it was told.
     told: Option<Box<dyn FnOnce(Rung) + Send>>,
@@ -51,10 +53,11 @@ pub(crate) struct Firing {
 
 impl Firing {
     pub(crate) fn new(
+        kind: Kind,
         wanted: Option<(i64, u64)>,
         told: impl FnOnce(Rung) + Send + 'static,
     ) -> Self {
-        Firing { wanted, told: Some(Box::new(told)) }
+        Firing { kind, wanted, told: Some(Box::new(told)) }
     }
 
     pub(crate) fn end(mut self, rung: Rung) {
@@ -77,10 +80,10 @@ impl Drop for Firing {
 }
 
 /// Tells what became of a firing when the commit is durable that says it.
-struct Held(Mutex<Option<(Firing, Rung)>>);
+pub(super) struct Held(Mutex<Option<(Firing, Rung)>>);
 
 impl Held {
-    fn new(firing: Firing, rung: Rung) -> Arc<Self> {
+    pub(super) fn new(firing: Firing, rung: Rung) -> Arc<Self> {
         Arc::new(Held(Mutex::new(Some((firing, rung)))))
     }
 }
@@ -93,8 +96,8 @@ impl Release for Held {
 }
 
 /// How a run of a handler ended.
-enum Ran {
-    Returned(Result<(), String>),
+pub(super) enum Ran<T> {
+    Returned(T),
     /// It ran over its limit and was cut off.
     Late,
     Panicked(Box<dyn Any + Send>),
@@ -118,6 +121,9 @@ pub(crate) async fn ring<O: Object>(
     live: &mut Live<O>,
     firing: Firing,
 ) -> AfterRing {
+    if firing.kind == Kind::Schedule {
+        return recur(slot, live, firing).await;
+    }
     let now = slot.host().clock.wall();
     let alarm = live.alarm().filter(|alarm| match firing.wanted {
         None => true,
@@ -144,25 +150,42 @@ async fn run<O: Object>(
     live: &mut Live<O>,
     (stored, spec): (StoredAlarm, AlarmSpec),
     call: u64,
-) -> (Ran, Dealt) {
-    let host = slot.host().clone();
-    let limit = spec.limit.unwrap_or_else(|| slot.group().alarm_limit());
-    let mut time_over = host.clock.sleep_until(host.clock.now() + limit);
+) -> (Ran<Result<(), String>>, Dealt) {
+    let time_over = time_over(slot, &spec);
     let (object, mut cx) = live.alarm_turn(slot, call);
     // Nothing of the user's runs before the first poll.
     let ran = match object.alarm(&mut cx, stored.alarm.info()) {
         None => Ran::Returned(Ok(())),
-        Some(handler) => {
-            let mut handler = AssertUnwindSafe(handler).catch_unwind();
-            poll_fn(|task| match handler.poll_unpin(task) {
-                Poll::Ready(Ok(returned)) => Poll::Ready(Ran::Returned(returned)),
-                Poll::Ready(Err(panic)) => Poll::Ready(Ran::Panicked(panic)),
-                Poll::Pending => time_over.as_mut().poll(task).map(|()| Ran::Late),
-            })
-            .await
-        }
+        Some(handler) => limited(handler, time_over).await,
     };
     (ran, cx.into_dealt())
+}
+
+/// The end of the time that a run which begins now may take.
+pub(super) fn time_over<O: Object>(slot: &Slot<O>, spec: &AlarmSpec) -> BoxFuture<'static, ()> {
+    let limit = spec.limit.unwrap_or_else(|| slot.group().alarm_limit());
+    let clock = &slot.host().clock;
+    clock.sleep_until(clock.now() + limit)
+}
+
+/// Runs a turn until its time is over.
+pub(super) async fn limited<T>(
+    turn: BoxFuture<'_, T>,
+    mut time_over: BoxFuture<'static, ()>,
+) -> Ran<T> {
+    let mut turn = AssertUnwindSafe(turn).catch_unwind();
+    poll_fn(|task| match turn.poll_unpin(task) {
+        Poll::Ready(Ok(returned)) => Poll::Ready(Ran::Returned(returned)),
+        Poll::Ready(Err(panic)) => Poll::Ready(Ran::Panicked(panic)),
+        Poll::Pending => time_over.as_mut().poll(task).map(|()| Ran::Late),
+    })
+    .await
+}
+
+/// What a run that ran over its limit has failed with.
+pub(super) fn late<O: Object>(slot: &Slot<O>, spec: &AlarmSpec) -> String {
+    let limit = spec.limit.unwrap_or_else(|| slot.group().alarm_limit());
+    format!("it ran over its limit of {limit:?}")
 }
 
 /// A handler that has run, and what for.
@@ -177,9 +200,9 @@ fn settle<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
     rang: Rang,
-    (ran, dealt): (Ran, Dealt),
+    (ran, dealt): (Ran<Result<(), String>>, Dealt),
 ) -> AfterRing {
-    let Dealt { kv, sql, alarm: deed, erases, fault } = dealt;
+    let Dealt { kv, sql, alarm: deed, schedules, erases, fault } = dealt;
     let (ended, encoded) = match (&ran, &fault) {
         (Ran::Panicked(_), _) => (Ended::Panicked, Ok(None)),
         (_, Some(error)) => (Ended::Failed, Err(error.clone())),
@@ -205,7 +228,9 @@ fn settle<O: Object>(
         (_, Ok(encoded)) if is_kept => {
             let next = if let Deed::Set(at) = deed { Some(at) } else { None };
             let alarm = Some(AlarmChange::to(next.map(crate::due::Alarm::at)));
-            let changes = Changes { encoded, kv, has_sql, cause: Cause::Alarm, alarm };
+            let schedules = live.schedule_change(&schedules);
+            let cause = Cause::Alarm;
+            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules };
             live.submit(slot, changes, (rang.call, Some(Held::new(rang.firing, Rung::Done))));
             AfterRing::On
         }
@@ -219,8 +244,8 @@ fn settle<O: Object>(
             AfterRing::RollBack
         }
         (Ran::Late, _) => {
-            let limit = rang.spec.limit.unwrap_or_else(|| slot.group().alarm_limit());
-            fail(slot, live, rang, &format!("it ran over its limit of {limit:?}"), true);
+            let text = late(slot, &rang.spec);
+            fail(slot, live, rang, &text, true);
             AfterRing::RollBack
         }
         (Ran::Panicked(panic), _) => {
@@ -258,8 +283,8 @@ fn fail<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>, rang: Rang, text: &s
         AfterFailure::Dead { attempts } => {
             tracing::error!(object = label, error = text, attempts, "an alarm is a dead letter");
             let error = shortened(text);
-            let (kind, scheduled) = (DeadLetterKind::Alarm, stored.alarm.scheduled);
-            let letter = NewLetter { kind, error, at: now, attempts, scheduled };
+            let (what, scheduled) = (LetterOf::Alarm, stored.alarm.scheduled);
+            let letter = NewLetter { what, error, at: now, attempts, scheduled };
             AlarmChange { letter: Some(letter), ..AlarmChange::to(None) }
         }
     };
@@ -268,7 +293,7 @@ fn fail<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>, rang: Rang, text: &s
 }
 
 /// As much of a text as a dead letter keeps.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     let mut end = text.len().min(DEAD_LETTER_ERROR_BYTES_MAX);
     while !text.is_char_boundary(end) {
         end -= 1;

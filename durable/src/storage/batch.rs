@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::notices::Committed;
 use super::numbers::{CommitSeq, ObjectNo};
 use super::rows::sql::SqlWrite;
-use super::write_set::{AlarmWrite, Birth, Fence, Release, WriteSet};
+use super::write_set::{AlarmWrite, Birth, Fence, Release, ScheduleWrite, WriteSet};
 use crate::error::Error;
 use crate::history::Cause;
 use crate::kv::KvChange;
@@ -36,6 +36,7 @@ pub(super) struct Change {
     kv: Vec<KvChange>,
     sql: Option<Box<SqlWrite>>,
     alarm: Option<Box<AlarmWrite>>,
+    schedules: Option<Box<ScheduleWrite>>,
     erases: bool,
     history: Option<Cause>,
     bytes: usize,
@@ -45,7 +46,13 @@ impl Change {
     /// What those hear of it who fire alarms.
     pub(super) fn committed(&self) -> Committed<'_> {
         let Change { object_no, commit_no, erases, .. } = *self;
-        Committed { object_no, commit_no, alarm: self.alarm.as_deref(), erases }
+        let (alarm, schedules) = (self.alarm.as_deref(), self.schedules.as_deref());
+        Committed { object_no, commit_no, alarm, schedules, erases }
+    }
+
+    /// What it did to its object's schedules, with its number.
+    fn schedules(&self) -> Option<(u64, &ScheduleWrite)> {
+        self.schedules.as_deref().map(|schedules| (self.commit_no, schedules))
     }
 
     /// What it did to its object's alarm, with its number.
@@ -66,6 +73,7 @@ impl Item {
             kv,
             sql,
             alarm,
+            schedules,
             erases,
             history,
             release,
@@ -79,6 +87,7 @@ impl Item {
             kv,
             sql,
             alarm,
+            schedules,
             erases,
             history,
             bytes,
@@ -130,6 +139,8 @@ pub(super) struct Run<'a> {
     pub(super) sql: Vec<(u64, &'a SqlWrite)>,
     /// What was done to its alarm, each with its commit, in the order of commits. Empty: nothing.
     pub(super) alarms: Vec<(u64, &'a AlarmWrite)>,
+    /// What was done to its schedules, each with its commit, in the order of commits. Empty: nothing.
+    pub(super) schedules: Vec<(u64, &'a ScheduleWrite)>,
     /// The newest birth among them. `None`: the object's row stays as it is.
     pub(super) birth: Option<&'a Birth>,
     /// Whether each commit is the successor of the one before, as it must be.
@@ -143,6 +154,7 @@ impl Run<'_> {
             || !self.kv.is_empty()
             || !self.sql.is_empty()
             || !self.alarms.is_empty()
+            || !self.schedules.is_empty()
             || self.cause().is_some()
     }
 
@@ -226,6 +238,7 @@ impl Batch {
             kv: newest(changes().flat_map(|change| &change.kv)),
             sql: since_fold(changes()),
             alarms: changes().filter_map(Change::alarm).collect(),
+            schedules: changes().filter_map(Change::schedules).collect(),
             birth: named.or_else(|| births().next_back()),
             consecutive: first_no > 0
                 && changes().zip(first_no..).all(|(change, number)| change.commit_no == number),

@@ -11,7 +11,7 @@ use super::rows::dead_letter::StoredLetter;
 use super::stored::{After, KvAsk, KvRows, Listed, Loaded};
 use crate::error::Error;
 use crate::id::ObjectId;
-use crate::kernel::alarm::{Alarmed, Place};
+use crate::kernel::alarm::{Alarmed, Kind, Place};
 
 /// Which part of a class's listing is asked for.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub(super) struct Page {
     pub(super) limit: usize,
 }
 
-/// Alarms in the order in which they fire, and whether there are no more.
+/// Objects in the order in which they are due, and whether there are no more.
 pub(super) type AlarmRows = (Vec<Alarmed>, bool);
 
 type Answer<T> = oneshot::Sender<Result<T, Error>>;
@@ -40,6 +40,7 @@ pub(super) enum Job {
         answer: Answer<Vec<Listed>>,
     },
     Alarms {
+        kind: Kind,
         after: Option<Place>,
         limit: usize,
         answer: Answer<AlarmRows>,

@@ -7,13 +7,17 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::lock;
 use super::look::{Look, asked};
-use super::rows::dead_letter::{self, StoredLetter};
-use super::rows::{alarm, class, snapshot};
+use super::rows::dead_letter::{self, Again, StoredLetter};
+use super::rows::{alarm, class, schedule, snapshot};
 use super::sqlite::Role;
 use super::store::{check_meta, renew_log, unopened};
 use crate::due::{Alarm, DeadLetter, DeadLetterId, LetterFate};
 use crate::error::Error;
-use crate::limits::LIST_PAGE_MAX;
+use crate::id::ObjectId;
+use crate::kernel::schedule::replaced;
+use crate::limits::{LIST_PAGE_MAX, SCHEDULES_MAX};
+use crate::schedule::Schedule;
+use crate::storage::numbers::ObjectNo;
 
 /// What keeps a dead letter from being retried or dropped.
 pub(crate) enum Refusal {
@@ -21,6 +25,10 @@ pub(crate) enum Refusal {
     Unknown,
     /// Its object has set this alarm since.
     Taken(Alarm),
+    /// Its object has so many schedules.
+    Full(usize),
+    /// The object's schedules cannot be used.
+    Unreadable(String),
 }
 
 impl Look {
@@ -69,7 +77,7 @@ impl Look {
         check_meta(&place, &connection, id.shard, &self.manifest).map_err(asked)?;
         let now = self.host.clock.wall();
         let again = |letter: &StoredLetter| match fate {
-            LetterFate::Retried => Some(letter.again(now)),
+            LetterFate::Retried => Some(letter.again(id.shard, now)),
             LetterFate::Dropped => None,
         };
         tend(&mut connection, id.number, again)
@@ -77,26 +85,60 @@ impl Look {
     }
 }
 
-/// `again`: the alarm that a letter becomes. `None`: it is dropped.
+/// `again`: what a letter becomes. `None`: it is dropped.
 fn tend(
     connection: &mut Connection,
     letter_no: i64,
-    again: impl Fn(&StoredLetter) -> Option<Alarm>,
+    again: impl Fn(&StoredLetter) -> Option<Again>,
 ) -> rusqlite::Result<Result<(), Refusal>> {
     let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let Some(letter) = dead_letter::get(&all, letter_no)? else { return Ok(Err(Refusal::Unknown)) };
     let Some(owner) = &letter.owner else { return Ok(Err(Refusal::Unknown)) };
-    let object_no = letter.object_no;
-    if let Some(alarm) = again(&letter) {
-        if let Some(present) = alarm::of(&all, &owner.id)? {
-            return Ok(Err(Refusal::Taken(present.alarm)));
-        }
-        let Some(set_by) = snapshot::count_commit(&all, object_no)? else {
-            return Ok(Err(Refusal::Unknown));
-        };
-        alarm::Writes::prepare(&all)?.set(object_no, alarm, set_by)?;
+    let place = (letter.object_no, &owner.id);
+    let set = match again(&letter) {
+        None => Ok(()),
+        Some(Again::Alarm(alarm)) => set_alarm(&all, place, alarm)?,
+        Some(Again::Schedule(schedule)) => set_schedule(&all, place, schedule)?,
+    };
+    if set.is_err() {
+        return Ok(set);
     }
-    dead_letter::Writes::prepare(&all)?.remove(object_no, letter_no)?;
+    dead_letter::Writes::prepare(&all)?.remove(letter.object_no, letter_no)?;
     all.commit()?;
     Ok(Ok(()))
+}
+
+fn set_alarm(
+    connection: &Connection,
+    (object_no, id): (ObjectNo, &ObjectId),
+    alarm: Alarm,
+) -> rusqlite::Result<Result<(), Refusal>> {
+    if let Some(present) = alarm::of(connection, id)? {
+        return Ok(Err(Refusal::Taken(present.alarm)));
+    }
+    let Some(set_by) = snapshot::count_commit(connection, object_no)? else {
+        return Ok(Err(Refusal::Unknown));
+    };
+    alarm::Writes::prepare(connection)?.set(object_no, alarm, set_by).map(Ok)
+}
+
+fn set_schedule(
+    connection: &Connection,
+    (object_no, id): (ObjectNo, &ObjectId),
+    again: Schedule,
+) -> rusqlite::Result<Result<(), Refusal>> {
+    let stored = schedule::of(connection, id)?;
+    let present = match stored.map_or(Ok(Vec::new()), |stored| schedule::decode(&stored.body)) {
+        Ok(present) => present,
+        Err(error) => return Ok(Err(Refusal::Unreadable(error.to_string()))),
+    };
+    if present.len() >= SCHEDULES_MAX {
+        return Ok(Err(Refusal::Full(present.len())));
+    }
+    let Some(set_by) = snapshot::count_commit(connection, object_no)? else {
+        return Ok(Err(Refusal::Unknown));
+    };
+    let name = again.name.clone();
+    let row = schedule::encode(&replaced(&present, &name, Some(again)));
+    schedule::Writes::prepare(connection)?.set(object_no, row.as_ref(), set_by).map(Ok)
 }

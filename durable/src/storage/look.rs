@@ -13,7 +13,7 @@ use super::history::{self, Misplaced};
 use super::manifest::Manifest;
 use super::numbers::ClassNo;
 use super::rows::meta::{FORMAT, Meta};
-use super::rows::{class, dead_letter, frame, kv, object, schema};
+use super::rows::{class, dead_letter, frame, kv, object, schedule, schema};
 use super::sqlite::{Place, Role};
 use super::store::{check_meta, failed, shard_place, unopened};
 use super::stored::{After, Listed};
@@ -300,6 +300,7 @@ fn load(
         values_bytes,
         history: history::since(connection, object_no)?,
         alarm: stored.alarm.map(|stored| stored.alarm.view()),
+        schedules: schedule::views(stored.schedules.as_ref()).map_err(|error| error.to_string()),
         dead_letters: dead_letter::count_of(connection, object_no)?,
     }))
 }

@@ -42,8 +42,9 @@ pub(crate) use numbers::{ClassNo, CommitSeq, ObjectNo};
 pub(crate) use quarantines::{Chore, page as quarantine_page};
 pub(crate) use rows::alarm::StoredAlarm;
 pub(crate) use rows::class::ClassRow;
-pub(crate) use rows::dead_letter::{NewLetter, StoredLetter};
+pub(crate) use rows::dead_letter::{Again, LetterOf, NewLetter, StoredLetter};
 pub(crate) use rows::quarantine::StoredQuarantine;
+pub(crate) use rows::schedule;
 pub(crate) use rows::sql::SqlWrite;
 pub(crate) use rows::{frame, kv};
 pub(crate) use shard::Shard;
@@ -52,4 +53,4 @@ pub(crate) use sql::{
 };
 pub(crate) use store::Store;
 pub(crate) use stored::{After, KvAsk, KvRows, Loaded, StoredObject};
-pub(crate) use write_set::{AlarmWrite, Birth, Fence, Release, WriteSet};
+pub(crate) use write_set::{AlarmWrite, Birth, Fence, Release, ScheduleWrite, WriteSet};

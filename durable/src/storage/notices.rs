@@ -3,10 +3,12 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
-use super::numbers::ObjectNo;
-use super::write_set::AlarmWrite;
-use crate::kernel::alarm::{Alarmed, Notice, Place};
+use super::numbers::{ClassNo, ObjectNo};
+use super::write_set::{AlarmWrite, ScheduleWrite};
+use crate::id::ObjectId;
+use crate::kernel::alarm::{Alarmed, Kind, Notice, Place};
 use crate::limits::ALARM_NOTICES_MAX;
+use crate::time::WallMs;
 
 /// The notices of one shard. The writer lane puts them in before it tells anybody of their commits.
 #[derive(Default)]
@@ -17,7 +19,7 @@ struct Waiting {
     /// Nobody listens: nothing is kept.
     is_heard: bool,
     /// In the order of commits.
-    notices: Vec<(i64, Notice)>,
+    notices: Vec<(Kind, i64, Notice)>,
     /// There were more than are kept.
     has_lost: bool,
     /// `None`: the listener was woken already.
@@ -30,6 +32,8 @@ pub(super) struct Committed<'a> {
     pub(super) commit_no: u64,
     /// What it did to its object's alarm. `None`: nothing.
     pub(super) alarm: Option<&'a AlarmWrite>,
+    /// What it did to its schedules. `None`: nothing.
+    pub(super) schedules: Option<&'a ScheduleWrite>,
     /// Nothing of the object is left.
     pub(super) erases: bool,
 }
@@ -38,27 +42,43 @@ pub(super) struct Committed<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
     /// By object number, in the order of commits.
-    pub(crate) notices: Vec<(i64, Notice)>,
+    pub(crate) notices: Vec<(Kind, i64, Notice)>,
     /// Some are missing: what is stored is to be read anew. They are of commits before this was asked.
     pub(crate) has_lost: bool,
 }
 
 impl Notices {
     /// A commit is durable.
-    pub(super) fn tell(&self, Committed { object_no, commit_no, alarm, erases }: Committed<'_>) {
-        let object_no = object_no.0;
-        let notice = match alarm {
-            _ if erases => Notice::Cleared,
-            None => return,
-            Some(write) => write.alarm.map_or(Notice::Cleared, |alarm| {
-                Notice::Set(Alarmed {
-                    place: Place { due: alarm.due, object_no },
-                    set_by: commit_no,
-                    class_no: write.class_no.0,
-                    id: write.id,
-                })
+    pub(super) fn tell(&self, committed: Committed<'_>) {
+        let Committed { object_no, commit_no, alarm, schedules, erases } = committed;
+        let notice = |due: Option<WallMs>, id: &ObjectId, class_no: ClassNo| match due {
+            Some(due) if !erases => Notice::Set(Alarmed {
+                place: Place { due, object_no: object_no.0 },
+                set_by: commit_no,
+                class_no: class_no.0,
+                id: *id,
             }),
+            _ => Notice::Cleared,
         };
+        let gone = erases.then_some(Notice::Cleared);
+        let alarm = alarm
+            .map(|write| notice(write.alarm.map(|alarm| alarm.due), &write.id, write.class_no));
+        let schedules = schedules
+            .map(|write| notice(write.row.as_ref().map(|row| row.due), &write.id, write.class_no));
+        for (kind, notice) in [(Kind::Alarm, alarm.or(gone)), (Kind::Schedule, schedules.or(gone))]
+        {
+            if let Some(notice) = notice {
+                self.push(kind, object_no, notice);
+            }
+        }
+    }
+
+    /// What is stored is told once more.
+    pub(super) fn remind(&self, kind: Kind, found: Alarmed) {
+        self.push(kind, ObjectNo(found.place.object_no), Notice::Set(found));
+    }
+
+    fn push(&self, kind: Kind, object_no: ObjectNo, notice: Notice) {
         let mut waiting = self.lock();
         if !waiting.is_heard {
             return;
@@ -67,7 +87,7 @@ impl Notices {
             waiting.notices.clear();
             waiting.has_lost = true;
         }
-        waiting.notices.push((object_no, notice));
+        waiting.notices.push((kind, object_no.0, notice));
         let waker = waiting.waker.take();
         drop(waiting);
         if let Some(waker) = waker {

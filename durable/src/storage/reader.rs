@@ -9,6 +9,7 @@ use super::look::in_one_moment;
 use super::numbers::{ClassNo, ObjectNo};
 use super::rows::alarm::{self, StoredAlarm};
 use super::rows::dead_letter::{self, StoredLetter};
+use super::rows::schedule::{self, StoredSchedules};
 use super::rows::sql::{PageError, StoredSql};
 use super::rows::{kv, object, sql};
 use super::shared::{DirectoryLock, Shared, closed};
@@ -17,7 +18,7 @@ use super::stored::{KvAsk, KvRows, Listed, Loaded};
 use crate::error::{Code, Error, Outcome};
 use crate::host::{LaneWork, Step};
 use crate::id::ObjectId;
-use crate::kernel::alarm::Place;
+use crate::kernel::alarm::{Alarmed, Kind, Place};
 use crate::kernel::merge::Part;
 use crate::limits::KV_PAGE_BYTES_MAX;
 use crate::sql::Page as SqlPage;
@@ -91,16 +92,30 @@ impl ReadConnection {
         })
     }
 
-    /// Reads the alarm of an object and its number, as [`sql`](Self::sql) reads its database.
-    pub(super) fn numbered_alarm(
+    /// Reads when an object has something to run, by itself, as [`sql`](Self::sql) reads its database.
+    pub(super) fn wakes(
         &self,
         id: &ObjectId,
         patience: Patience,
-    ) -> Option<Result<Option<(ObjectNo, StoredAlarm)>, Error>> {
+    ) -> Option<Result<Vec<(Kind, Alarmed)>, Error>> {
         self.with_patience(patience, |connection| {
             self.check_stopped()?;
-            let found = object::load(connection, id).map_err(|cause| self.failed(&cause))?;
-            Ok(found.and_then(|(object_no, _, stored)| Some((object_no, stored.alarm?))))
+            let alarm = alarm::due_of(connection, id).map_err(|cause| self.failed(&cause))?;
+            let schedule = schedule::due_of(connection, id).map_err(|cause| self.failed(&cause))?;
+            let kinds = [(Kind::Alarm, alarm), (Kind::Schedule, schedule)].into_iter();
+            Ok(kinds.filter_map(|(kind, found)| Some((kind, found?))).collect())
+        })
+    }
+
+    /// Reads the schedules of an object, as [`sql`](Self::sql) reads its database.
+    pub(super) fn schedules(
+        &self,
+        id: &ObjectId,
+        patience: Patience,
+    ) -> Option<Result<Option<StoredSchedules>, Error>> {
+        self.with_patience(patience, |connection| {
+            self.check_stopped()?;
+            schedule::of(connection, id).map_err(|cause| self.failed(&cause))
         })
     }
 
@@ -176,11 +191,15 @@ impl ReadConnection {
     fn alarms(
         &self,
         connection: &Connection,
-        after: Option<Place>,
-        limit: usize,
+        kind: Kind,
+        (after, limit): (Option<Place>, usize),
     ) -> Result<AlarmRows, Error> {
         self.check_stopped()?;
-        alarm::due(connection, after, limit).map_err(|cause| self.failed(&cause))
+        let read = match kind {
+            Kind::Alarm => alarm::due(connection, after, limit),
+            Kind::Schedule => schedule::due(connection, after, limit),
+        };
+        read.map_err(|cause| self.failed(&cause))
     }
 
     fn letters(
@@ -284,8 +303,8 @@ impl LaneWork for Reader {
                 let _ = answer.send(read);
             }
             Some(Job::Other(read)) => read(reads),
-            Some(Job::Alarms { after, limit, answer }) if !answer.is_closed() => {
-                let read = reads.with(|connection| reads.alarms(connection, after, limit));
+            Some(Job::Alarms { kind, after, limit, answer }) if !answer.is_closed() => {
+                let read = reads.with(|connection| reads.alarms(connection, kind, (after, limit)));
                 let _ = answer.send(read);
             }
             Some(Job::Letters { after, limit, answer }) if !answer.is_closed() => {

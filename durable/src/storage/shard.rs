@@ -14,7 +14,7 @@ use super::batch::Item;
 use super::checkpoint::{Checkpointer, follow_log};
 use super::history::Sweep;
 use super::jobs::{Job, Page};
-use super::notices::{Committed, Heard};
+use super::notices::Heard;
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
 use super::quarantines::Chore;
 use super::reader::{Patience, ReadConnection, Reader};
@@ -22,17 +22,18 @@ use super::rows::alarm::StoredAlarm;
 use super::rows::dead_letter::StoredLetter;
 use super::rows::kin::{self, Kin};
 use super::rows::quarantine::{self, StoredQuarantine};
+use super::rows::schedule::StoredSchedules;
 use super::rows::schema;
 use super::rows::sql::{PageError, StoredSql};
 use super::shared::{DirectoryLock, Shared, closed, readers_of};
 use super::sqlite::{Place, Role};
 use super::stored::{After, KvAsk, KvRows, Listed, Loaded};
-use super::write_set::{AlarmWrite, Fence, Release, WriteSet};
+use super::write_set::{Fence, Release, WriteSet};
 use super::writer::Writer;
 use crate::error::{Code, Error};
 use crate::host::{Host, Lane};
 use crate::id::ObjectId;
-use crate::kernel::alarm::{Alarmed, Place as AlarmPlace};
+use crate::kernel::alarm::{Alarmed, Kind, Place as AlarmPlace};
 use crate::kernel::history::Bounds;
 use crate::kernel::lifecycle::Class;
 use crate::kernel::reads::ReadPath;
@@ -51,8 +52,8 @@ pub(super) struct Opened {
     pub(super) highest: ObjectNo,
     /// Number of this boot.
     pub(super) boot: u64,
-    /// Whether any alarm is set.
-    pub(super) has_alarms: bool,
+    /// Whether any alarm is set, and any schedule.
+    pub(super) has_alarms: [bool; 2],
     /// Whether it holds anything of the past of its objects.
     pub(super) has_past: bool,
     pub(super) quarantines: Vec<StoredQuarantine>,
@@ -76,7 +77,7 @@ pub(crate) struct Shard {
     read_path: Mutex<ReadPath>,
     checkpointer: Arc<dyn Lane>,
     epoch: AtomicU64,
-    has_alarms: bool,
+    has_alarms: [bool; 2],
 }
 
 impl Shard {
@@ -292,30 +293,31 @@ impl Shard {
         self.shared.next_object_no()
     }
 
-    /// Whether an alarm was set when the file was opened.
-    pub(crate) fn has_alarms(&self) -> bool {
-        self.has_alarms
+    /// Whether one was set when the file was opened.
+    pub(crate) fn has_alarms(&self, kind: Kind) -> bool {
+        self.has_alarms[kind as usize]
     }
 
-    /// From here on it is remembered what durable commits do to alarms.
+    /// From here on it is remembered what durable commits do to alarms and schedules.
     pub(crate) fn listen_to_alarms(&self) {
         self.shared.alarms.listen();
     }
 
-    /// What durable commits have done to alarms since this was asked last. `waker`: woken when there is more.
+    /// What durable commits have done to alarms and schedules since this was asked last. `waker`: woken when there is more.
     pub(crate) fn take_notices(&self, waker: &Waker) -> Heard {
         self.shared.alarms.take(waker)
     }
 
-    /// Alarms in the order in which they fire, and whether there are no more. It sees every commit that a notice was
-    /// taken of.
+    /// Objects in the order in which their alarms, or their first schedules, are due, and whether there are no more. It sees
+    /// every commit that a notice was taken of.
     pub(crate) fn read_alarms(
         &self,
+        kind: Kind,
         after: Option<AlarmPlace>,
         limit: usize,
     ) -> impl Future<Output = Result<(Vec<Alarmed>, bool), Error>> + Send + 'static + use<> {
         let (answer, answered) = oneshot::channel();
-        self.ask(Job::Alarms { after, limit, answer });
+        self.ask(Job::Alarms { kind, after, limit, answer });
         async move { answered.await.unwrap_or_else(|_| Err(closed())) }
     }
 
@@ -346,17 +348,19 @@ impl Shard {
         self.read(move |connection| quarantine::list(connection, class_no, after, limit)).await
     }
 
-    /// An alarm that waits because its object did not run is fired anew.
-    pub(crate) fn remind_alarm(&self, id: ObjectId, class_no: ClassNo) -> Result<(), Error> {
-        let found =
-            self.read_here(|connection, patience| connection.numbered_alarm(&id, patience))?;
-        if let Some((object_no, StoredAlarm { alarm, set_by })) = found {
-            let write =
-                AlarmWrite { id, class_no, alarm: Some(alarm), letter: None, removed: None };
-            let (alarm, erases) = (Some(&write), false);
-            self.shared.alarms.tell(Committed { object_no, commit_no: set_by, alarm, erases });
+    /// What waits because its object did not run is fired anew: its alarm and its schedules.
+    pub(crate) fn remind(&self, id: ObjectId) -> Result<(), Error> {
+        for (kind, found) in
+            self.read_here(|connection, patience| connection.wakes(&id, patience))?
+        {
+            self.shared.alarms.remind(kind, found);
         }
         Ok(())
+    }
+
+    /// The schedules that are stored of an object, read on the caller's thread. `None`: it has none.
+    pub(crate) fn read_schedules(&self, id: &ObjectId) -> Result<Option<StoredSchedules>, Error> {
+        self.read_here(|connection, patience| connection.schedules(id, patience))
     }
 
     /// One dead letter, read on the caller's thread.

@@ -18,7 +18,7 @@ use super::manifest::{self, Manifest};
 use super::numbers::{ClassNo, Epoch, ObjectNo};
 use super::rows::meta::{self, FORMAT, Meta};
 use super::rows::quarantine::{self, StoredQuarantine};
-use super::rows::{alarm, class, create_tables, history, object, schema};
+use super::rows::{alarm, class, create_tables, history, object, schedule, schema};
 use super::shard::{Opened, Settings, Shard};
 use super::shared::DirectoryLock;
 use super::sqlite::{self, Checkpoint, Place, Role};
@@ -414,7 +414,8 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
         let boot = meta::next_boot(&connection)?;
         let classes = (class::all(&connection)?, schema::all(&connection)?);
         let numbers = (object::highest(&connection)?, history::has_rows(&connection)?);
-        let waiting = (alarm::is_any_set(&connection)?, quarantine::all(&connection)?);
+        let has_alarms = [alarm::is_any_set(&connection)?, schedule::is_any_set(&connection)?];
+        let waiting = (has_alarms, quarantine::all(&connection)?);
         Ok((boot, log, numbers, waiting, classes))
     })();
     let (boot, log, (highest, has_past), (has_alarms, quarantines), (classes, schemas)) =

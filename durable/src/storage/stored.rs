@@ -9,6 +9,7 @@ use crate::kernel::merge::Part;
 use crate::kernel::range::{KeyRange, Order};
 use crate::kv::{Framed, KvKey};
 use crate::storage::rows::alarm::StoredAlarm;
+use crate::storage::rows::schedule::StoredSchedules;
 
 /// What is known of an object that is about to become active.
 #[derive(Clone, Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct StoredObject {
     pub(crate) alarm: Option<StoredAlarm>,
     /// `None`: it has no parent.
     pub(crate) lineage: Option<Lineage>,
+    /// `None`: no schedule is set.
+    pub(crate) schedules: Option<StoredSchedules>,
 }
 
 impl StoredObject {

@@ -10,6 +10,7 @@ use crate::history::Cause;
 use crate::id::{Lineage, ObjectId, Placement};
 use crate::kv::KvChange;
 use crate::storage::rows::dead_letter::NewLetter;
+use crate::storage::rows::schedule::SchedulesRow;
 use crate::storage::rows::sql::SqlWrite;
 
 /// What one turn changed; stored as a whole or not at all.
@@ -33,6 +34,8 @@ pub(crate) struct WriteSet {
     pub(crate) sql: Option<Box<SqlWrite>>,
     /// What became of the object's alarm. `None`: nothing.
     pub(crate) alarm: Option<Box<AlarmWrite>>,
+    /// What became of the object's schedules. `None`: nothing.
+    pub(crate) schedules: Option<Box<ScheduleWrite>>,
     /// Nothing of the object is left; it is the last write set of its activation.
     pub(crate) erases: bool,
     /// Why the object commits. `None`: its class keeps no history.
@@ -47,8 +50,9 @@ impl WriteSet {
         let snapshot = self.snapshot.as_ref().map_or(0, |snapshot| snapshot.len());
         let sql = self.sql.as_ref().map_or(0, |sql| sql.bytes());
         let letter = self.alarm.as_ref().and_then(|alarm| alarm.letter.as_ref());
-        let letter = letter.map_or(0, |letter| letter.error.len());
-        snapshot + sql + letter + self.kv.iter().map(KvChange::bytes).sum::<usize>()
+        let letter = letter.map_or(0, NewLetter::bytes);
+        let schedules = self.schedules.as_ref().map_or(0, |schedules| schedules.bytes());
+        snapshot + sql + letter + schedules + self.kv.iter().map(KvChange::bytes).sum::<usize>()
     }
 }
 
@@ -64,6 +68,27 @@ pub(crate) struct AlarmWrite {
     pub(crate) letter: Option<NewLetter>,
     /// The object's dead letter that is gone from here on. `None`: all stay.
     pub(crate) removed: Option<i64>,
+}
+
+/// What a turn did to its object's schedules.
+#[derive(Clone, Debug)]
+pub(crate) struct ScheduleWrite {
+    /// Whose they are, for those who hear of it once it is durable.
+    pub(crate) id: ObjectId,
+    pub(crate) class_no: ClassNo,
+    /// All that are set from here on. `None`: none is.
+    pub(crate) row: Option<SchedulesRow>,
+    /// What a run has become that has failed. `None`: no dead letter.
+    pub(crate) letter: Option<NewLetter>,
+    /// The object's dead letter that is gone from here on. `None`: all stay.
+    pub(crate) removed: Option<i64>,
+}
+
+impl ScheduleWrite {
+    fn bytes(&self) -> usize {
+        let row = self.row.as_ref().map_or(0, |row| row.body.len());
+        row + self.letter.as_ref().map_or(0, NewLetter::bytes)
+    }
 }
 
 /// Who an object is, stored with its first commit.

@@ -20,7 +20,7 @@ use super::notices::Committed;
 use super::numbers::{CommitSeq, ObjectNo};
 use super::quarantines;
 use super::rows::sql::Chain;
-use super::rows::{self, alarm, dead_letter, kv, object, snapshot, sql};
+use super::rows::{self, alarm, dead_letter, kv, object, schedule, snapshot, sql};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::{self, Checkpoint, Fault};
 use crate::error::{Code, Error, Outcome};
@@ -166,7 +166,13 @@ impl Writer {
         }
         let Shared { host, index, alarms, .. } = &*self.shared;
         for object_no in self.erased_below.drain(..) {
-            alarms.tell(Committed { object_no, commit_no: 0, alarm: None, erases: true });
+            alarms.tell(Committed {
+                object_no,
+                commit_no: 0,
+                alarm: None,
+                schedules: None,
+                erases: true,
+            });
         }
         let mut tell = |change: &Change, is_durable| {
             let place = change.seq.0;
@@ -337,7 +343,11 @@ struct Tables<'c> {
     /// `None`: no run so far changed a database.
     sql: Option<sql::Writes<'c>>,
     /// `None`: no run so far changed an alarm.
-    alarms: Option<(alarm::Writes<'c>, dead_letter::Writes<'c>)>,
+    alarms: Option<alarm::Writes<'c>>,
+    /// `None`: no run so far changed a schedule.
+    schedules: Option<schedule::Writes<'c>>,
+    /// `None`: no run so far changed a dead letter.
+    letters: Option<dead_letter::Writes<'c>>,
     /// Objects that were erased with the one above them.
     erased_below: Vec<ObjectNo>,
 }
@@ -350,8 +360,19 @@ impl<'c> Tables<'c> {
     ) -> rusqlite::Result<Self> {
         let objects = object::Writes::prepare(connection)?;
         let snapshots = snapshot::Writes::prepare(connection)?;
-        let (kv, sql, alarms, erased_below) = (None, None, None, Vec::new());
-        Ok(Tables { connection, sweep, memory, objects, snapshots, kv, sql, alarms, erased_below })
+        Ok(Tables {
+            connection,
+            sweep,
+            memory,
+            objects,
+            snapshots,
+            kv: None,
+            sql: None,
+            alarms: None,
+            schedules: None,
+            letters: None,
+            erased_below: Vec::new(),
+        })
     }
 
     /// Stores the last state of a run, and its rows. `false`: another activation was there first, and
@@ -373,6 +394,8 @@ impl<'c> Tables<'c> {
             self.apply_kv(run)?;
             self.apply_sql(run, chain)?;
             self.apply_alarms(run)?;
+            self.apply_schedules(run)?;
+            self.apply_letters(run)?;
             if let Some(before) = before {
                 history::record(self.connection, run, before, (self.sweep.bounds, now))?;
                 self.sweep.on_recorded();
@@ -448,24 +471,40 @@ impl<'c> Tables<'c> {
 
     fn apply_alarms(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
         let Some((set_by, last)) = run.alarms.last() else { return Ok(()) };
-        let (alarms, letters) = match &mut self.alarms {
+        let alarms = match &mut self.alarms {
             Some(writes) => writes,
-            none => none.insert((
-                alarm::Writes::prepare(self.connection)?,
-                dead_letter::Writes::prepare(self.connection)?,
-            )),
+            none => none.insert(alarm::Writes::prepare(self.connection)?),
         };
-        let object_no = run.last.object_no;
         match last.alarm {
-            Some(alarm) => alarms.set(object_no, alarm, *set_by)?,
-            None => alarms.clear(object_no)?,
+            Some(alarm) => alarms.set(run.last.object_no, alarm, *set_by),
+            None => alarms.clear(run.last.object_no),
         }
-        for (_, write) in &run.alarms {
-            if let Some(letter) = &write.letter {
-                letters.insert(object_no, letter)?;
+    }
+
+    fn apply_schedules(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+        let Some((set_by, last)) = run.schedules.last() else { return Ok(()) };
+        let schedules = match &mut self.schedules {
+            Some(writes) => writes,
+            none => none.insert(schedule::Writes::prepare(self.connection)?),
+        };
+        schedules.set(run.last.object_no, last.row.as_ref(), *set_by)
+    }
+
+    fn apply_letters(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+        let of_alarms = run.alarms.iter().map(|(_, write)| (write.letter.as_ref(), write.removed));
+        let of_schedules =
+            run.schedules.iter().map(|(_, write)| (write.letter.as_ref(), write.removed));
+        let is_any = |(new, removed): &(Option<_>, Option<_>)| new.is_some() || removed.is_some();
+        for (new, removed) in of_alarms.chain(of_schedules).filter(is_any) {
+            let letters = match &mut self.letters {
+                Some(writes) => writes,
+                none => none.insert(dead_letter::Writes::prepare(self.connection)?),
+            };
+            if let Some(letter) = new {
+                letters.insert(run.last.object_no, letter)?;
             }
-            if let Some(letter_no) = write.removed {
-                letters.remove(object_no, letter_no)?;
+            if let Some(letter_no) = removed {
+                letters.remove(run.last.object_no, letter_no)?;
             }
         }
         Ok(())

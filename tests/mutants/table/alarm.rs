@@ -14,6 +14,7 @@ pub const MUTANTS: &[Mutant] = &[
                 object_no: write.object_no,
                 commit_no: write.commit_no,
                 alarm: write.alarm.as_deref(),
+                schedules: write.schedules.as_deref(),
                 erases: write.erases,
             });
         }

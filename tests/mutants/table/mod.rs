@@ -7,6 +7,7 @@ mod kernel;
 mod kin;
 mod object;
 mod past;
+mod schedule;
 mod sql;
 mod storage;
 mod stored;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<&'static Mutant> {
         kin::MUTANTS,
         object::MUTANTS,
         past::MUTANTS,
+        schedule::MUTANTS,
         sql::MUTANTS,
         storage::MUTANTS,
         stored::MUTANTS,

@@ -236,8 +236,12 @@ impl Alarms {
 }
 
 impl Promises {
-    /// An alarm that is due, durable, and not used up.
+    /// An alarm that is due, durable, and not used up, or a schedule that is due.
     pub(crate) fn overdue(&self, wall: WallMs) -> Option<String> {
+        self.overdue_alarm(wall).or_else(|| self.overdue_schedule(wall))
+    }
+
+    fn overdue_alarm(&self, wall: WallMs) -> Option<String> {
         // One of an object that cannot start waits.
         let startable = self.objects.values().filter(|watch| !watch.is_unstartable);
         startable.into_iter().find_map(|watch| {

@@ -7,6 +7,7 @@ use durable::Access;
 use super::alarms::Alarms;
 use super::pages::Pages;
 use super::rows::Rows;
+use super::schedules::Schedules;
 use super::{Verdict, broken};
 use crate::chance::hash;
 
@@ -44,6 +45,8 @@ pub(super) struct Watch {
     pub(super) pages: Pages,
     /// Its alarm.
     pub(super) alarms: Alarms,
+    /// Its schedules.
+    pub(super) schedules: Schedules,
     /// The call whose turn has the object to itself.
     writing: Option<u64>,
     reading: BTreeSet<u64>,
@@ -150,6 +153,7 @@ impl Watch {
         self.rows.loaded(commit);
         self.pages.loaded(commit);
         self.alarms.loaded(commit);
+        self.schedules.loaded(commit);
         self.commit = commit;
         self.stored = Some(commit);
         self.durable = self.durable.max(commit);
@@ -244,7 +248,7 @@ impl Watch {
         self.commits.clear();
         self.states.clear();
         (self.rows, self.pages) = (Rows::default(), Pages::default());
-        self.alarms = Alarms::default();
+        (self.alarms, self.schedules) = (Alarms::default(), Schedules::default());
     }
 
     /// Whether this commit with this state may be what is stored.

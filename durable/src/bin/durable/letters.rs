@@ -19,7 +19,7 @@ pub(crate) fn run(dir: &Path, command: &LettersCommand) -> Result<Output, Error>
             let letter: DeadLetterId = letter.parse()?;
             directory.retry_dead_letter(letter)?;
             let text =
-                format!("dead letter {letter} is an alarm again; it fires at the next start\n");
+                format!("dead letter {letter} is what it was again; it runs at the next start\n");
             Ok(Output::new(json!({ "retried": letter.to_string() }), text))
         }
         LettersCommand::Drop { letter } => {
@@ -38,7 +38,11 @@ fn listed(letters: &[DeadLetter]) -> Output {
         let label = name.clone().unwrap_or_else(|| object.to_string());
         let object = format!("{class}({})", label.escape_debug());
         let (at, error) = (format!("{} ms", at.0), error.escape_debug().to_string());
-        table.add([id.to_string(), object, kind.to_string(), attempts.to_string(), at, error]);
+        let kind = match &letter.schedule {
+            Some(name) => format!("{kind} {}", name.escape_debug()),
+            None => kind.to_string(),
+        };
+        table.add([id.to_string(), object, kind, attempts.to_string(), at, error]);
     }
     let last = letters.last().map(|letter| letter.id.to_string());
     let json =
@@ -52,6 +56,7 @@ fn letter(letter: &DeadLetter) -> Value {
         "letter": letter.id.to_string(), "class": letter.class, "id": letter.object,
         "name": letter.name, "kind": letter.kind.to_string(), "error": letter.error,
         "at_ms": letter.at.0, "attempts": letter.attempts,
-        "scheduled_at_ms": letter.scheduled_at.0,
+        "scheduled_at_ms": letter.scheduled_at.0, "schedule": letter.schedule,
+        "method": letter.method,
     })
 }

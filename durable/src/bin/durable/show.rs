@@ -1,6 +1,6 @@
 //! What `show` says of an object.
 
-use durable::{StoredObject, StoredState};
+use durable::{ScheduleView, StoredObject, StoredState};
 use serde_json::{Value, json};
 
 use crate::output::{Output, Table};
@@ -36,6 +36,7 @@ pub(crate) fn object(object: &StoredObject) -> Output {
             format!("due at {}, set to {}, {retries} retries", alarm.due, alarm.scheduled_at);
         lines.push(("alarm", text));
     }
+    lines.extend(schedule_lines(object));
     if object.dead_letters > 0 {
         lines.push(("dead letters", object.dead_letters.to_string()));
     }
@@ -54,6 +55,36 @@ pub(crate) fn object(object: &StoredObject) -> Output {
         text.push_str(&format!("\n{}", keys_text(object)));
     }
     Output::new(json!({ "object": object_json(object) }), text)
+}
+
+fn schedule_lines(object: &StoredObject) -> Vec<(&'static str, String)> {
+    let schedules = match &object.schedules {
+        Ok(schedules) => schedules,
+        Err(error) => return vec![("schedules", format!("unusable: {error}"))],
+    };
+    let line = |view: &ScheduleView| {
+        let ScheduleView { name, when, method, scheduled_at, due, retry_count, .. } = view;
+        let name = name.escape_debug();
+        let text = format!(
+            "{name}: {when}, calls {method}, due at {due} for {scheduled_at}, {retry_count} retries"
+        );
+        ("schedule", text)
+    };
+    schedules.iter().map(line).collect()
+}
+
+fn schedules_json(object: &StoredObject) -> Value {
+    let schedule = |view: &ScheduleView| {
+        json!({
+            "name": view.name, "when": view.when.to_string(), "method": view.method,
+            "scheduled_at_ms": view.scheduled_at.0, "due_ms": view.due.0,
+            "retry_count": view.retry_count,
+        })
+    };
+    match &object.schedules {
+        Ok(schedules) => schedules.iter().map(schedule).collect(),
+        Err(error) => json!({ "error": error }),
+    }
 }
 
 fn keys_text(object: &StoredObject) -> String {
@@ -89,7 +120,8 @@ fn object_json(object: &StoredObject) -> Value {
         "epoch": object.epoch,
         "jurisdiction": object.placement.jurisdiction.as_deref(),
         "location_hint": object.placement.location_hint.as_deref(),
-        "state": state, "state_error": state_error, "alarm": alarm, "dead_letters": object.dead_letters,
+        "state": state, "state_error": state_error, "alarm": alarm,
+        "schedules": schedules_json(object), "dead_letters": object.dead_letters,
         "keys_count": object.keys_count, "values_bytes": object.values_bytes,
         "keys": keys.collect::<Vec<_>>(),
         "history": object.history.map(|(commit, at)| json!({ "back_to_commit": commit, "next_at_ms": at.0 })),

@@ -92,6 +92,24 @@ pub(crate) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Store
     Ok(Some(StoredAlarm { alarm, set_by: unsigned(row, first + 3)? }))
 }
 
+/// When an object's alarm is due. `None`: it has none.
+pub(crate) fn due_of(connection: &Connection, id: &ObjectId) -> rusqlite::Result<Option<Alarmed>> {
+    let mut select = connection.prepare_cached(
+        "SELECT a.object_no, a.due_ms, a.set_by, o.class_no
+         FROM objects o JOIN alarms a ON a.object_no = o.object_no
+         WHERE o.lookup_hash = ?1 AND o.id = ?2",
+    )?;
+    let found = |row: &Row<'_>| {
+        Ok(Alarmed {
+            place: Place { due: WallMs(unsigned(row, 1)?), object_no: row.get(0)? },
+            set_by: unsigned(row, 2)?,
+            class_no: row.get(3)?,
+            id: *id,
+        })
+    };
+    select.query_row(params![id.lookup_hash(), &id.as_bytes()[..]], found).optional()
+}
+
 /// The alarm of an object. `None`: it has none.
 pub(crate) fn of(connection: &Connection, id: &ObjectId) -> rusqlite::Result<Option<StoredAlarm>> {
     let mut select = connection.prepare_cached(

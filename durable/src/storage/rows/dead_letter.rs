@@ -1,8 +1,9 @@
 //! Dead letters: what has used up its retries, until somebody retries or drops it.
 //!
-//! Layout: `letter_no` counted from 1; `object_no`; `kind` 1 for an alarm; `error` what the last run
-//! failed with; `at_ms` wall clock of that; `attempts` how many runs there were; `scheduled_ms` what
-//! the alarm was set to.
+//! Layout: `letter_no` counted from 1; `object_no`; `kind` 1 for an alarm, 2 for a run of a schedule;
+//! `error` what the last run failed with; `at_ms` wall clock of that; `attempts` how many runs there
+//! were; `scheduled_ms` what the alarm was set to, or the time that the schedule ran for; `name`,
+//! `method` and `args` of the schedule, NULL for an alarm.
 //!
 //! Never reuse: a `letter_no`, which SQLite counts, is not given again, and a kind's number stays.
 
@@ -11,8 +12,10 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 use super::{signed, unsigned};
 use crate::due::{Alarm, DeadLetter, DeadLetterId, DeadLetterKind};
 use crate::id::ObjectId;
+use crate::schedule::{Misfire, Overlap, Schedule, Target};
 use crate::storage::numbers::ObjectNo;
 use crate::time::WallMs;
+use crate::when::When;
 
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS dead_letters (
     letter_no INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -21,20 +24,47 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS dead_letters (
     error TEXT NOT NULL,
     at_ms INTEGER NOT NULL,
     attempts INTEGER NOT NULL,
-    scheduled_ms INTEGER NOT NULL
+    scheduled_ms INTEGER NOT NULL,
+    name TEXT,
+    method TEXT,
+    args BLOB
 ) STRICT;
 CREATE INDEX IF NOT EXISTS dead_letters_by_object ON dead_letters (object_no)";
 
 const ALARM: i64 = 1;
+const SCHEDULE: i64 = 2;
 
 /// What becomes a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NewLetter {
-    pub(crate) kind: DeadLetterKind,
+    pub(crate) what: LetterOf,
     pub(crate) error: String,
     pub(crate) at: WallMs,
     pub(crate) attempts: u32,
     pub(crate) scheduled: WallMs,
+}
+
+/// What it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum LetterOf {
+    Alarm,
+    Schedule {
+        name: String,
+        method: String,
+        /// Encoded.
+        args: Vec<u8>,
+    },
+}
+
+impl NewLetter {
+    /// How much of what waits it is.
+    pub(crate) fn bytes(&self) -> usize {
+        let call = match &self.what {
+            LetterOf::Alarm => 0,
+            LetterOf::Schedule { name, method, args } => name.len() + method.len() + args.len(),
+        };
+        self.error.len() + call
+    }
 }
 
 /// A dead letter, and whose it is.
@@ -48,28 +78,62 @@ pub(crate) struct StoredLetter {
 }
 
 impl StoredLetter {
-    /// The alarm that it was, from its first try on.
-    pub(crate) fn again(&self, now: WallMs) -> Alarm {
-        Alarm { due: now, scheduled: self.letter.scheduled, retries: 0 }
+    /// What it was, from its first try on. `shard`: where it is stored.
+    pub(crate) fn again(&self, shard: u16, now: WallMs) -> Again {
+        let NewLetter { scheduled, .. } = self.letter;
+        let LetterOf::Schedule { name, method, args } = &self.letter.what else {
+            return Again::Alarm(Alarm { due: now, scheduled, retries: 0 });
+        };
+        let id = DeadLetterId { shard, number: self.letter_no };
+        Again::Schedule(Schedule {
+            // The schedule itself has gone on, under its name.
+            name: format!("{name} (dead letter {id})"),
+            when: When::once(scheduled),
+            misfire: Misfire::Once,
+            overlap: Overlap::Skip,
+            jitter_ms: 0,
+            target: Target::Me,
+            method: method.clone(),
+            args: args.clone(),
+            scheduled,
+            due: now,
+            retries: 0,
+            put_off_to: WallMs(0),
+        })
     }
 
     /// As it is told to those who ask for it. `None`: it is of no object. `class`: the name of a class by its number.
     pub(crate) fn told(self, shard: u16, class: impl Fn(u32) -> String) -> Option<DeadLetter> {
         let StoredLetter { letter_no, letter, owner, .. } = self;
         let LetterOwner { id, class_no, name } = owner?;
-        let NewLetter { kind, error, at, attempts, scheduled } = letter;
+        let NewLetter { what, error, at, attempts, scheduled } = letter;
+        let (kind, schedule, method) = match what {
+            LetterOf::Alarm => (DeadLetterKind::Alarm, None, None),
+            LetterOf::Schedule { name, method, .. } => {
+                (DeadLetterKind::Schedule, Some(name), Some(method))
+            }
+        };
         Some(DeadLetter {
             id: DeadLetterId { shard, number: letter_no },
             class: class(class_no),
             object: id,
             name,
             kind,
+            schedule,
+            method,
             error,
             at,
             attempts,
             scheduled_at: scheduled,
         })
     }
+}
+
+/// What a dead letter becomes that is retried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Again {
+    Alarm(Alarm),
+    Schedule(Schedule),
 }
 
 /// Whose a dead letter is.
@@ -91,8 +155,8 @@ impl<'c> Writes<'c> {
         Ok(Writes {
             insert: connection.prepare_cached(
                 "INSERT INTO dead_letters
-                     (object_no, kind, error, at_ms, attempts, scheduled_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                     (object_no, kind, error, at_ms, attempts, scheduled_ms, name, method, args)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
             )?,
             remove: connection.prepare_cached(
                 "DELETE FROM dead_letters WHERE letter_no = ?1 AND object_no = ?2",
@@ -105,9 +169,16 @@ impl<'c> Writes<'c> {
         object_no: ObjectNo,
         letter: &NewLetter,
     ) -> rusqlite::Result<()> {
-        let NewLetter { kind: DeadLetterKind::Alarm, error, at, attempts, scheduled } = letter;
+        let NewLetter { what, error, at, attempts, scheduled } = letter;
         let (at, scheduled) = (signed(at.0), signed(scheduled.0));
-        self.insert.execute(params![object_no.0, ALARM, error, at, attempts, scheduled]).map(drop)
+        let (kind, name, method, args) = match what {
+            LetterOf::Alarm => (ALARM, None, None, None),
+            LetterOf::Schedule { name, method, args } => {
+                (SCHEDULE, Some(name), Some(method), Some(args))
+            }
+        };
+        let row = params![object_no.0, kind, error, at, attempts, scheduled, name, method, args];
+        self.insert.execute(row).map(drop)
     }
 
     /// Takes one of an object's away, if it is there.
@@ -123,14 +194,17 @@ pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::R
 }
 
 const COLUMNS: &str = "SELECT l.letter_no, l.object_no, l.kind, l.error, l.at_ms, l.attempts, \
-                       l.scheduled_ms, o.id, o.class_no, o.name \
+                       l.scheduled_ms, o.id, o.class_no, o.name, l.name, l.method, l.args \
                        FROM dead_letters l LEFT JOIN objects o ON o.object_no = l.object_no";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<StoredLetter> {
-    let kind: i64 = row.get(2)?;
-    if kind != ALARM {
-        return Err(rusqlite::Error::IntegralValueOutOfRange(2, kind));
-    }
+    let what = match row.get(2)? {
+        ALARM => LetterOf::Alarm,
+        SCHEDULE => {
+            LetterOf::Schedule { name: row.get(10)?, method: row.get(11)?, args: row.get(12)? }
+        }
+        other => return Err(rusqlite::Error::IntegralValueOutOfRange(2, other)),
+    };
     let id = row.get::<_, Option<[u8; ObjectId::BYTES]>>(7)?.map(ObjectId::from_bytes);
     let owner = match id {
         Some(id) => Some(LetterOwner { id, class_no: row.get(8)?, name: row.get(9)? }),
@@ -140,7 +214,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredLetter> {
         letter_no: row.get(0)?,
         object_no: ObjectNo(row.get(1)?),
         letter: NewLetter {
-            kind: DeadLetterKind::Alarm,
+            what,
             error: row.get(3)?,
             at: WallMs(unsigned(row, 4)?),
             attempts: row.get(5)?,
@@ -200,11 +274,14 @@ mod tests {
         #[test]
         fn a_dead_letter_round_trips(
             error: String, at in 0..=MAX, attempts: u32, scheduled in 0..=MAX, object_no: i64,
+            call: Option<(String, String, Vec<u8>)>,
         ) {
             // SQLite's text ends nowhere but at its end; what is given is what is read.
             let (at, scheduled) = (WallMs(at), WallMs(scheduled));
-            let letter =
-                NewLetter { kind: DeadLetterKind::Alarm, error, at, attempts, scheduled };
+            let what = call.map_or(LetterOf::Alarm, |(name, method, args)| {
+                LetterOf::Schedule { name, method, args }
+            });
+            let letter = NewLetter { what, error, at, attempts, scheduled };
             let connection = in_memory();
             let mut writes = Writes::prepare(&connection).expect("our own tables");
             writes.insert(ObjectNo(object_no), &letter).expect("stored");
@@ -221,7 +298,7 @@ mod tests {
     #[test]
     fn a_number_is_not_given_again() {
         let letter = NewLetter {
-            kind: DeadLetterKind::Alarm,
+            what: LetterOf::Alarm,
             error: "no".to_owned(),
             at: WallMs(1),
             attempts: 7,

@@ -16,6 +16,7 @@ pub(crate) mod meta;
 pub(crate) mod object;
 pub(crate) mod quarantine;
 mod rest;
+pub(crate) mod schedule;
 pub(crate) mod schema;
 pub(crate) mod snapshot;
 pub(crate) mod sql;
@@ -26,7 +27,7 @@ use super::numbers::ObjectNo;
 use crate::id::ObjectId;
 
 /// Every table of a shard, in the order of creation.
-const TABLES: [&str; 13] = [
+const TABLES: [&str; 14] = [
     meta::TABLE,
     class::TABLE,
     object::TABLE,
@@ -40,6 +41,7 @@ const TABLES: [&str; 13] = [
     dead_letter::TABLE,
     quarantine::TABLE,
     kin::TABLE,
+    schedule::TABLE,
 ];
 
 /// Creates the tables that are missing. The caller has opened a transaction.
@@ -54,6 +56,7 @@ pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::R
     history::erase(connection, object_no)?;
     alarm::erase(connection, object_no)?;
     dead_letter::erase(connection, object_no)?;
+    schedule::erase(connection, object_no)?;
     snapshot::erase(connection, object_no)?;
     quarantine::erase(connection, object_no)?;
     kin::erase(connection, object_no)?;

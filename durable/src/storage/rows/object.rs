@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
-use super::{alarm, kin, signed, unsigned};
+use super::{alarm, kin, schedule, signed, unsigned};
 use crate::id::{Lineage, ObjectId, Placement};
 use crate::storage::numbers::{ClassNo, ObjectNo};
 use crate::storage::stored::{After, Listed, StoredObject};
@@ -144,16 +144,18 @@ pub(crate) fn some_of(
 }
 
 /// What is stored of an object, its snapshot included: two index look-ups and two row look-ups in
-/// one statement, its alarm one more, so that all rows are of one commit.
+/// one statement, its alarm and its schedules one more each, so that all rows are of one commit.
 pub(crate) fn load(
     connection: &Connection,
     id: &ObjectId,
 ) -> rusqlite::Result<Option<(ObjectNo, ClassNo, StoredObject)>> {
     let mut select = connection.prepare_cached(
         "SELECT o.object_no, o.class_no, o.name, o.jurisdiction, o.location_hint,
-             s.epoch, s.commit_no, s.body, a.due_ms, a.scheduled_ms, a.retries, a.set_by, o.lineage
+             s.epoch, s.commit_no, s.body, a.due_ms, a.scheduled_ms, a.retries, a.set_by, o.lineage,
+             t.set_by, t.body
          FROM objects o LEFT JOIN snapshots s ON s.object_no = o.object_no
              LEFT JOIN alarms a ON a.object_no = o.object_no
+             LEFT JOIN schedules t ON t.object_no = o.object_no
          WHERE o.lookup_hash = ?1 AND o.id = ?2",
     )?;
     let read = |row: &Row<'_>| {
@@ -168,6 +170,7 @@ pub(crate) fn load(
             body,
             alarm: alarm::read(row, 8)?,
             lineage: lineage(row, 12)?,
+            schedules: schedule::read(row, 13)?,
         };
         Ok((ObjectNo(row.get(0)?), ClassNo(row.get(1)?), stored))
     };

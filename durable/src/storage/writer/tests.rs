@@ -119,6 +119,7 @@ impl Bench {
             kv: rows.iter().map(change).collect(),
             sql: None,
             alarm: None,
+            schedules: None,
             erases: false,
             history: None,
             release: Some(Arc::new(Logged(waiter, self.log.clone()))),

@@ -41,7 +41,7 @@ proptest! {
         prop_assert_eq!(highest(&connection).expect("read"), ObjectNo(no));
 
         let epoch = Epoch(0);
-        let mut stored = StoredObject { name, placement, epoch, commit_no: 0, body: None, alarm: None, lineage: None };
+        let mut stored = StoredObject { name, placement, epoch, commit_no: 0, body: None, alarm: None, lineage: None, schedules: None };
         let loaded = load(&connection, &id).expect("read");
         prop_assert_eq!(loaded, Some((ObjectNo(no), class_no, stored.clone())));
 
