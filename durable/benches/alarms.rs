@@ -1,5 +1,6 @@
-//! Alarms: what setting one costs a turn, how many fire in a second, how late they are, what a herd
-//! of overdue ones does to calls, and what a million that wait cost a start and a process.
+//! Alarms and schedules: what setting one costs a turn, how many fire in a second; how late alarms
+//! are, what a herd of a million overdue ones does to calls, and what a million that wait cost a
+//! start and a process.
 //!
 //! Starts and memory are read in processes of their own, so that no allocator and no cache has seen
 //! another measurement.
@@ -12,7 +13,7 @@ mod memory;
 mod report;
 
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -57,10 +58,40 @@ impl Bell {
         cx.alarm().set(WallMs(at + self.count));
     }
 
+    /// The same, and sets a schedule.
+    pub fn add_and_plan(&mut self, cx: &mut Context<'_, Self>, at: u64) {
+        self.count += 1;
+        cx.schedule("bench").once(WallMs(at + self.count)).call(cx.me().rung());
+    }
+
+    /// What the schedule runs.
+    pub fn rung(&mut self) {
+        RUNG.fetch_add(1, Ordering::AcqRel);
+    }
+
     #[alarm]
     fn ring(&mut self, cx: &mut Context<'_, Self>, info: AlarmInfo) {
         LATE_MS.lock().expect("no handler panics").push((cx.now().0 - info.scheduled_at.0) as f64);
         RUNG.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
+/// What is set.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Nothing,
+    Alarm,
+    Schedule,
+}
+
+impl Kind {
+    async fn set(self, bell: &BellStub, at: u64) {
+        let done = match self {
+            Kind::Nothing => bell.add().await,
+            Kind::Alarm => bell.add_and_set(at).await,
+            Kind::Schedule => bell.add_and_plan(at).await,
+        };
+        done.expect("the call is answered");
     }
 }
 
@@ -94,45 +125,44 @@ async fn main() {
     let stores = options.stores("alarms");
     let mut report = Report::new("alarms", &options);
     if options.wants("set") {
-        set(&options, stores.dir(), &mut report).await;
+        set(&options, stores.dir(), &mut report, (Kind::Alarm, "set/64x1000")).await;
+        set(&options, stores.dir(), &mut report, (Kind::Schedule, "set-schedule/64x1000")).await;
     }
     if options.wants("fire") {
-        fire(&options, stores.dir(), &mut report).await;
+        fire(&options, stores.dir(), &mut report, (Kind::Alarm, "fire/cold")).await;
+        fire(&options, stores.dir(), &mut report, (Kind::Schedule, "fire-schedule/cold")).await;
     }
     if options.wants("late") {
         late(&options, stores.dir(), &mut report).await;
     }
-    if options.wants("herd") {
-        herd(&options, stores.dir(), &mut report).await;
-    }
     if options.wants("waiting") {
         waiting(&options, stores.dir(), &mut report);
+    }
+    if options.wants("herd") {
+        herd(&options, stores.dir(), &mut report).await;
     }
     report.print();
 }
 
 const PATTERN: Pattern = Pattern { name: "64x1000", callers: 64, objects: 1_000 };
 
-async fn calls(runtime: &Runtime, time: Duration, pattern: Pattern, sets: bool) -> Samples {
+async fn calls(runtime: &Runtime, time: Duration, pattern: Pattern, kind: Kind) -> Samples {
     let (runtime, far) = (runtime.clone(), far());
     drive(pattern, time, move |target| {
         let bell = runtime.get::<Bell>(format!("call/{target}"));
-        async move {
-            let done = if sets { bell.add_and_set(far).await } else { bell.add().await };
-            done.expect("the call is answered");
-        }
+        async move { kind.set(&bell, far).await }
     })
     .await
 }
 
-async fn set(options: &Options, dir: &Path, report: &mut Report<'_>) {
-    report.note("set");
-    let runtime = start(&dir.join("set"), 5_000).await;
+async fn set(options: &Options, dir: &Path, report: &mut Report<'_>, (kind, case): (Kind, &str)) {
+    report.note(case);
+    let runtime = start(&dir.join(case.replace('/', "-")), 5_000).await;
     let time = options.pick(Duration::from_secs(3), Duration::from_secs(1));
     let (mut ours, mut plain) = (Vec::new(), Vec::new());
     for nth in 0..=options.pick(5, 3) {
-        let plain_round = calls(&runtime, time, PATTERN, false).await.per_second();
-        let our_round = calls(&runtime, time, PATTERN, true).await.per_second();
+        let plain_round = calls(&runtime, time, PATTERN, Kind::Nothing).await.per_second();
+        let our_round = calls(&runtime, time, PATTERN, kind).await.per_second();
         if nth > 0 {
             plain.push(plain_round);
             ours.push(our_round);
@@ -140,28 +170,27 @@ async fn set(options: &Options, dir: &Path, report: &mut Report<'_>) {
     }
     runtime.shutdown().await.expect("the store closes");
     report.push(Row {
-        case: "set/64x1000".to_owned(),
+        case: case.to_owned(),
         metric: "calls_per_s",
         ours: median(ours),
         baseline: median(plain),
-        baseline_name: "the same turn without the alarm",
+        baseline_name: "the same turn without it",
         goal: None,
     });
 }
 
-/// Makes objects called `{prefix}/0` and so on, 256 at a time. `at`: what each sets its alarm to.
-async fn fill(runtime: &Runtime, prefix: &str, count: usize, at: impl Fn(usize) -> Option<u64>) {
+/// Makes objects called `{prefix}/0` and so on, 256 at a time. `at`: when what each sets is due.
+async fn fill(
+    runtime: &Runtime,
+    prefix: &str,
+    (kind, count): (Kind, usize),
+    at: impl Fn(usize) -> u64,
+) {
     for begin in (0..count).step_by(256) {
         let calls = (begin..count.min(begin + 256)).map(|nth| {
             let bell = runtime.get::<Bell>(format!("{prefix}/{nth}"));
             let at = at(nth);
-            async move {
-                match at {
-                    Some(at) => bell.add_and_set(at).await,
-                    None => bell.add().await,
-                }
-                .expect("the call is answered");
-            }
+            async move { kind.set(&bell, at).await }
         });
         futures_util::future::join_all(calls).await;
     }
@@ -173,15 +202,15 @@ async fn until_rung(count: usize) {
     }
 }
 
-async fn fire(options: &Options, dir: &Path, report: &mut Report<'_>) {
+async fn fire(options: &Options, dir: &Path, report: &mut Report<'_>, (kind, case): (Kind, &str)) {
     let count = options.pick(FIRED, FIRED / 4);
     let (mut ours, mut called) = (Vec::new(), Vec::new());
     for round in 0..options.pick(3, 1) {
-        report.note("fire");
-        let dir = dir.join(format!("fire-{round}"));
+        report.note(case);
+        let dir = dir.join(format!("{}-{round}", case.replace('/', "-")));
         let due = now_ms() + options.pick(4_000, 2_000);
         let runtime = start(&dir, 5_000).await;
-        fill(&runtime, "bell", count, |_| Some(due)).await;
+        fill(&runtime, "bell", (kind, count), |_| due).await;
         runtime.shutdown().await.expect("the store closes");
         while now_ms() <= due + count as u64 {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -194,12 +223,12 @@ async fn fire(options: &Options, dir: &Path, report: &mut Report<'_>) {
         runtime.shutdown().await.expect("the store closes");
         let runtime = start(&dir, 5_000).await;
         let begun = Instant::now();
-        fill(&runtime, "bell", count, |_| None).await;
+        fill(&runtime, "bell", (Kind::Nothing, count), |_| 0).await;
         called.push(count as f64 / begun.elapsed().as_secs_f64());
         runtime.shutdown().await.expect("the store closes");
     }
     report.push(Row {
-        case: "fire/cold".to_owned(),
+        case: case.to_owned(),
         metric: "fired_per_s",
         ours: median(ours),
         baseline: median(called),
@@ -219,7 +248,7 @@ async fn late(options: &Options, dir: &Path, report: &mut Report<'_>) {
     let runtime = start(&dir.join("late"), 5_000).await;
     let count = options.pick(5_000, 2_000);
     let first = now_ms() + 3_000;
-    fill(&runtime, "bell", count, |nth| Some(first + nth as u64)).await;
+    fill(&runtime, "bell", (Kind::Alarm, count), |nth| first + nth as u64).await;
     assert!(now_ms() < first, "all are set before the first is due");
     RUNG.store(0, Ordering::Release);
     LATE_MS.lock().expect("no handler panics").clear();
@@ -238,41 +267,65 @@ async fn late(options: &Options, dir: &Path, report: &mut Report<'_>) {
     }
 }
 
-async fn herd(options: &Options, dir: &Path, report: &mut Report<'_>) {
-    report.note("herd");
-    let dir = dir.join("herd");
-    let count = options.pick(5 * FIRED, FIRED);
-    let time = options.pick(Duration::from_secs(6), Duration::from_secs(2));
-    let runtime = start(&dir, 5_000).await;
-    fill(&runtime, "bell", count, |_| None).await;
-    let pattern = Pattern { name: "8x1000", callers: 8, objects: 1_000 };
-    let quiet = calls(&runtime, time, pattern, false).await;
-    let due = now_ms() + 60_000;
-    fill(&runtime, "bell", count, |_| Some(due)).await;
-    runtime.shutdown().await.expect("the store closes");
-    while now_ms() <= due + 10 {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+/// A store of so many objects whose alarms wait for a time that no run sees. It is made once.
+fn many(dir: &Path, report: &Report<'_>, count: usize) -> PathBuf {
+    let many = dir.join(format!("many-{count}"));
+    if !many.exists() {
+        report.note(&format!("filling a store with {count} alarms"));
+        reading("fill-alarms", &many, count);
     }
-    RUNG.store(0, Ordering::Release);
+    many
+}
+
+/// Makes all alarms of a store overdue that nobody runs: their times are rows.
+fn make_overdue(dir: &Path) {
+    let shard = rusqlite::Connection::open(dir.join("shards/000.db")).expect("the shard is there");
+    let first = (now_ms() - 3_600_000) as i64;
+    let sql = "UPDATE alarms SET due_ms = ?1 + object_no % 1000000, scheduled_ms = ?1";
+    shard.execute(sql, [first]).expect("they are there");
+    shard.pragma_update(None, "wal_checkpoint", "TRUNCATE").expect("no log is left");
+}
+
+async fn herd(options: &Options, dir: &Path, report: &mut Report<'_>) {
+    let count = options.pick(WAITING, FIRED);
+    let dir = many(dir, report, count);
+    report.note("herd");
+    let time = options.pick(Duration::from_secs(20), Duration::from_secs(2));
+    let pattern = Pattern { name: "8x1000", callers: 8, objects: 1_000 };
     let runtime = start(&dir, 5_000).await;
-    let busy = calls(&runtime, time, pattern, false).await;
-    assert!(RUNG.load(Ordering::Acquire) < count, "the herd outlasts the measurement");
+    let _ = calls(&runtime, time / 4, pattern, Kind::Nothing).await;
+    let quiet = calls(&runtime, time, pattern, Kind::Nothing).await;
+    runtime.shutdown().await.expect("the store closes");
+    make_overdue(&dir);
+    RUNG.store(0, Ordering::Release);
+    let begun = Instant::now();
+    let runtime = start(&dir, 5_000).await;
+    let busy = calls(&runtime, time, pattern, Kind::Nothing).await;
+    let (rung, since) = (RUNG.load(Ordering::Acquire), begun.elapsed());
+    assert!(rung < count, "the herd outlasts the measurement");
     runtime.shutdown().await.expect("the store closes");
     report.push(Row {
-        case: "herd/8x1000".to_owned(),
+        case: format!("herd-{count}/8x1000"),
         metric: "p99_us",
         ours: busy.percentile_us(99),
         baseline: quiet.percentile_us(99),
         baseline_name: "the same calls while no alarm is due",
         goal: Some(Goal::AtMost(5.0)),
     });
+    report.push(Row {
+        case: format!("herd-{count}/8x1000"),
+        metric: "fired_per_s",
+        ours: rung as f64 / since.as_secs_f64(),
+        baseline: 5_000.0,
+        baseline_name: "the rate that is asked for",
+        goal: None,
+    });
 }
 
 fn waiting(options: &Options, dir: &Path, report: &mut Report<'_>) {
     let count = options.pick(WAITING, WAITING / 10);
-    let (many, none) = (dir.join("many"), dir.join("none"));
-    report.note(&format!("filling two stores with {count} objects"));
-    reading("fill-alarms", &many, count);
+    let (many, none) = (many(dir, report, count), dir.join("none"));
+    report.note(&format!("filling a store with {count} objects"));
     reading("fill-none", &none, count);
     report.note("waiting");
     for (metric, what, goal) in [("start_ms", "start", 1.2), ("rss_bytes", "memory", 1.05)] {
@@ -313,8 +366,8 @@ async fn read(what: &str, dir: &Path, count: usize) -> f64 {
     let figure = match what {
         "fill-alarms" | "fill-none" => {
             let far = far();
-            let sets = what == "fill-alarms";
-            fill(&runtime, "bell", count, |nth| sets.then_some(far + nth as u64)).await;
+            let kind = if what == "fill-alarms" { Kind::Alarm } else { Kind::Nothing };
+            fill(&runtime, "bell", (kind, count), |nth| far + nth as u64).await;
             0.0
         }
         "start" => started_ms,
