@@ -20,6 +20,7 @@ pub(crate) struct Config {
     pub(crate) shards: Option<u16>,
     pub(crate) log_pages: u32,
     pub(crate) history: History,
+    pub(crate) shutdown_deadline: Duration,
     pub(crate) crashes: CrashBudget,
     pub(crate) breaker: BreakerRule,
 }
@@ -36,6 +37,7 @@ impl Default for Config {
             shards: None,
             log_pages: limits::CHECKPOINT_PAGES,
             history: History::default(),
+            shutdown_deadline: limits::SHUTDOWN_DEADLINE,
             crashes: CrashBudget { crashes: limits::CRASHES_MAX, period: limits::CRASH_PERIOD },
             breaker: BreakerRule {
                 share_percent: limits::BREAKER_SHARE_PERCENT,

@@ -298,6 +298,8 @@ codes! {
     ClassStopped = "class.stopped", Backoff, NotStarted;
     /// So many objects of the class have failed that it is closed for a while.
     ClassFailing = "class.failing", Backoff, NotStarted;
+    /// The shutdown has cut off what had not ended when its time was over.
+    ShutdownCut = "shutdown.cut", Internal, RolledBack;
     /// A setting of the runtime is out of range.
     ConfigInvalid = "config.invalid", FixCall, NotStarted;
 }

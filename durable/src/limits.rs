@@ -313,6 +313,16 @@ pub const BREAKER_WINDOW: Duration = Duration::from_secs(10);
 /// How long a class that has failed and has no supervisor takes no calls.
 pub const BREAKER_COOL_DOWN: Duration = Duration::from_secs(5);
 
+/// How long a shutdown lets turns run, unless it is said. Orchestrators kill a process 30 s after they have asked it to end, and
+/// what is cut off by us is at least told.
+pub const SHUTDOWN_DEADLINE: Duration = Duration::from_secs(25);
+
+/// How long a shutdown waits for what it has cut off. Only a thread that is blocked takes longer.
+pub(crate) const CUT_GRACE: Duration = Duration::from_secs(1);
+
+/// Turns that were cut off which the error of a shutdown names; more are counted.
+pub(crate) const CUTS_NAMED_MAX: usize = 16;
+
 /// Bytes of what an object failed with that are kept.
 pub(crate) const QUARANTINE_REASON_BYTES_MAX: usize = 512;
 

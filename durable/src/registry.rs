@@ -2,8 +2,10 @@
 
 use std::any::{Any, TypeId, type_name};
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 
 use crate::alarm::Ends;
 use crate::config::Config;
@@ -11,7 +13,8 @@ use crate::directory::{ClassGroup, Group, Residents};
 use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::ObjectId;
-use crate::object::{Object, Permit};
+use crate::limits::{CUT_GRACE, CUTS_NAMED_MAX};
+use crate::object::{BoxFuture, Object, Permit};
 use crate::storage::Store;
 use crate::supervise::Service;
 
@@ -83,12 +86,20 @@ pub(crate) struct Registry {
     by_type: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
     /// In the order of their names.
     groups: Vec<Arc<dyn ClassGroup>>,
+    /// How the runtime was shut down. `None`: it was not.
+    shut_down: tokio::sync::Mutex<Option<Result<(), Error>>>,
 }
 
 impl Registry {
     /// `groups`: in the order of their names.
     pub(crate) fn new(shared: Arc<Shared>, groups: Vec<(TypeId, AnyGroup)>) -> Self {
-        let mut registry = Registry { shared, by_type: HashMap::new(), groups: Vec::new() };
+        let (by_type, groups_by_name) = (HashMap::new(), Vec::new());
+        let mut registry = Registry {
+            shared,
+            by_type,
+            groups: groups_by_name,
+            shut_down: tokio::sync::Mutex::new(None),
+        };
         for (type_id, (typed, group)) in groups {
             registry.by_type.insert(type_id, typed);
             registry.groups.push(group);
@@ -127,19 +138,70 @@ impl Registry {
 }
 
 impl Registry {
-    /// Takes no more calls from outside, stops the tree, lets turns end, and closes the store.
-    pub(crate) async fn shutdown(&self) {
-        self.shared.drain();
-        self.shared.service.stop().await;
-        // A turn that ends may still call an object of a class that was emptied.
-        while self.groups.iter().any(|group| group.resident() > 0) {
-            for group in &self.groups {
-                group.drain().await;
-            }
+    /// Takes no more calls from outside, stops the tree, lets turns end until the deadline, cuts off those that do not, and
+    /// closes the store. Whoever asks while it goes on waits for the same end.
+    ///
+    /// # Errors
+    /// `shutdown.cut`.
+    pub(crate) async fn shutdown(&self) -> Result<(), Error> {
+        let mut shut_down = self.shut_down.lock().await;
+        if let Some(how) = &*shut_down {
+            return how.clone();
         }
+        self.shared.drain();
+        let cut = self.drain_in_time().await;
         self.abandon();
         self.shared.store.close();
         self.shared.service.close();
+        let how = if cut.is_empty() { Ok(()) } else { Err(self.cut_off(&cut)) };
+        *shut_down = Some(how.clone());
+        how
+    }
+
+    /// Gives what was cut off, by name.
+    async fn drain_in_time(&self) -> Vec<String> {
+        let Shared { host, config, service, .. } = &*self.shared;
+        let mut draining: BoxFuture<'_, ()> = Box::pin(async {
+            service.stop().await;
+            // A turn that ends may still call an object of a class that was emptied.
+            while self.groups.iter().any(|group| group.resident() > 0) {
+                for group in &self.groups {
+                    group.drain().await;
+                }
+            }
+        });
+        let deadline = host.clock.now() + config.shutdown_deadline;
+        if ends_before(&mut draining, host.clock.sleep_until(deadline)).await {
+            return Vec::new();
+        }
+        self.shared.close();
+        let mut cut: Vec<_> = self.groups.iter().flat_map(|group| group.cut()).collect();
+        service.kill();
+        let grace = host.clock.now() + CUT_GRACE;
+        if !ends_before(&mut draining, host.clock.sleep_until(grace)).await {
+            cut.push("the tree of supervisors".to_owned());
+        }
+        while host.clock.now() < grace && self.groups.iter().any(|group| !group.is_empty()) {
+            host.clock.sleep_until(host.clock.now() + CUT_GRACE / 1_000).await;
+        }
+        if cut.is_empty() {
+            cut.push("a task of the tree".to_owned());
+        }
+        cut
+    }
+
+    fn cut_off(&self, cut: &[String]) -> Error {
+        let named = cut[..cut.len().min(CUTS_NAMED_MAX)].join(", ");
+        let more = match cut.len().saturating_sub(CUTS_NAMED_MAX) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        tracing::error!(cut = cut.len(), named, "a shutdown has cut off what did not end");
+        Code::ShutdownCut.error(format!(
+            "{named}{more} had not ended {:?} after the shutdown began and was cut off, what it had not committed is undone; \
+             mend what it waits for, or give it more time with `shutdown_deadline`",
+            self.shared.config.shutdown_deadline
+        ))
     }
 
     /// Takes no more calls, and ends what runs at once, mid-turn. Whoever waits is told.
@@ -150,6 +212,15 @@ impl Registry {
             group.abandon();
         }
     }
+}
+
+/// Whether work ends before a time is over. It goes on afterwards, if it is polled again.
+async fn ends_before(work: &mut BoxFuture<'_, ()>, mut time: BoxFuture<'static, ()>) -> bool {
+    poll_fn(|task| match work.as_mut().poll(task) {
+        Poll::Ready(()) => Poll::Ready(true),
+        Poll::Pending => time.as_mut().poll(task).map(|()| false),
+    })
+    .await
 }
 
 impl Drop for Registry {

@@ -2,6 +2,7 @@
 
 mod builder;
 mod quarantine;
+mod signal;
 
 use std::fmt;
 use std::future::ready;
@@ -226,20 +227,20 @@ impl Runtime {
         self.registry.shared().store.backup(to).await
     }
 
-    /// Stops the runtime: takes no more calls, stops the tree of supervisors in reverse order, serves the calls that wait,
-    /// takes all objects out of memory, closes the store and gives the data directory free. Later calls do nothing.
+    /// Stops the runtime: takes no more calls from outside, stops the tree of supervisors in reverse order, serves the calls
+    /// that wait, takes all objects out of memory, closes the store and gives the data directory free. Whoever calls it
+    /// while it goes on, or later, gets the same result.
     ///
-    /// A turn that never ends, such as one that awaits a call of its own object, keeps it waiting; dropping the runtime
-    /// cuts such turns off.
+    /// Turns that have not ended within the [deadline](RuntimeBuilder::shutdown_deadline), such as one that awaits a call of
+    /// its own object, are cut off at their next `.await` and undone; their callers get `call.aborted`.
     ///
     /// # Errors
-    /// None yet.
+    /// `shutdown.cut` names what was cut off, as `class(name).method`. The runtime has ended all the same.
     ///
     /// # Cancel safety
     /// If the future is dropped the runtime stays closed to calls; call it again to go on.
     pub async fn shutdown(&self) -> Result<(), Error> {
-        self.registry.shutdown().await;
-        Ok(())
+        self.registry.shutdown().await
     }
 }
 

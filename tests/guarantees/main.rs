@@ -6,6 +6,7 @@
 mod activation;
 mod backup;
 mod deletion;
+mod drain;
 mod durability;
 mod endings;
 mod evolution;

@@ -415,6 +415,11 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn open(&self);
     /// Takes no more activations, and ends those that run, without waiting for their turns.
     fn abandon(&self);
+    /// Ends all activations at once, mid-turn, and takes no more. Gives what they were at; [`is_empty`](Self::is_empty) says
+    /// when nothing of them is left.
+    fn cut(&self) -> Vec<String>;
+    /// Whether no activation is there, not even one that was cut off.
+    fn is_empty(&self) -> bool;
     /// Objects that are in memory.
     fn resident(&self) -> usize;
 }
@@ -579,6 +584,16 @@ impl<O: Object> ClassGroup for Group<O> {
 
     fn abandon(&self) {
         self.supervision.stop();
+    }
+
+    fn cut(&self) -> Vec<String> {
+        let cut = self.directory.residents().iter().flat_map(|slot| slot.unfinished()).collect();
+        self.supervision.cut();
+        cut
+    }
+
+    fn is_empty(&self) -> bool {
+        self.supervision.is_empty()
     }
 
     fn resident(&self) -> usize {

@@ -292,9 +292,11 @@ fn begin_read<'a, O: Object>(
     witness::turn_began(slot, live, running.number(), method);
     let (object, cx) = live.read(slot, running.number());
     if method.is_async {
+        slot.read_waits(method.name);
         return Ok(Some(Box::pin(async move {
             let turn = object.read_async(&cx, message);
             let ran = AssertUnwindSafe(turn).catch_unwind().await;
+            slot.read_ends(method.name);
             settle_read(slot, live, running, method, (ran, cx.into_dealt().fault))
         })));
     }

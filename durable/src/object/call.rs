@@ -9,7 +9,7 @@ use std::task::{Context as TaskContext, Poll, Waker};
 
 use parking_lot::{Mutex, MutexGuard};
 
-use crate::class::{Access, Durability};
+use crate::class::{Access, Durability, MethodSpec};
 use crate::error::{Code, Error, Outcome};
 use crate::object::Object;
 use crate::storage::Release;
@@ -22,7 +22,7 @@ pub(crate) type Permit = Arc<()>;
 /// A call and, later, its answer.
 pub(crate) struct PendingCall<O: Object> {
     state: Mutex<State<O>>,
-    access: Access,
+    method: &'static MethodSpec,
     /// For the host's director; 0 if there is none.
     number: u64,
     /// `None`: it may wait as long as it takes.
@@ -68,10 +68,10 @@ impl<O: Object> PendingCall<O> {
         permit: Permit,
         waker: &Waker,
     ) -> Arc<Self> {
-        let access = O::method(&call).access;
+        let method = O::method(&call);
         let (phase, waker) = (Phase::Waiting(call), Some(waker.clone()));
         let state = Mutex::new(State { phase, permit: Some(permit), waker });
-        Arc::new(PendingCall { state, access, number, deadline, durability })
+        Arc::new(PendingCall { state, method, number, deadline, durability })
     }
 
     /// Whether somebody waits for its turn to begin.
@@ -89,7 +89,12 @@ impl<O: Object> PendingCall<O> {
     }
 
     pub(crate) fn access(&self) -> Access {
-        self.access
+        self.method.access
+    }
+
+    /// What its method is called.
+    pub(crate) fn method(&self) -> &'static str {
+        self.method.name
     }
 
     /// Takes the message, for its turn.

@@ -61,6 +61,10 @@ struct State<O: Object> {
     errands: Vec<Errand>,
     /// Whether the present activation has taken a call.
     has_served: bool,
+    /// The method that has the object to itself. `None`: none does, or it reads.
+    writing: Option<&'static str>,
+    /// The methods that read it and wait in the middle of that.
+    reading: Vec<&'static str>,
     /// What callers are told, but for those that wait already. `None`: they are served.
     refusal: Option<Error>,
     /// It is in quarantine, and the activation is there for one call.
@@ -118,6 +122,8 @@ impl<O: Object> Slot<O> {
             visits: Vec::new(),
             errands: Vec::new(),
             has_served: false,
+            writing: None,
+            reading: Vec::new(),
             refusal: None,
             is_on_trial: false,
             waker: None,
@@ -372,7 +378,7 @@ impl<O: Object> Slot<O> {
             self.group.on_passed(self);
             state = self.state.lock();
         }
-        state.is_in_turn = readers > 0;
+        (state.is_in_turn, state.writing) = (readers > 0, None);
         if state.ties.is_none() {
             let work = self.next_work(&mut state, task, readers);
             state.is_in_turn |= work.is_ready();
@@ -440,11 +446,15 @@ impl<O: Object> Slot<O> {
                 return Poll::Ready(Work::Notice(notice.expect("it was seen")));
             }
             Next::BeginWrite if is_alarm_next => {
-                state.has_served = true;
+                (state.has_served, state.writing) = (true, Some("#[alarm]"));
                 let (_, firing) = state.firings.pop_front().expect("the head was seen");
                 return Poll::Ready(Work::Alarm(firing));
             }
-            Next::BeginWrite => return Poll::Ready(Work::Write(pop(state))),
+            Next::BeginWrite => {
+                let call = pop(state);
+                state.writing = Some(call.method());
+                return Poll::Ready(Work::Write(call));
+            }
             Next::End => {
                 state.life.on_ending();
                 return Poll::Ready(Work::End);
@@ -461,6 +471,34 @@ impl<O: Object> Slot<O> {
         }
         state.waker = Some(task.waker().clone());
         Poll::Pending
+    }
+
+    /// A read waits in the middle.
+    pub(crate) fn read_waits(&self, method: &'static str) {
+        self.state.lock().reading.push(method);
+    }
+
+    /// A read that has waited is over.
+    pub(crate) fn read_ends(&self, method: &'static str) {
+        let reading = &mut self.state.lock().reading;
+        if let Some(place) = reading.iter().position(|other| *other == method) {
+            reading.swap_remove(place);
+        }
+    }
+
+    /// What the activation is at, as `class(name).method`. Empty: none is there.
+    pub(crate) fn unfinished(&self) -> Vec<String> {
+        let state = self.state.lock();
+        if !state.life.is_resident() {
+            return Vec::new();
+        }
+        let label = self.label();
+        let mut methods: Vec<_> = state.writing.iter().chain(&state.reading).copied().collect();
+        methods.sort_unstable();
+        if methods.is_empty() {
+            methods.push(if state.has_served { "its commits" } else { "its start" });
+        }
+        methods.into_iter().map(|method| format!("{label}.{method}")).collect()
     }
 
     /// The activation ends of itself, between two turns.
@@ -596,7 +634,8 @@ impl<O: Object> Incarnation for Slot<O> {
             return;
         }
         state.waker = None;
-        (state.has_served, state.refusal) = (false, None);
+        (state.has_served, state.refusal, state.writing) = (false, None, None);
+        state.reading.clear();
         let was_on_trial = std::mem::take(&mut state.is_on_trial);
         let crash = state.crash.take().map(|exit| *exit);
         let is_dead = std::mem::take(&mut state.was_erased) || crash.is_some();

@@ -162,6 +162,12 @@ impl RuntimeBuilder {
         self
     }
 
+    /// How long [`shutdown`](Runtime::shutdown) lets turns run before it cuts them off. Default: 25 s.
+    pub fn shutdown_deadline(mut self, deadline: Duration) -> Self {
+        self.config.shutdown_deadline = deadline;
+        self
+    }
+
     /// When a class counts as failed: if more than `share_percent` of its objects in use, and at least `objects_min`, fail
     /// within `window`. Default: 50, 10 and 10 s; with 100 no class ever does.
     pub fn breaker(mut self, share_percent: u32, objects_min: usize, window: Duration) -> Self {
@@ -304,7 +310,8 @@ impl RuntimeBuilder {
         if let Some(tree) = self.tree
             && let Err(error) = shared.service.start(tree, &registry).await
         {
-            registry.shutdown().await;
+            // What the start has failed with is what is told.
+            let _ = registry.shutdown().await;
             return Err(error);
         }
         Ok(Runtime { client: Client::new(Arc::clone(&registry)), registry })

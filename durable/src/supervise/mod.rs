@@ -48,6 +48,7 @@ type Watched = Mutex<Option<HashMap<ActorId, Watch>>>;
 
 struct Watch {
     incarnation: Arc<dyn Incarnation>,
+    actor: ActorCell,
     /// Ends when the actor's own task is running, with the handle of that task.
     task: JoinHandle<Result<JoinHandle<()>, SpawnErr>>,
 }
@@ -91,10 +92,31 @@ impl Supervision {
         )
         .expect("an actor without a name can always be spawned");
         let incarnation: Arc<dyn Incarnation> = Arc::clone(slot) as _;
-        watched.insert(actor.get_id(), Watch { incarnation, task });
+        let watch = Watch { incarnation, actor: actor.get_cell(), task };
+        watched.insert(actor.get_id(), watch);
         // It fails only if the activation was killed at once; then its exit is on the way.
         let _ = actor.cast(ActivationMessage::Run);
         Ok(())
+    }
+
+    /// Ends the activations that run, each at its next await; none is started in its place.
+    pub(crate) fn cut(&self) {
+        for partition in &self.partitions {
+            let cut = |watch: &Watch| (Arc::clone(&watch.incarnation), watch.actor.clone());
+            let cut: Vec<_> =
+                partition.watched.lock().iter().flat_map(HashMap::values).map(cut).collect();
+            for (incarnation, actor) in cut {
+                incarnation.on_abandon();
+                actor.kill();
+            }
+        }
+    }
+
+    /// Whether no activation is watched.
+    pub(crate) fn is_empty(&self) -> bool {
+        let watches =
+            |partition: &Partition| partition.watched.lock().as_ref().map_or(0, HashMap::len);
+        self.partitions.iter().all(|partition| watches(partition) == 0)
     }
 
     /// Takes no more activations and ends those that run at once, mid-turn.

@@ -98,7 +98,11 @@ impl Service {
         if registry.shared().is_closed_to(false) {
             return;
         }
-        self.host.tasks.spawn(Box::pin(async move { registry.shutdown().await }));
+        self.host.tasks.spawn(Box::pin(async move {
+            if let Err(error) = registry.shutdown().await {
+                tracing::warn!(%error, "the runtime ended with its tree");
+            }
+        }));
     }
 
     /// Stops the tree, and waits until nothing of it runs.
