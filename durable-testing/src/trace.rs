@@ -273,14 +273,14 @@ impl Trace {
                 let detail = mix(alarm.due.0) ^ u64::from(alarm.retry_count);
                 told = Told { call, detail, ..Told::of(self.object(object)) };
             }
-            Event::Crashed { object, is_quarantined } => {
+            Event::Crashed { object, is_quarantined, .. } => {
                 told = Told { detail: is_quarantined.into(), ..Told::of(self.object(object)) };
             }
             Event::Quarantined { object, retry_at, failed_trials } => {
                 let detail = mix(retry_at.0) ^ u64::from(failed_trials);
                 told = Told { detail, ..Told::of(self.object(object)) };
             }
-            Event::QuarantineTried { object } | Event::QuarantineEnded { object } => {
+            Event::QuarantineTried { object } | Event::QuarantineEnded { object, .. } => {
                 told = Told::of(self.object(object));
             }
             Event::ClassFailed { class } => told.text = class.to_owned(),

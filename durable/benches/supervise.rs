@@ -1,10 +1,15 @@
 //! Supervision: how fast a child that crashes is there again, how many restarts there are in a second, what it takes to
 //! restart a thousand children together and to start ten thousand.
 //!
+//! And what an object that always crashes costs those that do not.
+//!
 //! Beside this crate the same is done by two other crates for actors, and by Erlang's own supervisor where `erl` is
 //! installed. Each crash is a child that ends with an error, which all of them know.
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock")]
 
+#[allow(dead_code, reason = "not every bench uses every part")]
+mod load;
+mod poison;
 #[allow(dead_code, reason = "not every bench uses every part")]
 mod report;
 mod trees;
@@ -42,6 +47,12 @@ type Measure = Box<dyn Fn(&dyn Trees) -> f64>;
 fn main() {
     let options = Options::from_args();
     let mut report = Report::new("supervise", &options);
+    if options.wants("poison") {
+        // Panics are the subject here, and are not printed.
+        std::panic::set_hook(Box::new(|_| {}));
+        trees::probe::runtime().block_on(poison::poison(&options, &mut report));
+        drop(std::panic::take_hook());
+    }
     let stores = options.stores("supervise");
     let ours = Durable::new(stores.dir());
     let mut others: Vec<_> =

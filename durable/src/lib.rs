@@ -208,8 +208,9 @@ pub use sql::{Migration, SqlNamed, SqlParams, SqlValue};
 pub use state::{DurableState, Fingerprint, StateValue, Wire};
 pub use stub::{Call, CallFuture, Stub, StubRef};
 pub use supervise::{
-    Child, ChildCounts, ChildField, ChildStatus, Objects, SupervisionEvent, SupervisionEvents,
-    Supervisor, SupervisorHandle, SupervisorStatus, Task, TaskContext, TaskResult, objects, task,
+    Child, ChildCounts, ChildField, ChildStatus, ClassStatus, Objects, SupervisionEvent,
+    SupervisionEvents, Supervisor, SupervisorHandle, SupervisorStatus, Task, TaskContext,
+    TaskResult, objects, task,
 };
 pub use time::WallMs;
 pub use when::When;

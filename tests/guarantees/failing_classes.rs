@@ -67,6 +67,9 @@ async fn a_class_in_one_for_all_takes_its_siblings_along_and_goes_on_from_its_la
     let exit = class.last_exit.as_ref().unwrap();
     assert_eq!((exit.reason, class.restarts), (ExitReason::Error, 1));
     assert!(exit.text.starts_with("10 of 10 objects failed"), "{exit:?}");
+    let status = class.class.unwrap();
+    assert_eq!((status.live, status.crashes, status.quarantined), (1, 10, 0));
+    assert!(tree.to_string().contains("1 live, 0 calls wait, 10 crashes, 0 quarantined"), "{tree}");
     runtime.shutdown().await.unwrap();
 }
 

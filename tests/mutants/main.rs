@@ -48,6 +48,8 @@ const SMALL: &str = "workload::many_small_worlds_keep_every_promise";
 const RELEASE: &str = "workload::what_one_release_stored_the_next_one_reads";
 const ALARMS: &str = "workload::alarms_keep_every_promise";
 const SCHEDULES: &str = "workload::schedules_keep_every_promise";
+/// Objects that crash and do not start.
+const POISON: &str = "workload::poison_stays_put_whatever_fails";
 /// A tree of supervisors, whose children crash, hang and start slowly.
 const TREE: &str = "workload::a_tree_of_supervisors_does_what_otp_does";
 /// Objects that own objects.
@@ -80,7 +82,7 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
         Ok(workload) => workload,
         Err(why) => panic!("\n{why}\n"),
     };
-    let healthy = [CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, TREE, KIN]
+    let healthy = [CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, POISON, TREE, KIN]
         .map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {
         let is_good = matches!(course, Course::Passed);

@@ -9,6 +9,7 @@ use tests::alarms::{bells, ring_and_work};
 use tests::classes::{Account, bank};
 use tests::kin;
 use tests::past;
+use tests::poison::{ward, work_with_poison};
 use tests::releases;
 use tests::schedules::{clocks, tick_and_work};
 use tests::tree::{supervised, work_in_a_tree};
@@ -55,6 +56,12 @@ fn alarms_keep_every_promise() {
 fn schedules_keep_every_promise() {
     let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
     simulation.check(clocks, async |sim| tick_and_work(sim, Faults::all()).await);
+}
+
+#[test]
+fn poison_stays_put_whatever_fails() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(ward, async |sim| work_with_poison(sim, Faults::all()).await);
 }
 
 /// Hardly any room: objects come and go all the time, calls are turned away, and every shard is small.

@@ -163,6 +163,7 @@ pub async fn ring_and_work(sim: Sim, faults: Faults) -> TestResult {
         sim.heal().await?;
     }
     for bell in &bells {
+        sim.release(bell).await?;
         bell.fail(0, false).await?;
         let before = bell.rung().await?;
         bell.chain(2).await?;

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use durable::RuntimeBuilder;
 use durable::prelude::*;
-use durable::{CallError, RuntimeBuilder};
+use durable_testing::prelude::*;
 
 /// Counts, and fails as it is told.
 #[derive(Debug, Default, DurableState)]
@@ -82,11 +83,43 @@ pub fn code<T>(answer: Result<T, Error>) -> &'static str {
     answer.map_or_else(|error| error.code(), |_| "ok")
 }
 
-/// The code of a failure below the method.
-pub fn code_of<T, E>(answer: Result<T, CallError<E>>) -> &'static str {
-    match answer {
-        Ok(_) => "ok",
-        Err(CallError::Rejected(_)) => "rejected",
-        Err(CallError::Failed(error)) => error.code(),
+/// Clients that poison objects, an operator who lets them out, and everything that may go wrong. At the end all are well.
+pub async fn work_with_poison(sim: Sim, faults: Faults) -> TestResult {
+    let patients: Vec<_> = ["p", "q", "r"].map(|name| sim.get::<Patient>(name)).into();
+    sim.faults(faults);
+    sim.clients(3, async |client| {
+        for _ in 0..30 {
+            let patient = client.pick(&patients);
+            match client.int(0..16) {
+                0..=7 => drop(patient.crash().await),
+                8 => drop(patient.crash_reading().await),
+                9 => drop(client.sim().release(patient).await),
+                10 => drop(client.sim().evict(patient).await),
+                11 => drop(patient.ring_after(500).await),
+                12 => drop(patient.daze().await),
+                13 => drop(client.sim().delete(patient).await),
+                _ => drop(patient.count().await),
+            }
+            if client.chance(30) {
+                client.sleep(Duration::from_millis(500 * client.int(0..6))).await;
+            }
+        }
+    })
+    .await;
+    sim.heal().await?;
+    sim.restart().await;
+    for patient in &patients {
+        sim.release(patient).await?;
+        sim.delete(patient).await?;
+        patient.count().await?;
     }
+    for (name, point) in [
+        ("an object was quarantined", "object.quarantined"),
+        ("a call was let through", "quarantine.tried"),
+        ("an object came out", "quarantine.ended"),
+        ("the node crashed", "node.crashes"),
+    ] {
+        sim.sometimes(name, |trace| trace.count(point) > 0);
+    }
+    Ok(())
 }

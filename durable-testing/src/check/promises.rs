@@ -1,13 +1,14 @@
 //! What is promised of every object, checked on every run without anybody asking for it.
 //!
 //! It believes nobody: what the runtime reports is compared with the disk's syncs, with the stored rows, and with what was
-//! reported earlier. P7 is about sends, which objects do not have yet; of P9, an object that cannot start, it checks that
-//! only those hear of it who call it.
+//! reported earlier. P7 is about sends, which objects do not have yet; of P9, whether what is
+//! quarantined should be, runs no turn, and is told only to those who call it.
 
 mod alarms;
 mod pages;
 mod rows;
 mod schedules;
+mod wards;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -19,6 +20,7 @@ use durable::{AlarmView, Code, Durability, Error, ObjectId, Outcome, ScheduleVie
 
 use self::alarms::Seen;
 pub(crate) use self::pages::Done;
+use self::wards::Wards;
 use self::watch::Watch;
 use crate::chance::hash;
 use crate::failure::Failure;
@@ -43,6 +45,8 @@ pub(crate) struct Promises {
     may_disk_fail: bool,
     /// The world's wall clock.
     wall: WallMs,
+    /// Objects that crash or do not start.
+    wards: Wards,
     /// The node is asked to end, so that it turns calls away that come from now on.
     is_stopping: bool,
     states: States,
@@ -174,6 +178,7 @@ impl Promises {
     /// Nothing of the node's memory is left.
     pub(crate) fn crashed(&mut self) {
         self.objects.values_mut().for_each(Watch::crashed);
+        self.wards.node_crashed();
         for (number, call) in &mut self.calls {
             if !call.is_over || call.is_relaxed {
                 self.loosened.extend(call.may_be_lost(&self.objects).then_some(*number));
@@ -186,9 +191,10 @@ impl Promises {
         self.is_stopping = false;
     }
 
-    /// The runtime reports something. `wall`: the world's wall clock.
-    pub(crate) fn saw(&mut self, event: &Event<'_>, wall: WallMs) -> Verdict {
+    /// The runtime reports something. `wall`: the world's wall clock; `now_ns`: since the world began.
+    pub(crate) fn saw(&mut self, event: &Event<'_>, wall: WallMs, now_ns: u64) -> Verdict {
         self.wall = wall;
+        self.wards.saw(now_ns, event)?;
         match *event {
             Event::Sent { .. } => {
                 self.sent(event);
@@ -468,6 +474,15 @@ impl Promises {
         let Some(known) = self.calls.get(&call) else { return Ok(()) };
         let watch = self.objects.entry(known.object).or_default();
         let name = format_args!("call #{call} of {}.{}", watch.label, known.method);
+        if let Err(error) = outcome
+            && error.is(Code::ObjectQuarantined)
+            && !self.wards.may_be_shut(&known.object)
+        {
+            return broken(
+                "P9",
+                format!("{name} is refused, and the object was never shut in: {error}"),
+            );
+        }
         let error = match outcome {
             Ok(()) => return replied(name, known, watch),
             Err(error) => error,

@@ -81,7 +81,7 @@ impl World {
         self.stir();
         self.trace.lock().event(self.now_ns(), event);
         self.calls.lock().ledger.saw(self.step(), event);
-        let verdict = self.promises.lock().saw(event, WallMs(self.wall_ms()));
+        let verdict = self.promises.lock().saw(event, WallMs(self.wall_ms()), self.now_ns());
         let verdict = verdict.and_then(|()| self.trees.lock().saw(self.now_ns(), event));
         let verdict = verdict.and_then(|()| self.families.lock().saw(event));
         if let Err(failure) = verdict {

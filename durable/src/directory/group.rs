@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use crate::caller::{Request, Who, WhoKey, undecodable, unencodable};
 use crate::client::Client;
 use crate::directory::failing::{OPEN, STOPPED};
-use crate::directory::{Directory, Residency, Wards};
+use crate::directory::{Directory, LetOut, Residency, Wards};
 use crate::error::{Code, Error, Outcome};
 use crate::host::Host;
 use crate::id::{Ancestor, ClassKey, Lineage, ObjectId, Placement, check_name};
@@ -30,7 +30,7 @@ use crate::registry::{Registry, Shared};
 use crate::state::{Fingerprint, Schemas};
 use crate::storage::{After, ClassNo, Named, Shard};
 use crate::stub::{Address, Origin, Sent};
-use crate::supervise::{Service, Supervision};
+use crate::supervise::{ClassStatus, Service, Supervision};
 
 /// One class in one runtime.
 pub(crate) struct Group<O: Object> {
@@ -420,6 +420,8 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn cut(&self) -> Vec<String>;
     /// Whether no activation is there, not even one that was cut off.
     fn is_empty(&self) -> bool;
+    /// How its objects are.
+    fn status(&self) -> ClassStatus;
     /// Objects that are in memory.
     fn resident(&self) -> usize;
 }
@@ -547,7 +549,8 @@ impl<O: Object> ClassGroup for Group<O> {
         if let Some(slot) = self.directory.find(&id) {
             slot.accept_calls();
         }
-        let let_out = self.let_out(id);
+        let why = if was_quarantined { LetOut::Release } else { LetOut::Stale };
+        let let_out = self.let_out(id, why);
         Box::pin(async move { let_out.await.map(|()| was_quarantined) })
     }
 
@@ -594,6 +597,15 @@ impl<O: Object> ClassGroup for Group<O> {
 
     fn is_empty(&self) -> bool {
         self.supervision.is_empty()
+    }
+
+    fn status(&self) -> ClassStatus {
+        ClassStatus {
+            live: self.residency.count(),
+            waiting: self.directory.residents().iter().map(|slot| slot.waiting()).sum(),
+            crashes: self.faults.load(Ordering::Relaxed),
+            quarantined: self.wards.quarantined(),
+        }
     }
 
     fn resident(&self) -> usize {

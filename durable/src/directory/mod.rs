@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 
 pub(crate) use group::{ClassGroup, Group, GroupSpec, Known};
 pub(crate) use residency::{Residency, Residents};
-pub(crate) use wards::{Fault, Wards};
+pub(crate) use wards::{Fault, LetOut, Wards};
 
 use crate::id::ObjectId;
 use crate::limits::DIRECTORY_PARTITIONS;

@@ -60,6 +60,17 @@ impl Fault {
     }
 }
 
+/// Why a stored quarantine goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LetOut {
+    /// A call that was let through went well.
+    Trial,
+    /// Somebody has released the object, or what it failed with is gone.
+    Release,
+    /// The object runs; only what is stored may say otherwise.
+    Stale,
+}
+
 /// Whether an activation may start, and what callers are told if not.
 pub(super) enum Gate {
     Go,
@@ -145,6 +156,12 @@ impl Wards {
             known.wards.get_mut(id).map(act)
         })
     }
+
+    /// How many are quarantined.
+    pub(crate) fn quarantined(&self) -> usize {
+        let known = self.wards.lock();
+        known.wards.values().filter(|ward| ward.sentence().is_some()).count()
+    }
 }
 
 impl<O: Object> Group<O> {
@@ -214,7 +231,8 @@ impl<O: Object> Group<O> {
         let object = slot.id_ref();
         self.count_fault();
         let is_quarantined = matches!(verdict, Verdict::Quarantine(_));
-        self.host().report(|| Event::Crashed { object, is_quarantined });
+        let CrashBudget { crashes, period } = self.wards().budget;
+        self.host().report(|| Event::Crashed { object, is_quarantined, crashes, period });
         if let Some(share) = share {
             self.fail(share, reason);
         }
@@ -244,7 +262,7 @@ impl<O: Object> Group<O> {
         if self.wards().change(slot.id_ref(), now, |ward| ward.on_passed(now)) == Some(true) {
             tracing::info!(object = slot.label(), "an object is out of quarantine");
             // Whoever no longer waits for it does not keep it from being stored.
-            drop(self.let_out(slot.id()));
+            drop(self.let_out(slot.id(), LetOut::Trial));
         }
     }
 
@@ -255,13 +273,18 @@ impl<O: Object> Group<O> {
         }
     }
 
-    /// Nothing is known of an object's failures any more. Whether it was quarantined.
+    /// An object that is quarantined is as if it had never failed. Whether it was quarantined.
     pub(crate) fn forgive(&self, id: &ObjectId) -> bool {
         if self.wards().count.load(Ordering::Acquire) == 0 {
             return false;
         }
-        let ward = self.wards().with(self.host().clock.now(), |known| known.wards.remove(id));
-        ward.is_some_and(|ward| ward.sentence().is_some())
+        self.wards().with(self.host().clock.now(), |known| {
+            let is_shut = known.wards.get(id).is_some_and(|ward| ward.sentence().is_some());
+            if is_shut {
+                known.wards.remove(id);
+            }
+            is_shut
+        })
     }
 
     /// Lets the next call through. Whether the object is quarantined.
@@ -274,8 +297,12 @@ impl<O: Object> Group<O> {
     pub(crate) fn let_out(
         &self,
         id: ObjectId,
+        why: LetOut,
     ) -> impl Future<Output = Result<(), Error>> + Send + 'static + use<O> {
-        self.host().report(|| Event::QuarantineEnded { object: &id });
+        if why != LetOut::Stale {
+            let is_trial = why == LetOut::Trial;
+            self.host().report(|| Event::QuarantineEnded { object: &id, is_trial });
+        }
         let shard = self.shard(&id);
         let removed = shard.tend_quarantine(Chore::Remove(id));
         if let Err(error) = shard.remind(id) {

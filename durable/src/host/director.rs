@@ -4,6 +4,7 @@
 //! that a fault can be planned for one of them and still be found after the code around it has changed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{BoxFuture, Entropy};
 use crate::class::{Durability, MethodSpec};
@@ -75,15 +76,21 @@ pub enum Event<'a> {
     /// It cannot start.
     Unstartable { object: &'a ObjectId, error: &'a Error },
     /// Its object has crashed, or did not start, by its own fault.
-    Crashed { object: &'a ObjectId, is_quarantined: bool },
+    Crashed {
+        object: &'a ObjectId,
+        is_quarantined: bool,
+        /// So many within the period are let pass.
+        crashes: u32,
+        period: Duration,
+    },
     /// It is stored that the object does not run. From `retry_at` on one call is let through.
     Quarantined { object: &'a ObjectId, retry_at: WallMs, failed_trials: u32 },
     /// A call to an object that does not run is let through.
     QuarantineTried { object: &'a ObjectId },
     /// So many of its objects have failed that the class has.
     ClassFailed { class: &'static str },
-    /// The object may run.
-    QuarantineEnded { object: &'a ObjectId },
+    /// The object may run, because a call that was let through went well, or somebody has released it.
+    QuarantineEnded { object: &'a ObjectId, is_trial: bool },
     /// It is gone, with everything that it held.
     Gone { object: &'a ObjectId, incarnation: u64 },
     /// A turn begins, on this encoded state.

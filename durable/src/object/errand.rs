@@ -5,6 +5,7 @@
 
 use tokio::sync::oneshot;
 
+use crate::directory::LetOut;
 use crate::error::Error;
 use crate::history::Bookmark;
 use crate::object::erased::erase_stored;
@@ -68,5 +69,5 @@ async fn let_out<O: Object, T>(slot: &Slot<O>, done: Result<T, Error>) -> Result
         return done;
     }
     slot.accept_calls();
-    group.let_out(slot.id()).await.and(done)
+    group.let_out(slot.id(), LetOut::Release).await.and(done)
 }

@@ -4,6 +4,7 @@
 //! an eviction costs nothing, and the next activation goes on with the same queue in the same order.
 
 mod kin;
+mod refusal;
 mod relative;
 mod watch;
 
@@ -200,6 +201,11 @@ impl<O: Object> Slot<O> {
         self.state.lock().life.incarnation()
     }
 
+    /// How many calls wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.lock().inbox.len()
+    }
+
     /// Whether an activation is there.
     pub(crate) fn is_resident(&self) -> bool {
         self.state.lock().life.is_resident()
@@ -297,70 +303,6 @@ impl<O: Object> Slot<O> {
         }
         if action == Action::Start {
             self.group.begin(self);
-        }
-    }
-
-    /// Its one call is let through, and all others are told `error`. Whether there is one.
-    pub(crate) fn begin_trial(self: &Arc<Self>, error: &Error) -> bool {
-        let mut state = self.state.lock();
-        let is_first = |(ahead, _): &(usize, Firing)| *ahead == 0;
-        let firing = state.firings.front().is_some_and(is_first).then(|| state.firings.pop_front());
-        let firing = firing.flatten();
-        let call = if firing.is_none() { state.inbox.pop_front() } else { None };
-        if firing.is_none() && call.is_none() {
-            return false;
-        }
-        state.is_on_trial = true;
-        let refused = state.refuse(error);
-        state.firings.extend(firing);
-        state.inbox.extend(call);
-        drop(state);
-        refused.tell(self, error);
-        true
-    }
-
-    /// Everybody who waits for the object itself is told `error`. Whether something else is to be done to it.
-    pub(crate) fn refuse_calls(self: &Arc<Self>, error: &Error) -> bool {
-        let mut state = self.state.lock();
-        if state.errands.is_empty() {
-            return false;
-        }
-        let refused = state.refuse(error);
-        drop(state);
-        refused.tell(self, error);
-        true
-    }
-
-    /// Whoever calls from here on is told `error`. Those who wait are told when the activation is gone.
-    pub(crate) fn refuse_from_here(&self, error: Error) {
-        self.state.lock().refusal = Some(error);
-    }
-
-    /// Calls queue again.
-    pub(crate) fn accept_calls(&self) {
-        self.state.lock().refusal = None;
-    }
-
-    /// The activation that was to start does not: everybody who waits is told `error`.
-    pub(crate) fn turn_away(self: &Arc<Self>, error: &Error) {
-        let mut state = self.state.lock();
-        if state.life.is_abandoned() {
-            return;
-        }
-        let refused = state.refuse(error);
-        state.refusal = None;
-        let has_errands = !state.errands.is_empty();
-        let action = state.life.on_exit(has_errands);
-        let waiters = std::mem::take(&mut state.exit_waiters);
-        drop(state);
-        self.group.left();
-        refused.tell(self, error);
-        for waiter in waiters {
-            // Whoever no longer waits does not need to be told.
-            let _ = waiter.send(());
-        }
-        if action == Action::Start {
-            self.group.start(self);
         }
     }
 
@@ -557,49 +499,6 @@ impl<O: Object> Slot<O> {
         // The sender is dropped without a word only if the place itself is: the activation is gone then, too.
         let _ = gone.await;
         true
-    }
-}
-
-impl<O: Object> State<O> {
-    /// Nobody else is served from here on. Gives those who wait.
-    fn refuse(&mut self, error: &Error) -> Waiting<O> {
-        self.refusal = Some(error.clone());
-        self.take_waiting()
-    }
-
-    fn take_waiting(&mut self) -> Waiting<O> {
-        Waiting {
-            calls: std::mem::take(&mut self.inbox),
-            visits: std::mem::take(&mut self.visits),
-            firings: std::mem::take(&mut self.firings),
-            children: self
-                .ties
-                .as_mut()
-                .map(|ties| std::mem::take(&mut ties.wanting))
-                .unwrap_or_default(),
-        }
-    }
-}
-
-/// Those who wait for an object.
-struct Waiting<O: Object> {
-    calls: VecDeque<Arc<PendingCall<O>>>,
-    visits: Vec<Visit<O>>,
-    firings: VecDeque<(usize, Firing)>,
-    children: Vec<kin::Wanting>,
-}
-
-impl<O: Object> Waiting<O> {
-    /// Without the lock: it wakes them.
-    fn tell(self, slot: &Arc<Slot<O>>, error: &Error) {
-        drop(self.visits);
-        slot.refuse_children(self.children, error);
-        for (_, firing) in self.firings {
-            firing.end(Rung::Postponed(error.clone()));
-        }
-        for call in self.calls {
-            call.answer(Err(error.clone()));
-        }
     }
 }
 

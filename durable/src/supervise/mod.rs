@@ -29,7 +29,7 @@ pub use events::{SupervisionEvent, SupervisionEvents};
 pub(crate) use service::{Service, check};
 pub use spec::{Child, ChildField, Objects, Supervisor, Task, objects, task};
 pub use task::{TaskContext, TaskResult};
-pub use tree::{ChildCounts, ChildStatus, SupervisorHandle, SupervisorStatus};
+pub use tree::{ChildCounts, ChildStatus, ClassStatus, SupervisorHandle, SupervisorStatus};
 
 /// The supervisors of one class.
 pub(crate) struct Supervision {

@@ -47,8 +47,24 @@ pub struct ChildStatus {
     pub restarts: u64,
     /// How its last run has ended. `None`: none has.
     pub last_exit: Option<Exit>,
+    /// How its objects are. `None`: it is no class group.
+    pub class: Option<ClassStatus>,
     /// What is below it. `None`: it is no supervisor that runs.
     pub supervisor: Option<SupervisorStatus>,
+}
+
+/// How the objects of a class are at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ClassStatus {
+    /// Those that are in memory.
+    pub live: usize,
+    /// Calls that wait at them.
+    pub waiting: usize,
+    /// How often one has crashed, or did not start by its own fault, since the start of the runtime.
+    pub crashes: u64,
+    /// Those that are quarantined.
+    pub quarantined: usize,
 }
 
 /// How many children a supervisor has, of which kind.
@@ -66,7 +82,7 @@ pub struct ChildCounts {
 }
 
 impl SupervisorStatus {
-    fn of(node: &Node) -> Self {
+    fn of(node: &Node, service: &Service) -> Self {
         let machine = node.machine.lock();
         let state = machine.phase();
         let one = |(key, child): (_, &crate::kernel::restart::Child)| {
@@ -92,6 +108,7 @@ impl SupervisorStatus {
                 restart: child.spec.restart,
                 restarts: child.restarts,
                 last_exit: child.last_exit.clone(),
+                class: None,
                 supervisor: None,
             };
             (key, status)
@@ -100,7 +117,10 @@ impl SupervisorStatus {
         drop(machine);
         // Without the lock: a supervisor below may be as busy as this one.
         let below = |(key, mut status): (_, ChildStatus)| {
-            status.supervisor = node.nested(key).map(|node| SupervisorStatus::of(&node));
+            status.supervisor = node.nested(key).map(|node| SupervisorStatus::of(&node, service));
+            if status.kind == "class" {
+                service.with_class(&status.name, |group| status.class = Some(group.status()));
+            }
             status
         };
         let children = children.into_iter().map(below).collect();
@@ -131,6 +151,12 @@ impl SupervisorStatus {
             }
             if *restarts > 0 {
                 write!(f, ", {restarts} restarts")?;
+            }
+            if let Some(ClassStatus { live, waiting, crashes, quarantined }) = &child.class {
+                write!(
+                    f,
+                    ", {live} live, {waiting} calls wait, {crashes} crashes, {quarantined} quarantined"
+                )?;
             }
             if let Some(exit) = last_exit {
                 write!(f, ", last exit {exit}")?;
@@ -235,7 +261,7 @@ impl SupervisorHandle {
     /// # Errors
     /// `supervisor.unknown`.
     pub fn which_children(&self) -> Result<Vec<ChildStatus>, Error> {
-        Ok(SupervisorStatus::of(&*self.node()?).children)
+        Ok(SupervisorStatus::of(&*self.node()?, &self.service).children)
     }
 
     /// How many children it has, of which kind.
@@ -243,7 +269,7 @@ impl SupervisorHandle {
     /// # Errors
     /// `supervisor.unknown`.
     pub fn count_children(&self) -> Result<ChildCounts, Error> {
-        Ok(SupervisorStatus::of(&*self.node()?).count_children())
+        Ok(SupervisorStatus::of(&*self.node()?, &self.service).count_children())
     }
 }
 
@@ -256,7 +282,7 @@ impl fmt::Debug for SupervisorHandle {
 impl Runtime {
     /// The tree as it is. `None`: the runtime supervises none.
     pub fn tree(&self) -> Option<SupervisorStatus> {
-        self.service().top.get().map(|top| SupervisorStatus::of(top))
+        self.service().top.get().map(|top| SupervisorStatus::of(top, self.service()))
     }
 
     /// A supervisor, to be asked for something. `path`: from the top of the tree, as `bank/feeds`.

@@ -7,6 +7,7 @@ mod kernel;
 mod kin;
 mod object;
 mod past;
+mod quarantine;
 mod schedule;
 mod sql;
 mod storage;
@@ -26,6 +27,7 @@ pub fn all() -> Vec<&'static Mutant> {
         kin::MUTANTS,
         object::MUTANTS,
         past::MUTANTS,
+        quarantine::MUTANTS,
         schedule::MUTANTS,
         sql::MUTANTS,
         storage::MUTANTS,

@@ -35,8 +35,8 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "an activation goes on with what a panic has left of its object",
         edits: &[Edit {
             file: "durable/src/object/activation.rs",
-            find: "return Err(answer_panic(slot, live, running, method, panic.as_ref()));",
-            replace: r#"let said = answer_panic(slot, live, running, method, panic.as_ref());
+            find: "return Err(Crash::of_panic(text, fault.as_ref()));",
+            replace: r#"let said = Crash::of_panic(text, fault.as_ref());
             return if crate::mutant("panic_keeps_its_changes") { Ok(()) } else { Err(said) };"#,
         }],
         seeds: 200,
@@ -62,12 +62,12 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "an activation goes on after a commit of it has failed",
         edits: &[Edit {
             file: "durable/src/object/activation.rs",
-            find: "live.fence().broken().map(|error| format!(\"a commit failed: {error}\"))",
-            replace: r#"let alone = crate::mutant("failed_commit_goes_on");
+            find: "    live.fence().broken().map(crash)",
+            replace: r#"    let alone = crate::mutant("failed_commit_goes_on");
     // The other half of `crate::mutant("failed_commit_is_answered")`.
     let goes_on = alone || crate::mutant("failed_commit_is_answered");
     let broken = live.fence().broken().filter(|_| !goes_on);
-    broken.map(|error| format!("a commit failed: {error}"))"#,
+    broken.map(crash)"#,
         }],
         seeds: 400,
         found_by: &["P8"],
@@ -315,12 +315,12 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "the next activation serves the calls that wait for it in the wrong order",
         edits: &[Edit {
             file: "durable/src/object/slot.rs",
-            find: "        state.waker = None;\n        state.has_served = false;",
-            replace: r#"        state.waker = None;
+            find: "        state.reading.clear();\n",
+            replace: r#"        state.reading.clear();
         if crate::mutant("calls_turn_round_at_an_exit") {
             state.inbox.make_contiguous().reverse();
         }
-        state.has_served = false;"#,
+"#,
         }],
         seeds: 200,
         found_by: &["P5"],

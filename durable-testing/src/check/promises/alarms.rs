@@ -241,10 +241,16 @@ impl Promises {
         self.overdue_alarm(wall).or_else(|| self.overdue_schedule(wall))
     }
 
+    /// What is known of objects that can run what is due: one that cannot start, or does not run, waits.
+    pub(super) fn startable(&self) -> impl Iterator<Item = &super::Watch> {
+        let all = self.objects.iter();
+        let startable =
+            all.filter(|(id, watch)| !watch.is_unstartable && !self.wards.may_be_shut(id));
+        startable.map(|(_, watch)| watch)
+    }
+
     fn overdue_alarm(&self, wall: WallMs) -> Option<String> {
-        // One of an object that cannot start waits.
-        let startable = self.objects.values().filter(|watch| !watch.is_unstartable);
-        startable.into_iter().find_map(|watch| {
+        self.startable().find_map(|watch| {
             let seen = Seen { label: &watch.label, stored: watch.stored(), wall };
             let alarm = watch.alarms.overdue(seen)?;
             Some(format!("the alarm of {} is due since {}", watch.label, alarm.due))

@@ -305,8 +305,7 @@ impl Schedules {
 impl Promises {
     /// A schedule that is due, durable, and has not run.
     pub(super) fn overdue_schedule(&self, wall: WallMs) -> Option<String> {
-        let startable = self.objects.values().filter(|watch| !watch.is_unstartable);
-        startable.into_iter().find_map(|watch| {
+        self.startable().find_map(|watch| {
             let seen = Seen { label: &watch.label, stored: watch.stored(), wall };
             let schedule = watch.schedules.overdue(seen)?;
             Some(format!(
