@@ -1,5 +1,9 @@
 //! The end of a process that is asked to end.
 
+use std::pin::pin;
+
+use futures_util::future::{Either, select};
+
 use crate::error::Error;
 use crate::runtime::Runtime;
 
@@ -27,12 +31,11 @@ impl Runtime {
     /// # Panics
     /// If the tokio runtime has no I/O; build it with `enable_io` or `enable_all`.
     pub async fn run_until_signal(&self) -> Result<(), Error> {
-        tokio::select! {
-            biased;
-            () = asked_to_end() => {}
-            ended = self.ended() => ended?,
+        match select(pin!(asked_to_end()), pin!(self.ended())).await {
+            Either::Left(((), _)) => self.shutdown().await,
+            Either::Right((Ok(()), _)) => self.shutdown().await,
+            Either::Right((ended, _)) => ended,
         }
-        self.shutdown().await
     }
 }
 
@@ -53,11 +56,7 @@ async fn asked_to_end() {
             unheard(&error).await;
         }
     };
-    tokio::select! {
-        biased;
-        () = terminated => {}
-        () = interrupted => {}
-    }
+    select(pin!(terminated), pin!(interrupted)).await.factor_first().0
 }
 
 async fn unheard(error: &std::io::Error) {

@@ -18,17 +18,25 @@ pub const MUTANTS: &[Mutant] = &[
     },
     Mutant {
         name: "everybody_on_trial",
-        bug: "all who wait are let through with the one call",
-        edits: &[Edit {
-            file: "durable/src/object/slot/refusal.rs",
-            find: "        state.is_on_trial = true;",
-            replace: r#"        state.is_on_trial = true;
+        bug: "all who come are let through with the one call, and how it ends is not looked at",
+        edits: &[
+            Edit {
+                file: "durable/src/object/slot/refusal.rs",
+                find: "        state.is_on_trial = true;",
+                replace: r#"        state.is_on_trial = true;
         if crate::mutant("everybody_on_trial") {
             state.firings.extend(firing);
             state.inbox.extend(call);
             return true;
         }"#,
-        }],
+            },
+            Edit {
+                file: "durable/src/object/slot.rs",
+                find: "        if state.is_on_trial && state.has_served && readers == 0 {",
+                replace: r#"        let is_open = crate::mutant("everybody_on_trial");
+        if state.is_on_trial && state.has_served && readers == 0 && !is_open {"#,
+            },
+        ],
         seeds: 100,
         found_by: &["P9"],
         test: POISON,
