@@ -58,6 +58,7 @@ impl Squad {
         falls: bool,
     ) -> bool {
         self.orders += 1;
+        cx.alarm().set_after(Duration::from_millis(100 * points));
         let player = cx.child::<Player>(who);
         match falls {
             true => player.fall(points).await.is_ok(),
@@ -65,9 +66,10 @@ impl Squad {
         }
     }
 
-    pub fn storm(&mut self) {
+    #[alarm]
+    async fn call_back(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Error> {
         self.orders += 1;
-        panic!("on purpose");
+        cx.child::<Player>("cyd").score(1).await.map(drop)
     }
 }
 
@@ -109,7 +111,7 @@ impl House {
         falls: bool,
     ) -> Result<bool, Error> {
         self.rounds += 1;
-        cx.child::<Squad>(squad).order(who, 1, falls).await
+        cx.child::<Squad>(squad).order(who, self.rounds % 40, falls).await
     }
 
     pub fn player(&mut self, cx: &mut Context<'_, Self>, who: String) -> Result<ObjectId, Error> {

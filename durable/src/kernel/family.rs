@@ -234,6 +234,8 @@ impl Family {
                 events.extend(self.carry_out(effect, deeds));
             }
         }
+        // What comes next is a coming and going again.
+        self.is_loud &= !self.machine.is_at_rest();
     }
 
     /// Gives what the machine is to hear at once.
@@ -338,8 +340,6 @@ impl Family {
                 name.and_then(|name| self.by_name.remove(&name));
             }
         }
-        // Nobody in the family crashes: what comes next is a coming and going again.
-        self.is_loud &= !self.kids.is_empty();
     }
 }
 

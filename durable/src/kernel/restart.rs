@@ -156,6 +156,11 @@ impl Machine {
         std::mem::take(&mut self.out)
     }
 
+    /// Whether nothing is being done, and nothing waits to be.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        matches!(self.work, Work::Idle) && self.waiting.is_empty()
+    }
+
     fn is_ending(&self) -> bool {
         matches!(self.phase, Phase::Ending { .. } | Phase::Ended)
     }

@@ -138,11 +138,7 @@ pub(crate) async fn ring<O: Object>(
     slot.host().report(|| Event::AlarmFires { object, call, alarm, spec, is_forced });
     witness::turn_began(slot, live, call, &HANDLER);
     let (ran, dealt) = run(slot, live, (stored, spec), call).await;
-    if dealt.erases && matches!(ran, Ran::Returned(Ok(()))) {
-        // If the turn is not kept they have gone for nothing, and come back when they are called.
-        slot.end_children(Cut::Parted).await;
-    }
-    settle(slot, live, Rang { firing, stored, spec, call }, (ran, dealt))
+    settle(slot, live, Rang { firing, stored, spec, call }, (ran, dealt)).await
 }
 
 async fn run<O: Object>(
@@ -196,7 +192,7 @@ struct Rang {
     call: u64,
 }
 
-fn settle<O: Object>(
+async fn settle<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
     rang: Rang,
@@ -221,6 +217,7 @@ fn settle<O: Object>(
     witness::turn_ended(slot, live, rang.call, &HANDLER, told);
     match (ran, encoded) {
         (_, Ok(_)) if is_kept && erases => {
+            slot.end_children(Cut::Parted).await;
             let held = Held::new(rang.firing, Rung::Done);
             live.erase(slot, rang.call, Some(held));
             AfterRing::Erased

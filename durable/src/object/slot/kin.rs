@@ -308,9 +308,11 @@ impl<O: Object> Slot<O> {
         poll_fn(|task| {
             let mut state = self.state.lock();
             state.waker = Some(task.waker().clone());
-            let ties = state.ties.as_ref().expect("it has a family");
-            let has_ended = ties.family.as_ref().is_none_or(Family::has_ended);
-            if has_ended && ties.children.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+            // They are taken away when the runtime is.
+            let is_over = state.ties.as_ref().is_none_or(|ties| {
+                ties.family.as_ref().is_none_or(Family::has_ended) && ties.children.is_empty()
+            });
+            if is_over { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
     }
