@@ -210,7 +210,7 @@ impl Family {
             let Some(kid) = kid.filter(|_| !self.has_ended) else { continue };
             if kid.key.is_none() && !kid.was_asked {
                 kid.was_asked = true;
-                let mut spec = ChildSpec::new(kid.name.clone(), ChildKind::Object);
+                let mut spec = ChildSpec::new(kid.name.clone(), ChildKind::Owned);
                 (spec.restart, spec.shutdown) =
                     (Restart::Transient, Shutdown::Time(CHILD_OBJECT_SHUTDOWN));
                 self.ask(Request::Start(spec), Asked::Start(id), given, deeds);

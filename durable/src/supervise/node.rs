@@ -285,7 +285,7 @@ impl Work {
             let spec = machine.spec(child);
             let nested = match &spec.kind {
                 ChildKind::Supervisor(spec) => Some(spec.clone()),
-                ChildKind::Task | ChildKind::Class | ChildKind::Object => None,
+                ChildKind::Task | ChildKind::Class | ChildKind::Owned => None,
             };
             (spec.name.clone(), nested)
         };

@@ -98,7 +98,7 @@ impl SupervisorStatus {
                 ChildKind::Task => "task",
                 ChildKind::Class => "class",
                 ChildKind::Supervisor(_) => "supervisor",
-                ChildKind::Object => "object",
+                ChildKind::Owned => "object",
             };
             let status = ChildStatus {
                 name: child.spec.name.clone(),

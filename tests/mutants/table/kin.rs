@@ -5,13 +5,12 @@ use crate::{Edit, KIN, Mutant};
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
         name: "child_outlives_its_parent",
-        bug: "an object leaves memory before its children have",
+        bug: "an object that crashes leaves memory before its children have",
         edits: &[Edit {
-            file: "durable/src/object/slot.rs",
-            find: "filter(|_| !has_children && !has_notice)",
-            replace: r#"filter(|_| {
-                (!has_children || crate::mutant("child_outlives_its_parent")) && !has_notice
-            })"#,
+            file: "durable/src/object/slot/kin.rs",
+            find: "            if is_over { Poll::Ready(()) } else { Poll::Pending }",
+            replace: r#"            let is_over = is_over || crate::mutant("child_outlives_its_parent");
+            if is_over { Poll::Ready(()) } else { Poll::Pending }"#,
         }],
         seeds: 100,
         found_by: &["family", "tree"],
@@ -30,7 +29,7 @@ pub const MUTANTS: &[Mutant] = &[
         let parent"#,
         }],
         seeds: 100,
-        found_by: &["family"],
+        found_by: &["family", "P1", "P2", "P10"],
         test: KIN,
     },
     Mutant {
@@ -83,10 +82,12 @@ pub const MUTANTS: &[Mutant] = &[
         name: "siblings_are_left_alone",
         bug: "a strategy that restarts all restarts one",
         edits: &[Edit {
-            file: "durable/src/kernel/restart.rs",
-            find: "            Strategy::OneForAll => self.children.keys().rev().copied().collect(),",
-            replace: r#"            Strategy::OneForAll if crate::mutant("siblings_are_left_alone") => VecDeque::new(),
-            Strategy::OneForAll => self.children.keys().rev().copied().collect(),"#,
+            file: "durable/src/object/slot/kin.rs",
+            find: "                let spec = family_spec::<O>(self.label());",
+            replace: r#"                let mut spec = family_spec::<O>(self.label());
+                if crate::mutant("siblings_are_left_alone") {
+                    spec.strategy = Strategy::OneForOne;
+                }"#,
         }],
         seeds: 100,
         found_by: &["tree"],

@@ -174,7 +174,7 @@ pub enum ChildKind {
     /// A supervisor.
     Supervisor(Box<SupervisorSpec>),
     /// An object, below the object that owns it.
-    Object,
+    Owned,
 }
 
 /// What a child of a supervisor is, and what becomes of it when it ends.
@@ -221,7 +221,7 @@ impl ChildSpec {
     pub(crate) fn new(name: impl Into<String>, kind: ChildKind) -> Self {
         let shutdown = match kind {
             ChildKind::Task => Shutdown::Time(limits::TASK_SHUTDOWN),
-            ChildKind::Class | ChildKind::Supervisor(_) | ChildKind::Object => Shutdown::Infinity,
+            ChildKind::Class | ChildKind::Supervisor(_) | ChildKind::Owned => Shutdown::Infinity,
         };
         let (restart, significant, backoff) = (Restart::Permanent, false, None);
         ChildSpec { name: name.into(), kind, restart, shutdown, significant, backoff }
