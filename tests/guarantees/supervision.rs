@@ -644,7 +644,7 @@ async fn the_tree_is_shown_as_lines() {
         assert_eq!(
             runtime.tree().unwrap().to_string(),
             "top: supervisor, up, one_for_one, 3 in 5s\n  \
-             test.Counter: class, running\n  \
+             test.Counter: class, running, 0 live, 0 calls wait, 0 crashes, 0 quarantined\n  \
              reporter: task, running, 1 restarts, last exit error (it was told to fail)\n  \
              feeds: supervisor, running, rest_for_one, 1 in 5s\n    \
              rates: task, running"
