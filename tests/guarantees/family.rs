@@ -1,6 +1,8 @@
 //! Objects that own objects: born of their parents, in memory with them, supervised by them, deleted with them.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use durable::prelude::*;
@@ -25,6 +27,9 @@ fn rows(dir: &Path) -> i64 {
     };
     tables.into_iter().map(|table| count(table).unwrap()).sum()
 }
+
+/// Tests whose player hangs.
+static HANGING: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
 /// Anything below a room; it may own more of its kind.
 #[derive(Default, DurableState)]
@@ -91,8 +96,10 @@ impl Player {
         room.rounds().await
     }
 
-    pub async fn hang(&mut self) {
+    /// `test`: who is to see that it has begun.
+    pub async fn hang(&mut self, test: u64) {
         self.points += 7;
+        HANGING.lock().unwrap().insert(test);
         std::future::pending().await
     }
 
@@ -362,8 +369,8 @@ async fn a_parent_that_crashes_cuts_its_children_off() {
     let hall = runtime.get::<Room>("hall");
     let ada = player(&runtime, &hall, "ada").await;
     ada.score(1).await.unwrap();
-    let hanging = tokio::spawn(ada.hang().into_future());
-    settle().await;
+    let hanging = tokio::spawn(ada.hang(1).into_future());
+    until(|| HANGING.lock().unwrap().contains(&1)).await;
     assert_eq!(hall.crash().await.unwrap_err().code(), "call.panicked");
     assert_eq!(hanging.await.unwrap().unwrap_err().code(), "call.aborted");
     assert_eq!(ada.points().await.unwrap(), 1, "the turn was undone");
@@ -402,8 +409,8 @@ async fn a_deletion_cuts_children_off_that_are_at_work() {
     let runtime = start(dir.path()).await;
     let hall = runtime.get::<Room>("hall");
     let ada = player(&runtime, &hall, "ada").await;
-    let hanging = tokio::spawn(ada.hang().into_future());
-    settle().await;
+    let hanging = tokio::spawn(ada.hang(2).into_future());
+    until(|| HANGING.lock().unwrap().contains(&2)).await;
     hall.close().await.unwrap();
     assert_eq!(hanging.await.unwrap().unwrap_err().code(), "call.aborted");
     assert_eq!(rows(dir.path()), 0);

@@ -29,7 +29,7 @@ pub const MUTANTS: &[Mutant] = &[
         let parent"#,
         }],
         seeds: 100,
-        found_by: &["family", "P1", "P2", "P10"],
+        found_by: &["family", "P1", "P2", "P8", "P10"],
         test: KIN,
     },
     Mutant {
