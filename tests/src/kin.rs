@@ -189,7 +189,9 @@ impl Guard {
 /// The classes.
 pub fn houses(builder: RuntimeBuilder) -> RuntimeBuilder {
     let builder = builder.register::<Player>().register::<Squad>();
-    builder.register::<House>().register::<Guard>()
+    let builder = builder.register::<House>().register::<Guard>();
+    // What strategies decide is looked at here, and not who is shut in.
+    builder.crashes(1_000, Duration::from_secs(1)).breaker(100, 1_000, Duration::from_secs(10))
 }
 
 /// Hardly any room: whoever can leaves memory all the time.

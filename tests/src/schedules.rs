@@ -215,7 +215,8 @@ async fn pause(ms: u64) {
 
 /// A runtime with clocks.
 pub fn clocks(builder: RuntimeBuilder) -> RuntimeBuilder {
-    builder.register::<Clock>()
+    // Runs are to be retried here, and not their object to be shut in.
+    builder.register::<Clock>().crashes(1_000, Duration::from_secs(1))
 }
 
 /// One call of anything that has to do with schedules.
