@@ -31,6 +31,7 @@ use crate::state::{Fingerprint, Schemas};
 use crate::storage::{After, ClassNo, Named, Shard};
 use crate::stub::{Address, Origin, Sent};
 use crate::supervise::{ClassStatus, Service, Supervision};
+use crate::time::MonoNs;
 
 /// One class in one runtime.
 pub(crate) struct Group<O: Object> {
@@ -311,6 +312,22 @@ impl<O: Object> Group<O> {
         if self.supervision.start(slot).is_err() {
             slot.on_abandon();
         }
+    }
+
+    /// Starts an activation when the time has come. Whoever waits for it is told if the runtime goes before.
+    pub(super) fn rest(&self, slot: &Arc<Slot<O>>, until: MonoNs) {
+        let Ok(number) = self.supervision.rest(Arc::clone(slot) as _) else {
+            return slot.on_abandon();
+        };
+        let slot = Arc::clone(slot);
+        let rest = self.host().clock.sleep_until(until);
+        self.host().tasks.spawn(Box::pin(async move {
+            rest.await;
+            let group = slot.group();
+            if group.supervision.is_rested(number) {
+                group.spawn(&slot);
+            }
+        }));
     }
 
     /// One page of the class's stored objects.

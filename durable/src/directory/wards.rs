@@ -192,14 +192,7 @@ impl<O: Object> Group<O> {
         };
         match self.gate(slot) {
             Gate::Go => self.spawn(slot),
-            Gate::Rest(until) => {
-                let slot = Arc::clone(slot);
-                let rest = self.host().clock.sleep_until(until);
-                self.host().tasks.spawn(Box::pin(async move {
-                    rest.await;
-                    slot.group().spawn(&slot);
-                }));
-            }
+            Gate::Rest(until) => self.rest(slot, until),
             Gate::Trial(sentence) => {
                 let refusal = in_trial(sentence);
                 if slot.begin_trial(&refusal) {

@@ -11,7 +11,7 @@ mod spec;
 mod task;
 mod tree;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -34,6 +34,8 @@ pub use tree::{ChildCounts, ChildStatus, ClassStatus, SupervisorHandle, Supervis
 /// The supervisors of one class.
 pub(crate) struct Supervision {
     partitions: Vec<Partition>,
+    /// Objects that wait before they are started again; `None` once none are started any more.
+    resting: Mutex<Option<Resting>>,
     /// Activations spawn their tasks here, whatever thread the call that needs them came from.
     tasks: tokio::runtime::Handle,
 }
@@ -51,6 +53,13 @@ struct Watch {
     actor: ActorCell,
     /// Ends when the actor's own task is running, with the handle of that task.
     task: JoinHandle<Result<JoinHandle<()>, SpawnErr>>,
+}
+
+/// By the number of the rest.
+#[derive(Default)]
+struct Resting {
+    rests: u64,
+    objects: BTreeMap<u64, Arc<dyn Incarnation>>,
 }
 
 /// The class takes no more activations.
@@ -73,7 +82,8 @@ impl Supervision {
                 })?;
             partitions.push(Partition { actor: actor.get_cell(), watched });
         }
-        Ok(Supervision { partitions, tasks: tokio::runtime::Handle::current() })
+        let resting = Mutex::new(Some(Resting::default()));
+        Ok(Supervision { partitions, resting, tasks: tokio::runtime::Handle::current() })
     }
 
     /// Starts an activation and wakes it.
@@ -99,8 +109,25 @@ impl Supervision {
         Ok(())
     }
 
+    /// An object waits before it is started again. Gives the number of the rest.
+    pub(crate) fn rest(&self, object: Arc<dyn Incarnation>) -> Result<u64, Stopped> {
+        let mut resting = self.resting.lock();
+        let resting = resting.as_mut().ok_or(Stopped)?;
+        resting.rests += 1;
+        resting.objects.insert(resting.rests, object);
+        Ok(resting.rests)
+    }
+
+    /// The wait is over. Whether the object is to be started: else it was abandoned meanwhile.
+    pub(crate) fn is_rested(&self, rest: u64) -> bool {
+        self.resting.lock().as_mut().is_some_and(|resting| resting.objects.remove(&rest).is_some())
+    }
+
     /// Ends the activations that run, each at its next await; none is started in its place.
     pub(crate) fn cut(&self) {
+        let rested =
+            self.resting.lock().as_mut().map(|resting| std::mem::take(&mut resting.objects));
+        rested.into_iter().flatten().for_each(|(_, object)| object.on_abandon());
         for partition in &self.partitions {
             let cut = |watch: &Watch| (Arc::clone(&watch.incarnation), watch.actor.clone());
             let cut: Vec<_> =
@@ -121,6 +148,10 @@ impl Supervision {
 
     /// Takes no more activations and ends those that run at once, mid-turn.
     pub(crate) fn stop(&self) {
+        let resting = self.resting.lock().take();
+        for object in resting.into_iter().flat_map(|resting| resting.objects.into_values()) {
+            object.on_abandon();
+        }
         for partition in &self.partitions {
             let watched = partition.watched.lock().take();
             partition.actor.stop(None);

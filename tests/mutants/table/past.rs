@@ -14,7 +14,7 @@ pub const MUTANTS: &[Mutant] = &[
             file: "durable/src/storage/writer.rs",
             find: "            if let Some(before) = before {",
             replace: r#"            let before = if crate::mutant("past_read_after_the_write") {
-                history::before(self.connection, run)?
+                history::before(self.connection, run, &mut self.memory.present)?
             } else {
                 before
             };
