@@ -60,7 +60,10 @@ fn schedules_keep_every_promise() {
 
 #[test]
 fn poison_stays_put_whatever_fails() {
-    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    let simulation = Simulation::new()
+        .seeds(seeds() / 3)
+        .allow_panics()
+        .worlds(include_str!("seeds_poison.txt"));
     simulation.check(ward, async |sim| work_with_poison(sim, Faults::all()).await);
 }
 

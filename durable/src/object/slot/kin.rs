@@ -337,10 +337,13 @@ impl<O: Object> Slot<O> {
         let is_open = state.is_up && state.life.is_live();
         let is_leaving = state.life.end_wish().is_some();
         let Some(ties) = &mut state.ties else { return Vec::new() };
-        // One that is about to leave starts nothing that it would have to wait for, unless its own turn may need it.
-        if !is_open || ties.wanting.is_empty() || (is_leaving && !state.is_in_turn) {
+        // One that is about to leave starts nothing that it would have to wait for, unless its own turn may need it, or it has
+        // done nothing yet: those who wait would only bring it back, to leave again.
+        let may_go = state.has_served && !state.is_in_turn;
+        if !is_open || ties.wanting.is_empty() || (is_leaving && may_go) {
             return Vec::new();
         }
+        state.has_served |= is_leaving && !state.is_on_trial;
         let unknown = ties.wanting.iter_mut().filter(|wanting| !wanting.is_known);
         let unknown = unknown.map(|wanting| {
             wanting.is_known = true;
