@@ -33,6 +33,7 @@ pub(super) async fn restore<O: Object>(slot: &Slot<O>, to: Bookmark) -> Result<B
         return Ok(undo);
     }
     slot.learn(here.stored.name.as_ref(), Some(&Arc::new(here.stored.placement.clone())));
+    slot.learn_lineage(here.stored.lineage.as_ref());
     let Restoring { snapshot, kv, sql } = restoring;
     let now = here.stored.body.clone().unwrap_or_default();
     let state = snapshot.clone().unwrap_or_else(|| now.clone());

@@ -221,8 +221,8 @@ impl<O: Object> Slot<O> {
     /// # Errors
     /// `child.orphaned`; what keeps the parent from starting.
     pub(crate) async fn join_parent(self: &Arc<Self>) -> Result<(), Error> {
-        let is_known = self.lineage.get().is_some() || self.name.get().is_some();
-        if !is_known && self.group.is_child(&self.id) {
+        // A name says nothing of its parent: storage may have told that alone.
+        if self.lineage.get().is_none() && self.group.is_child(&self.id) {
             self.find_parent().await?;
         }
         let Some(lineage) = self.lineage.get() else { return Ok(()) };
