@@ -103,9 +103,23 @@ pub(super) async fn ended<O: Object>(slot: &Arc<Slot<O>>, end: End) -> Result<()
 async fn start<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Error> {
     let starting = async {
         let mut live = Live::load(slot).await?;
-        slot.rise();
         let is_migrated = live.migrate(slot)?;
-        let mut changes = live.wake(slot).await?;
+        let mut changes = {
+            let (mut waking, mut is_up) = (pin!(live.wake(slot)), false);
+            poll_fn(|task| {
+                let woken = waking.as_mut().poll(task);
+                let is_to_rise = match &woken {
+                    Poll::Ready(woken) => woken.is_ok(),
+                    // It may wait for a child. One that fails at once has let none in.
+                    Poll::Pending => true,
+                };
+                if is_to_rise && !std::mem::replace(&mut is_up, true) {
+                    slot.rise();
+                }
+                woken
+            })
+            .await?
+        };
         changes.has_sql |= is_migrated;
         if !changes.is_empty() {
             live.submit(slot, changes, HOOK);
