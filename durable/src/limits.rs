@@ -353,6 +353,10 @@ pub const CHILD_DEPTH_MAX: usize = 4;
 /// How long the turn of a child may go on that its parent restarts together with another. As tasks of the service.
 pub const CHILD_OBJECT_SHUTDOWN: Duration = TASK_SHUTDOWN;
 
+/// How long a child waits at most for a parent that is to leave memory and has other children there: one of these may be in
+/// a turn that calls it. Long enough for turns that do not wait for anybody, so that a parent leaves whoever calls.
+pub(crate) const CHILD_HELD_BACK: Duration = Duration::from_secs(1);
+
 /// What an object may have to hear of its children and of those that it watches. More come only while its turn hangs.
 pub(crate) const NOTICES_MAX: usize = 1_024;
 

@@ -153,25 +153,23 @@ impl Family {
         let usual = if was_stopping { ExitReason::Shutdown } else { ExitReason::Normal };
         let exit = exit.unwrap_or_else(|| usual.into());
         self.hear(Event::Exited(run, exit), given, deeds);
-        if self.leaving == Some(id) {
-            self.leaving = None;
-            self.ask(Request::Delete(name), Asked::Other, given, deeds);
-        } else if !is_crash && !was_stopping {
+        self.leaving = self.leaving.filter(|leaving| *leaving != id);
+        if !is_crash && !was_stopping {
             self.ask(Request::Delete(name), Asked::Other, given, deeds);
         }
         self.let_in(given, deeds);
     }
 
-    /// The parent is to leave memory: asks the child to go that came last, if nobody is asked already.
-    pub(crate) fn send_last_away(&mut self, given: Given, deeds: &mut Vec<Deed>) {
+    /// The parent is to leave memory: asks the child to go that came last, if nobody is asked already. The machine hears of
+    /// it when the child has gone, as of one that is idle: until then others may come, whom the child's turn may wait for.
+    pub(crate) fn send_last_away(&mut self, _: Given, deeds: &mut Vec<Deed>) {
         if self.leaving.is_some() || self.has_ended {
             return;
         }
         let here = self.kids.iter().filter(|(_, kid)| kid.is_here);
-        let Some((id, kid)) = here.max_by_key(|(_, kid)| kid.key) else { return };
-        let (id, name) = (*id, kid.name.clone());
-        self.leaving = Some(id);
-        self.ask(Request::Terminate(name), Asked::Other, given, deeds);
+        let Some((id, _)) = here.max_by_key(|(_, kid)| kid.key) else { return };
+        self.leaving = Some(*id);
+        deeds.push(Deed::Evict(*id));
     }
 
     /// The parent ends. Its children go in reverse order, those that are here cut one after the other; none comes any more.

@@ -339,7 +339,7 @@ impl<O: Object> Slot<O> {
             Poll::Ready(_) => {
                 state.is_in_turn = true;
                 // A child that waits may be the one that the turn will call.
-                self.let_in(&mut state)
+                self.let_in(&mut state, false)
             }
             Poll::Pending => Vec::new(),
         });

@@ -21,7 +21,7 @@ use crate::kernel::activation::EndWish;
 use crate::kernel::family::{Deed, Family};
 use crate::kernel::residency::Use;
 use crate::kernel::restart::{Decision, Exit, Given, Strategy, SupervisorSpec, Timer};
-use crate::limits::{CHILD_DEPTH_MAX, NOTICES_MAX};
+use crate::limits::{CHILD_DEPTH_MAX, CHILD_HELD_BACK, NOTICES_MAX};
 use crate::object::Object;
 use crate::object::notice::{ChildExit, Down, Notice};
 use crate::time::MonoNs;
@@ -274,9 +274,29 @@ impl<O: Object> Slot<O> {
     pub(crate) fn rise(self: &Arc<Self>) {
         let mut state = self.state.lock();
         state.is_up = true;
-        let acts = self.let_in(&mut state);
+        let acts = self.let_in(&mut state, false);
         drop(state);
         self.act(acts);
+    }
+
+    /// A child waits, and the activation is about to leave, with children that are still here. If they have not gone soon,
+    /// their turns may be waiting for the one that waits.
+    pub(super) fn hold_back(self: &Arc<Self>) {
+        let (slot, incarnation) = (Arc::downgrade(self), self.incarnation());
+        let clock = &self.host().clock;
+        let sleep = clock.sleep_until(clock.now() + CHILD_HELD_BACK);
+        self.host().tasks.spawn(Box::pin(async move {
+            sleep.await;
+            let Some(slot) = slot.upgrade() else { return };
+            let mut state = slot.state.lock();
+            let is_same = state.life.incarnation() == incarnation;
+            if !is_same || !state.ties.as_ref().is_some_and(|ties| ties.has_children()) {
+                return;
+            }
+            let acts = slot.let_in(&mut state, true);
+            drop(state);
+            slot.act(acts);
+        }));
     }
 
     /// Whether the activation is to be cut off. `is_known`: the bell knows its task.
@@ -332,14 +352,14 @@ impl<O: Object> Slot<O> {
         self.with_family(ties, Family::send_last_away)
     }
 
-    /// Lets those in who want to, and may.
-    pub(super) fn let_in(&self, state: &mut State<O>) -> Vec<Act> {
+    /// Lets those in who want to, and may. `is_needed`: also if it is about to leave.
+    pub(super) fn let_in(&self, state: &mut State<O>, is_needed: bool) -> Vec<Act> {
         let is_open = state.is_up && state.life.is_live();
         let is_leaving = state.life.end_wish().is_some();
         let Some(ties) = &mut state.ties else { return Vec::new() };
         // One that is about to leave starts nothing that it would have to wait for, unless its own turn may need it, or it has
         // done nothing yet: those who wait would only bring it back, to leave again.
-        let may_go = state.has_served && !state.is_in_turn;
+        let may_go = state.has_served && !state.is_in_turn && !is_needed;
         if !is_open || ties.wanting.is_empty() || (is_leaving && may_go) {
             return Vec::new();
         }

@@ -48,9 +48,15 @@ impl<O: Object> Kin for Slot<O> {
         }
         let ties = state.ties.get_or_insert_default();
         ties.wanting.push(Wanting { child, answer, is_known: false });
-        let acts = self.let_in(&mut state);
+        let acts = self.let_in(&mut state, false);
+        let is_leaving = state.life.is_live() && state.life.end_wish().is_some();
+        let is_held_back = is_leaving
+            && state.ties.as_ref().is_some_and(|ties| ties.is_wanted() && ties.has_children());
         self.wake(state);
         self.act(acts);
+        if is_held_back {
+            self.hold_back();
+        }
     }
 
     fn joined(&self, parent: Arc<dyn Kin>, run: u64) {
