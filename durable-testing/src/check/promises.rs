@@ -275,6 +275,12 @@ impl Promises {
         }
     }
 
+    /// Whether an object, or one above it without which it does not run, may be one that is quarantined.
+    fn may_be_shut(&self, object: &ObjectId) -> bool {
+        let mut above = std::iter::successors(Some(object), |id| self.owners.get(*id));
+        above.any(|id| self.wards.may_be_shut(id))
+    }
+
     /// All objects that one owns, however deep.
     fn below(&self, object: &ObjectId) -> Vec<ObjectId> {
         let is_below = |child: &ObjectId| {
@@ -472,11 +478,12 @@ impl Promises {
         self.leave_queue(call);
         self.end(call);
         let Some(known) = self.calls.get(&call) else { return Ok(()) };
+        let may_be_shut = self.may_be_shut(&known.object);
         let watch = self.objects.entry(known.object).or_default();
         let name = format_args!("call #{call} of {}.{}", watch.label, known.method);
         if let Err(error) = outcome
             && error.is(Code::ObjectQuarantined)
-            && !self.wards.may_be_shut(&known.object)
+            && !may_be_shut
         {
             return broken(
                 "P9",

@@ -172,6 +172,11 @@ impl<O: Object> Group<O> {
         Moment { now: clock.now(), wall: clock.wall(), chance: u64::from_le_bytes(chance) }
     }
 
+    /// Whether any of the class's objects has failed lately, or is quarantined.
+    pub(crate) fn knows_of_faults(&self) -> bool {
+        self.wards().count.load(Ordering::Acquire) > 0
+    }
+
     /// Whether an activation of `slot` may start.
     pub(super) fn gate(&self, slot: &Slot<O>) -> Gate {
         let clock = &self.host().clock;

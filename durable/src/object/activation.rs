@@ -327,6 +327,7 @@ fn settle_read<O: Object>(
     witness::turn_ended(slot, live, running.number(), method, told);
     match ran {
         Ok(ran) => {
+            slot.turn_ended_well();
             let failure = fault.map(|error| error.with_object(slot.label()));
             let_out(slot, live, running, failure.map_or(Ok(ran.reply), Err));
             Ok(())
@@ -374,6 +375,9 @@ async fn run_write<O: Object>(
     let told_as = if erases { TurnEnd::Erased } else { ended_as(&ran) };
     let told = Told { ended: told_as, kv: &kv, has_changes };
     witness::turn_ended(slot, live, running.number(), method, told);
+    if ran.is_ok() {
+        slot.turn_ended_well();
+    }
     let ran = match ran {
         Ok(ran) if erases => {
             erase(slot, live, running, ran.reply).await;

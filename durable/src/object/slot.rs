@@ -68,8 +68,8 @@ struct State<O: Object> {
     reading: Vec<&'static str>,
     /// What callers are told, but for those that wait already. `None`: they are served.
     refusal: Option<Error>,
-    /// It is in quarantine, and the activation is there for one call.
-    is_on_trial: bool,
+    /// It is in quarantine, and what the activation is there for. `None`: it is not.
+    trial: Option<Trial>,
     /// Set while the activation waits for a call.
     waker: Option<Waker>,
     idle_since: MonoNs,
@@ -85,6 +85,15 @@ struct State<O: Object> {
     was_erased: bool,
     /// `None`: the object is tied to no other.
     ties: Option<Box<Ties>>,
+}
+
+/// What an object that is in quarantine is let run for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trial {
+    /// One call, or what is due.
+    Turn,
+    /// A child of it, whose call needs no more of it than that it starts.
+    Start,
 }
 
 /// A look at the object between two turns.
@@ -126,7 +135,7 @@ impl<O: Object> Slot<O> {
             writing: None,
             reading: Vec::new(),
             refusal: None,
-            is_on_trial: false,
+            trial: None,
             waker: None,
             idle_since: MonoNs(0),
             exit_waiters: Vec::new(),
@@ -314,8 +323,13 @@ impl<O: Object> Slot<O> {
         readers: usize,
     ) -> Poll<Work<O>> {
         let mut state = self.state.lock();
-        if state.is_on_trial && state.has_served && readers == 0 {
-            (state.is_on_trial, state.refusal) = (false, None);
+        let has_passed = match state.trial {
+            None => false,
+            Some(Trial::Turn) => state.has_served && readers == 0,
+            Some(Trial::Start) => true,
+        };
+        if has_passed {
+            (state.trial, state.refusal) = (None, None);
             drop(state);
             self.group.on_passed(self);
             state = self.state.lock();
@@ -535,7 +549,7 @@ impl<O: Object> Incarnation for Slot<O> {
         state.waker = None;
         (state.has_served, state.refusal, state.writing) = (false, None, None);
         state.reading.clear();
-        let was_on_trial = std::mem::take(&mut state.is_on_trial);
+        let was_on_trial = state.trial.take().is_some();
         let crash = state.crash.take().map(|exit| *exit);
         let is_dead = std::mem::take(&mut state.was_erased) || crash.is_some();
         let untied = self.untie(&mut state, is_dead);

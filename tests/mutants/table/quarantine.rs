@@ -22,19 +22,25 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit {
                 file: "durable/src/object/slot/refusal.rs",
-                find: "        state.is_on_trial = true;",
-                replace: r#"        state.is_on_trial = true;
-        if crate::mutant("everybody_on_trial") {
+                find: "        let refused = state.refuse(error);\n        state.firings.extend(firing);",
+                replace: r#"        if crate::mutant("everybody_on_trial") {
             state.firings.extend(firing);
             state.inbox.extend(call);
             return true;
-        }"#,
+        }
+        let refused = state.refuse(error);
+        state.firings.extend(firing);"#,
+            },
+            Edit {
+                file: "durable/src/object/slot/refusal.rs",
+                find: "        if !self.group.knows_of_faults() {",
+                replace: r#"        if crate::mutant("everybody_on_trial") || !self.group.knows_of_faults() {"#,
             },
             Edit {
                 file: "durable/src/object/slot.rs",
-                find: "        if state.is_on_trial && state.has_served && readers == 0 {",
-                replace: r#"        let is_open = crate::mutant("everybody_on_trial");
-        if state.is_on_trial && state.has_served && readers == 0 && !is_open {"#,
+                find: "            Some(Trial::Turn) => state.has_served && readers == 0,",
+                replace: r#"            Some(Trial::Turn) if crate::mutant("everybody_on_trial") => false,
+            Some(Trial::Turn) => state.has_served && readers == 0,"#,
             },
         ],
         seeds: 100,

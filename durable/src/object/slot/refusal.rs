@@ -4,29 +4,50 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::kin::Wanting;
-use super::{Slot, State, Visit};
+use super::{Slot, State, Trial, Visit};
 use crate::error::Error;
 use crate::kernel::activation::Action;
 use crate::object::{Firing, Object, PendingCall, Rung};
 
 impl<O: Object> Slot<O> {
-    /// Its one call is let through, and all others are told `error`. Whether there is one.
+    /// Its one call is let through, or one child if only those wait, and all others are told `error`. Whether there is one.
     pub(crate) fn begin_trial(self: &Arc<Self>, error: &Error) -> bool {
         let mut state = self.state.lock();
         let is_first = |(ahead, _): &(usize, Firing)| *ahead == 0;
         let firing = state.firings.front().is_some_and(is_first).then(|| state.firings.pop_front());
         let firing = firing.flatten();
         let call = if firing.is_none() { state.inbox.pop_front() } else { None };
-        if firing.is_none() && call.is_none() {
+        let wanting = state.ties.as_mut().map(|ties| &mut ties.wanting);
+        let wanting = wanting.filter(|wanting| !wanting.is_empty());
+        let is_turn = firing.is_some() || call.is_some();
+        let child = wanting.filter(|_| !is_turn).map(|wanting| wanting.remove(0));
+        if !is_turn && child.is_none() {
             return false;
         }
-        state.is_on_trial = true;
+        state.trial = Some(if is_turn { Trial::Turn } else { Trial::Start });
         let refused = state.refuse(error);
         state.firings.extend(firing);
         state.inbox.extend(call);
+        if let Some(ties) = &mut state.ties {
+            ties.wanting.extend(child);
+        }
         drop(state);
         refused.tell(self, error);
         true
+    }
+
+    /// A turn has ended and not crashed. If it was the one call that was let through, everybody is served again, before its
+    /// caller is told and may call again.
+    pub(crate) fn turn_ended_well(&self) {
+        if !self.group.knows_of_faults() {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.trial == Some(Trial::Turn) && state.has_served {
+            (state.trial, state.refusal) = (None, None);
+            drop(state);
+            self.group.on_passed(self);
+        }
     }
 
     /// Everybody who waits for the object itself is told `error`. Whether something else is to be done to it.

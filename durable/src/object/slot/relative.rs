@@ -36,6 +36,9 @@ impl<O: Object> Kin for Slot<O> {
         let is_open = state.is_up && state.life.is_live();
         let closed = if state.life.is_abandoned() {
             Some(gone())
+        } else if state.refusal.is_some() && state.trial.is_none() {
+            // What is tried may be a turn that calls its own child.
+            state.refusal.clone()
         } else if is_open {
             None
         } else {
