@@ -9,6 +9,7 @@ pub mod past;
 pub mod poison;
 pub mod releases;
 pub mod schedules;
+pub mod together;
 pub mod tree;
 pub mod workload;
 

@@ -402,6 +402,7 @@ impl Promises {
         let below = if erases { self.below(object) } else { Vec::new() };
         for child in below {
             self.watch(&child).above_erases((epoch, commit));
+            self.wards.above_erases(&child);
         }
         self.submitted.insert((shard, place), submitted);
         self.epochs.insert((shard, epoch), *object);

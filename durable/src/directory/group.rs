@@ -275,6 +275,11 @@ impl<O: Object> Group<O> {
         call.answer(Err(error.with_object(slot.label())));
     }
 
+    /// All classes of the runtime. None: it is gone.
+    pub(super) fn groups(&self) -> Vec<Arc<dyn ClassGroup>> {
+        self.registry.upgrade().map(|registry| registry.groups().to_vec()).unwrap_or_default()
+    }
+
     pub(super) fn door(&self) -> &AtomicU64 {
         &self.door
     }
@@ -422,6 +427,8 @@ pub(crate) trait ClassGroup: Send + Sync {
     ) -> BoxFuture<'static, Result<bool, Error>>;
     /// Lets an object run again. Whether it was quarantined.
     fn release(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>>;
+    /// Nothing is left of an object, nor of those of this class that are below it: they have never failed.
+    fn forget_below(&self, ancestor: &ObjectId);
     /// Lets the next call to a quarantined object through. Whether it is one.
     fn retry_quarantined(&self, id: &ObjectId) -> bool;
     /// Lets all activations serve the calls that wait and then end, and waits until they are gone.
@@ -569,6 +576,10 @@ impl<O: Object> ClassGroup for Group<O> {
         let why = if was_quarantined { LetOut::Release } else { LetOut::Stale };
         let let_out = self.let_out(id, why);
         Box::pin(async move { let_out.await.map(|()| was_quarantined) })
+    }
+
+    fn forget_below(&self, ancestor: &ObjectId) {
+        self.forget_those_below(ancestor);
     }
 
     fn retry_quarantined(&self, id: &ObjectId) -> bool {

@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use crate::directory::Group;
 use crate::error::{Code, Error};
 use crate::host::Event;
-use crate::id::ObjectId;
+use crate::id::{Lineage, ObjectId};
 use crate::kernel::breaker::{Breaker, Share};
 use crate::kernel::quarantine::{Admission, Moment, Verdict, Ward};
 use crate::limits::{PROBATION, QUARANTINE_DELAY, QUARANTINE_REASON_BYTES_MAX};
@@ -30,6 +30,8 @@ pub(crate) struct Wards {
 
 struct Known {
     wards: BTreeMap<ObjectId, Ward>,
+    /// Of those that have a parent, who is above them. No more than there are wards.
+    above: BTreeMap<ObjectId, Lineage>,
     /// When each was touched, oldest first, so that those that nothing need be known of are found.
     touched: VecDeque<(MonoNs, ObjectId)>,
     breaker: Breaker,
@@ -81,6 +83,13 @@ pub(super) enum Gate {
     Refuse(Sentence),
 }
 
+impl Known {
+    fn forget(&mut self, id: &ObjectId) -> Option<Ward> {
+        self.above.remove(id);
+        self.wards.remove(id)
+    }
+}
+
 impl Wards {
     /// `stored`: those that are quarantined. `code`: what the class is now.
     pub(super) fn new(
@@ -88,12 +97,14 @@ impl Wards {
         stored: Vec<StoredQuarantine>,
         code: u64,
     ) -> Self {
-        let ward = |stored: StoredQuarantine| {
-            (stored.id, Ward::stored(budget, stored.sentence, stored.code != code))
-        };
-        let wards: BTreeMap<_, _> = stored.into_iter().map(ward).collect();
+        let (mut wards, mut above) = (BTreeMap::new(), BTreeMap::new());
+        for StoredQuarantine { id, sentence, code: failed_in, lineage, .. } in stored {
+            wards.insert(id, Ward::stored(budget, sentence, failed_in != code));
+            above.extend(lineage.map(|lineage| (id, lineage)));
+        }
         let count = AtomicUsize::new(wards.len());
-        let known = Known { wards, touched: VecDeque::new(), breaker: Breaker::new(rule) };
+        let (touched, breaker) = (VecDeque::new(), Breaker::new(rule));
+        let known = Known { wards, above, touched, breaker };
         Wards { budget, count, wards: Mutex::new(known) }
     }
 
@@ -119,7 +130,7 @@ impl Wards {
         let mut known = self.wards.lock();
         while let Some((touched, id)) = known.touched.front().copied() {
             match known.wards.get(&id).map(|ward| ward.is_over(now)) {
-                Some(true) => drop(known.wards.remove(&id)),
+                Some(true) => drop(known.forget(&id)),
                 Some(false) if now - touched <= self.budget.period.max(PROBATION) => break,
                 // It was touched again, or is quarantined, and then waits for somebody.
                 Some(false) | None => {}
@@ -134,7 +145,7 @@ impl Wards {
     /// An object has failed, while so many were in memory. Gives how much of the class has, if that is too much.
     fn on_fault(
         &self,
-        (id, fault): (ObjectId, Fault),
+        (id, fault, lineage): (ObjectId, Fault, Option<&Lineage>),
         in_memory: usize,
         at: Moment,
         reason: &str,
@@ -142,6 +153,7 @@ impl Wards {
         self.with(at.now, |known| {
             let ward = known.wards.entry(id).or_insert_with(|| Ward::new(self.budget));
             known.touched.push_back((at.now, id));
+            known.above.extend(lineage.map(|lineage| (id, lineage.clone())));
             let verdict = match fault {
                 Fault::Unloadable => ward.on_unloadable(at, reason),
                 Fault::Crash | Fault::System => ward.on_crash(at, reason),
@@ -180,7 +192,7 @@ impl<O: Object> Group<O> {
     /// Whether an activation of `slot` may start.
     pub(super) fn gate(&self, slot: &Slot<O>) -> Gate {
         let clock = &self.host().clock;
-        if self.wards().count.load(Ordering::Acquire) == 0 {
+        if !self.knows_of_faults() {
             return Gate::Go;
         }
         self.wards().admit(slot.id_ref(), (clock.now(), clock.wall()))
@@ -223,7 +235,7 @@ impl<O: Object> Group<O> {
             return self.undecided(slot);
         }
         let reason = shortened(reason);
-        let whose = (slot.id(), fault);
+        let whose = (slot.id(), fault, slot.lineage());
         let (verdict, share) =
             self.wards().on_fault(whose, self.in_memory(), self.moment(), reason);
         let object = slot.id_ref();
@@ -245,6 +257,7 @@ impl<O: Object> Group<O> {
             name: slot.name().map(str::to_owned),
             sentence,
             code: self.code(),
+            lineage: slot.lineage().cloned(),
         };
         match self.shard(&slot.id()).tend_quarantine(Chore::Put(stored)).await {
             Ok(()) => self.host().report(|| Event::Quarantined { object, retry_at, failed_trials }),
@@ -266,23 +279,58 @@ impl<O: Object> Group<O> {
 
     /// The call that was let through, if there was one, has shown nothing.
     pub(crate) fn undecided(&self, slot: &Slot<O>) {
-        if self.wards().count.load(Ordering::Acquire) > 0 {
+        if self.knows_of_faults() {
             self.wards().change(slot.id_ref(), self.host().clock.now(), Ward::on_undecided);
         }
     }
 
     /// An object that is quarantined is as if it had never failed. Whether it was quarantined.
     pub(crate) fn forgive(&self, id: &ObjectId) -> bool {
-        if self.wards().count.load(Ordering::Acquire) == 0 {
+        if !self.knows_of_faults() {
             return false;
         }
         self.wards().with(self.host().clock.now(), |known| {
             let is_shut = known.wards.get(id).is_some_and(|ward| ward.sentence().is_some());
             if is_shut {
-                known.wards.remove(id);
+                known.forget(id);
             }
             is_shut
         })
+    }
+
+    /// Nothing is left of an object, nor of those below it: whatever is born with these ids has never failed. Whether it
+    /// was known to have.
+    pub(crate) fn on_erased(&self, id: &ObjectId) -> bool {
+        let forget = |known: &mut Known| known.forget(id).map(|_| *id).into_iter().collect();
+        let had_failed = self.forget_erased(forget);
+        for group in self.groups() {
+            group.forget_below(id);
+        }
+        had_failed
+    }
+
+    /// Nothing is left of an object that those may have been below who are of this class.
+    pub(super) fn forget_those_below(&self, ancestor: &ObjectId) {
+        let is_below =
+            |lineage: &Lineage| lineage.ancestors().iter().any(|above| above.id == *ancestor);
+        self.forget_erased(|known| {
+            let below = known.above.iter().filter(|(_, lineage)| is_below(lineage));
+            let below: Vec<_> = below.map(|(id, _)| *id).collect();
+            below.iter().for_each(|id| drop(known.forget(id)));
+            below
+        });
+    }
+
+    /// Whether there were any.
+    fn forget_erased(&self, forget: impl FnOnce(&mut Known) -> Vec<ObjectId>) -> bool {
+        if !self.knows_of_faults() {
+            return false;
+        }
+        let forgotten = self.wards().with(self.host().clock.now(), forget);
+        for object in &forgotten {
+            self.host().report(|| Event::QuarantineEnded { object, is_trial: false });
+        }
+        !forgotten.is_empty()
     }
 
     /// Lets the next call through. Whether the object is quarantined.

@@ -89,7 +89,7 @@ pub enum Event<'a> {
     QuarantineTried { object: &'a ObjectId },
     /// So many of its objects have failed that the class has.
     ClassFailed { class: &'static str },
-    /// The object may run, because a call that was let through went well, or somebody has released it.
+    /// The object may run, because a call that was let through went well, somebody has released it, or nothing is left of it.
     QuarantineEnded { object: &'a ObjectId, is_trial: bool },
     /// It is gone, with everything that it held.
     Gone { object: &'a ObjectId, incarnation: u64 },

@@ -152,6 +152,9 @@ impl<O: Object> Actor for Activation<O> {
         Box::pin(slot.end_children(Cut::Parted)).await;
         // Only then may another activation start: it begins with what is stored.
         Box::pin(settled(slot, &live)).await;
+        if slot.was_erased() && live.fence().broken().is_none() {
+            let _ = Box::pin(errand::forget(slot)).await;
+        }
         if ended.is_ok() {
             myself.stop(None);
         }

@@ -37,7 +37,7 @@ pub(crate) async fn run_all<O: Object>(slot: &Slot<O>, errands: Vec<Errand>) {
                     Some(done) => done,
                     None => {
                         let done = erase_stored(slot).await;
-                        if done.is_ok() { let_out(slot, done).await } else { done }
+                        if done.is_ok() { forget(slot).await.and(done) } else { done }
                     }
                 };
                 let _ = answer.send(done.clone());
@@ -60,6 +60,16 @@ pub(crate) async fn run_all<O: Object>(slot: &Slot<O>, errands: Vec<Errand>) {
         }
         erased = None;
     }
+}
+
+/// Nothing is left of the object, and so it has never failed.
+pub(super) async fn forget<O: Object>(slot: &Slot<O>) -> Result<(), Error> {
+    if !slot.group().on_erased(slot.id_ref()) {
+        return Ok(());
+    }
+    slot.accept_calls();
+    // Its quarantine went in the same commit, if there was a commit.
+    slot.group().let_out(slot.id(), LetOut::Stale).await
 }
 
 /// What the object was quarantined for is gone.

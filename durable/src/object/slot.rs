@@ -473,6 +473,11 @@ impl<O: Object> Slot<O> {
         self.state.lock().was_erased = true;
     }
 
+    /// Whether the activation leaves nothing of its object.
+    pub(crate) fn was_erased(&self) -> bool {
+        self.state.lock().was_erased
+    }
+
     /// The activation could not start: everybody who waits gets `error`, and it ends.
     pub(crate) fn fail_start(self: &Arc<Self>, error: &Error) {
         let mut state = self.state.lock();

@@ -270,7 +270,11 @@ impl Shard {
         &self,
         ancestor: ObjectId,
     ) -> impl Future<Output = Result<bool, Error>> + Send + use<'_> {
-        self.read(move |connection| Ok(!kin::below(connection, &ancestor)?.is_empty()))
+        self.read(move |connection| {
+            let is_bare = kin::below(connection, &ancestor)?.is_empty()
+                && quarantine::below(connection, &ancestor)?.is_empty();
+            Ok(!is_bare)
+        })
     }
 
     /// One page of the stored objects of a class, at most `limit` of those whose names begin with

@@ -22,7 +22,7 @@ struct Ward {
     state: State,
     /// Its last failed start shuts it in at once.
     is_unloadable: bool,
-    /// It was erased since it was shut in, so that nobody knows what a crash of the node leaves.
+    /// It was erased since it was shut in, alone or with an object above it, so that nobody knows what a crash of the node leaves.
     is_erased: bool,
     /// It was ever shut in.
     was_shut: bool,
@@ -98,6 +98,13 @@ impl Wards {
     /// Whether an object may be one that does not run.
     pub(super) fn may_be_shut(&self, object: &ObjectId) -> bool {
         self.0.get(object).is_some_and(|ward| ward.was_shut)
+    }
+
+    /// An object above it is erased, and all below that with it.
+    pub(super) fn above_erases(&mut self, object: &ObjectId) {
+        if let Some(ward) = self.0.get_mut(object) {
+            ward.is_erased = true;
+        }
     }
 
     pub(super) fn saw(&mut self, now: u64, event: &Event<'_>) -> Verdict {

@@ -58,7 +58,6 @@ pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::R
     dead_letter::erase(connection, object_no)?;
     schedule::erase(connection, object_no)?;
     snapshot::erase(connection, object_no)?;
-    quarantine::erase(connection, object_no)?;
     kin::erase(connection, object_no)?;
     object::erase(connection, object_no)?;
     meta::remember_number(connection, object_no)
@@ -71,6 +70,7 @@ pub(crate) fn erase_tree(
     object_no: ObjectNo,
     id: &ObjectId,
 ) -> rusqlite::Result<Vec<ObjectNo>> {
+    quarantine::erase_tree(connection, id)?;
     let below = kin::below(connection, id)?;
     below.iter().try_for_each(|object_no| erase(connection, *object_no))?;
     erase(connection, object_no)?;

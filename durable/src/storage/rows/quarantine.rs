@@ -3,7 +3,9 @@
 //! Layout: `id` 32 bytes; `class_no`; `name` NULL if only the id is known; `reason` what it failed
 //! with last; `since_ms` and `retry_ms` wall clock, since when it does not run and from when on one
 //! call is let through; `delay_ms` how long that was to wait; `failed_trials` how often a call was
-//! let through in vain; `code` what tells the code apart that it failed in, as a signed integer.
+//! let through in vain; `code` what tells the code apart that it failed in, as a signed integer;
+//! `lineage` NULL for an object without a parent, else its [ancestors](crate::id::Lineage): it goes
+//! with them also if it was never stored.
 //!
 //! Never reuse: a row says nothing of an object but that it does not run, so it may go and come.
 
@@ -12,9 +14,9 @@ use std::time::Duration;
 use rusqlite::{Connection, Row, params};
 
 use super::{signed, unsigned};
-use crate::id::ObjectId;
+use crate::id::{Lineage, ObjectId};
 use crate::quarantine::Sentence;
-use crate::storage::numbers::{ClassNo, ObjectNo};
+use crate::storage::numbers::ClassNo;
 use crate::time::WallMs;
 
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS quarantines (
@@ -26,7 +28,8 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS quarantines (
     retry_ms INTEGER NOT NULL,
     delay_ms INTEGER NOT NULL,
     failed_trials INTEGER NOT NULL,
-    code INTEGER NOT NULL
+    code INTEGER NOT NULL,
+    lineage BLOB
 ) STRICT, WITHOUT ROWID";
 
 /// An object that does not run.
@@ -39,14 +42,17 @@ pub(crate) struct StoredQuarantine {
     pub(crate) sentence: Sentence,
     /// Tells the code apart that it failed in.
     pub(crate) code: u64,
+    /// `None`: it has no parent.
+    pub(crate) lineage: Option<Lineage>,
 }
 
 /// Stores one, in the place of an earlier one of its object.
 pub(crate) fn put(connection: &Connection, stored: &StoredQuarantine) -> rusqlite::Result<()> {
-    let StoredQuarantine { id, class_no, name, sentence, code } = stored;
+    let StoredQuarantine { id, class_no, name, sentence, code, lineage } = stored;
     let Sentence { reason, since, retry_at, delay, failed_trials } = sentence;
     let delay_ms = i64::try_from(delay.as_millis()).expect("a delay is short");
-    let sql = "INSERT OR REPLACE INTO quarantines VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let sql = "INSERT OR REPLACE INTO quarantines
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     let row = params![
         &id.as_bytes()[..],
         class_no.0,
@@ -57,6 +63,7 @@ pub(crate) fn put(connection: &Connection, stored: &StoredQuarantine) -> rusqlit
         delay_ms,
         failed_trials,
         code.cast_signed(),
+        lineage.as_ref().map(Lineage::encode),
     ];
     connection.prepare_cached(sql)?.execute(row).map(drop)
 }
@@ -67,10 +74,28 @@ pub(crate) fn remove(connection: &Connection, id: &ObjectId) -> rusqlite::Result
     Ok(connection.prepare_cached(sql)?.execute([&id.as_bytes()[..]])? > 0)
 }
 
-/// Takes away that of an object that is erased, whose row is still there.
-pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM quarantines WHERE id = (SELECT id FROM objects WHERE object_no = ?1)";
-    connection.prepare_cached(sql)?.execute([object_no.0]).map(drop)
+/// The ids of those below an object, however deep, whether they are stored or not.
+pub(crate) fn below(
+    connection: &Connection,
+    ancestor: &ObjectId,
+) -> rusqlite::Result<Vec<ObjectId>> {
+    let sql = "SELECT id, lineage FROM quarantines WHERE lineage IS NOT NULL ORDER BY id";
+    let mut select = connection.prepare_cached(sql)?;
+    let (mut rows, mut below) = (select.query([])?, Vec::new());
+    while let Some(row) = rows.next()? {
+        // What is damaged is nobody's child; it stays until somebody releases it.
+        let Ok(Some(lineage)) = super::object::lineage(row, 1) else { continue };
+        if lineage.ancestors().iter().any(|above| above.id == *ancestor) {
+            below.push(ObjectId::from_bytes(row.get(0)?));
+        }
+    }
+    Ok(below)
+}
+
+/// Takes away that of an object, and those of all below it.
+pub(crate) fn erase_tree(connection: &Connection, id: &ObjectId) -> rusqlite::Result<()> {
+    remove(connection, id)?;
+    below(connection, id)?.iter().try_for_each(|id| remove(connection, id).map(drop))
 }
 
 /// Takes away those of a class.
@@ -79,7 +104,7 @@ pub(crate) fn erase_class(connection: &Connection, class_no: ClassNo) -> rusqlit
 }
 
 const COLUMNS: &str = "SELECT id, class_no, name, reason, since_ms, retry_ms, delay_ms, \
-                       failed_trials, code FROM quarantines";
+                       failed_trials, code, lineage FROM quarantines";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<StoredQuarantine> {
     let sentence = Sentence {
@@ -95,6 +120,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredQuarantine> {
         name: row.get(2)?,
         sentence,
         code: row.get::<_, i64>(8)?.cast_unsigned(),
+        lineage: super::object::lineage(row, 9)?,
     })
 }
 
@@ -127,6 +153,7 @@ mod tests {
 
     use super::super::in_memory;
     use super::*;
+    use crate::id::Ancestor;
 
     const MAX: u64 = i64::MAX as u64;
 
@@ -135,12 +162,15 @@ mod tests {
         fn a_quarantine_round_trips(
             bytes: [u8; ObjectId::BYTES], class_no: u32, name: Option<String>, reason: String,
             since in 0..=MAX, retry_at in 0..=MAX, delay_ms in 0..=MAX, failed_trials: u32, code: u64,
+            is_child: bool,
         ) {
             let (since, retry_at) = (WallMs(since), WallMs(retry_at));
             let delay = Duration::from_millis(delay_ms);
             let (id, class_no) = (ObjectId::from_bytes(bytes), ClassNo(class_no));
             let sentence = Sentence { reason, since, retry_at, delay, failed_trials };
-            let stored = StoredQuarantine { id, class_no, name, sentence, code };
+            let above = Ancestor { id: ObjectId::from_bytes([7; ObjectId::BYTES]), name: None };
+            let lineage = is_child.then(|| Lineage::below(above.clone(), None));
+            let stored = StoredQuarantine { id, class_no, name, sentence, code, lineage };
             let connection = in_memory();
             put(&connection, &stored).expect("stored");
             put(&connection, &stored).expect("stored again");
@@ -150,7 +180,11 @@ mod tests {
             prop_assert_eq!(list(None, None), vec![stored]);
             prop_assert_eq!(list(None, Some(id)), vec![]);
             prop_assert_eq!(list(Some(ClassNo(class_no.0 ^ 1)), None), vec![]);
-            prop_assert!(remove(&connection, &id).expect("removed"));
+            let below = |id| below(&connection, id).expect("read");
+            prop_assert_eq!(below(&above.id), if is_child { vec![id] } else { vec![] });
+            prop_assert_eq!(below(&id), vec![]);
+            erase_tree(&connection, &above.id).expect("removed");
+            prop_assert_eq!(remove(&connection, &id).expect("removed"), !is_child);
             prop_assert!(!remove(&connection, &id).expect("removed"));
             prop_assert_eq!(all(&connection).expect("read"), vec![]);
         }
