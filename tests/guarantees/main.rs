@@ -37,6 +37,7 @@ mod sql;
 mod sql_kills;
 mod sql_migrations;
 mod supervision;
+mod supervision_events;
 mod together;
 
 use durable::prelude::*;

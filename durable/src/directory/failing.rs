@@ -7,7 +7,7 @@ use crate::directory::{ClassGroup, Group};
 use crate::error::{Code, Error};
 use crate::host::Event;
 use crate::kernel::breaker::Share;
-use crate::kernel::restart::{Exit, ExitReason};
+use crate::kernel::restart::{Decision, Exit, ExitReason};
 use crate::limits::BREAKER_COOL_DOWN;
 use crate::object::{Object, Slot};
 use crate::time::MonoNs;
@@ -31,12 +31,15 @@ impl<O: Object> Group<O> {
                 let left = MonoNs(until) - self.host().clock.now();
                 if left.is_zero() {
                     // Whoever comes first opens it; a supervisor may have closed it since.
-                    let _ = self.door().compare_exchange(
+                    let opened = self.door().compare_exchange(
                         until,
                         OPEN,
                         Ordering::AcqRel,
                         Ordering::Relaxed,
                     );
+                    if opened.is_ok() {
+                        self.service().tell_of_class(O::CLASS.name, &Decision::ClassReopened);
+                    }
                     return None;
                 }
                 let text = format!(
@@ -64,7 +67,8 @@ impl<O: Object> Group<O> {
     /// So many of its objects have failed that the class has.
     pub(super) fn fail(self: &Arc<Self>, Share { failing, of }: Share, reason: &str) {
         let class = O::CLASS.name;
-        tracing::error!(class, failing, of, reason, "a class fails");
+        let decision = Decision::ClassFailing { failing, of, reason: reason.to_owned() };
+        self.service().tell_of_class(class, &decision);
         self.host().report(|| Event::ClassFailed { class });
         let text = format!("{failing} of {of} objects failed, the last one with: {reason}");
         let exit = Exit::new(ExitReason::Error, text);
@@ -75,6 +79,8 @@ impl<O: Object> Group<O> {
         let closed =
             self.door().compare_exchange(OPEN, until.0, Ordering::AcqRel, Ordering::Relaxed);
         if closed.is_ok() {
+            let decision = Decision::ClassCooling { delay: BREAKER_COOL_DOWN };
+            self.service().tell_of_class(class, &decision);
             // What is in memory goes on from its last commit afterwards.
             let group = Arc::clone(self);
             self.host().tasks.spawn(Box::pin(async move { group.drain().await }));

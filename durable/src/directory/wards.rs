@@ -14,6 +14,7 @@ use crate::host::Event;
 use crate::id::{Lineage, ObjectId};
 use crate::kernel::breaker::{Breaker, Share};
 use crate::kernel::quarantine::{Admission, Moment, Verdict, Ward};
+use crate::kernel::restart::Decision;
 use crate::limits::{PROBATION, QUARANTINE_DELAY, QUARANTINE_REASON_BYTES_MAX};
 use crate::object::{Object, Slot};
 use crate::quarantine::{BreakerRule, CrashBudget, Sentence};
@@ -189,6 +190,11 @@ impl<O: Object> Group<O> {
         self.wards().count.load(Ordering::Acquire) > 0
     }
 
+    /// Tells of a decision about one of its objects.
+    fn tell(&self, decision: &Decision) {
+        self.service().tell_of_class(O::CLASS.name, decision);
+    }
+
     /// Whether an activation of `slot` may start.
     pub(super) fn gate(&self, slot: &Slot<O>) -> Gate {
         let clock = &self.host().clock;
@@ -215,6 +221,11 @@ impl<O: Object> Group<O> {
                 if slot.begin_trial(&refusal) {
                     let object = slot.id_ref();
                     self.host().report(|| Event::QuarantineTried { object });
+                    self.tell(&Decision::TrialStarted {
+                        object: slot.label(),
+                        id: slot.id(),
+                        incarnation: slot.incarnation(),
+                    });
                     return self.spawn(slot);
                 }
                 self.undecided(slot);
@@ -248,9 +259,16 @@ impl<O: Object> Group<O> {
         }
         let Verdict::Quarantine(sentence) = verdict else { return };
         let (label, failed_trials) = (slot.label(), sentence.failed_trials);
-        tracing::error!(object = label, reason, failed_trials, "an object is quarantined");
         slot.refuse_from_here(sentence.error(&label, self.host().clock.wall()));
         let retry_at = sentence.retry_at;
+        self.tell(&Decision::Quarantined {
+            object: label.clone(),
+            id: slot.id(),
+            incarnation: slot.incarnation(),
+            reason: reason.to_owned(),
+            failed_trials,
+            retry_at,
+        });
         let stored = StoredQuarantine {
             id: slot.id(),
             class_no: self.class_no(),
@@ -271,7 +289,11 @@ impl<O: Object> Group<O> {
     pub(crate) fn on_passed(&self, slot: &Slot<O>) {
         let now = self.host().clock.now();
         if self.wards().change(slot.id_ref(), now, |ward| ward.on_passed(now)) == Some(true) {
-            tracing::info!(object = slot.label(), "an object is out of quarantine");
+            self.tell(&Decision::TrialPassed {
+                object: slot.label(),
+                id: slot.id(),
+                incarnation: slot.incarnation(),
+            });
             // Whoever no longer waits for it does not keep it from being stored.
             drop(self.let_out(slot.id(), LetOut::Trial));
         }
@@ -348,6 +370,12 @@ impl<O: Object> Group<O> {
         if why != LetOut::Stale {
             let is_trial = why == LetOut::Trial;
             self.host().report(|| Event::QuarantineEnded { object: &id, is_trial });
+        }
+        if why == LetOut::Release {
+            let place = self.directory().find(&id);
+            let nobody = || format!("{}({id})", O::CLASS.name);
+            let object = place.map_or_else(nobody, |slot| slot.label());
+            self.tell(&Decision::Released { object, id });
         }
         let shard = self.shard(&id);
         let removed = shard.tend_quarantine(Chore::Remove(id));

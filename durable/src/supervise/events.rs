@@ -7,11 +7,13 @@ use tokio::sync::broadcast;
 
 use crate::kernel::restart::{Decision, Exit};
 
-/// One decision of one supervisor.
+/// One decision of one supervisor. A class group is the supervisor of its objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SupervisionEvent {
-    /// The supervisor, from the top of the tree: `bank/feeds`.
+    /// The supervisor, from the top of the tree: `bank/feeds`. Of what befalls objects of a class, the class group:
+    /// `bank/feeds/bank.Account`, or `bank.Account` if no tree has it. Of what befalls an object's children, that object:
+    /// `game.Room(hall)`.
     pub supervisor: Arc<str>,
     /// What it has decided, or seen.
     pub decision: Decision,
@@ -29,6 +31,53 @@ impl fmt::Display for Exit {
         match self.text.as_str() {
             "" => write!(f, "{}", self.reason),
             text => write!(f, "{} ({text})", self.reason),
+        }
+    }
+}
+
+impl Decision {
+    /// What kind of decision it is, for logs and counters. Stable, and listed in the [guide](crate::guide::supervision).
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Decision::Up => "supervisor.up",
+            Decision::ChildAdded { .. } => "child.added",
+            Decision::ChildRemoved { .. } => "child.removed",
+            Decision::ChildStarting { .. } => "child.starting",
+            Decision::ChildStarted { .. } => "child.started",
+            Decision::ChildUnstartable { .. } => "child.unstartable",
+            Decision::ChildExited { .. } => "child.exited",
+            Decision::Restarting { .. } => "child.restarting",
+            Decision::ChildStopping { .. } => "child.stopping",
+            Decision::ChildKilled { .. } => "child.killed",
+            Decision::ChildStopped { .. } => "child.stopped",
+            Decision::AutoShutdown { .. } => "supervisor.auto_shutdown",
+            Decision::Meltdown { .. } => "supervisor.meltdown",
+            Decision::Ending { .. } => "supervisor.ending",
+            Decision::Ended { .. } => "supervisor.ended",
+            Decision::Quarantined { .. } => "object.quarantined",
+            Decision::TrialStarted { .. } => "object.trial_started",
+            Decision::TrialPassed { .. } => "object.trial_passed",
+            Decision::Released { .. } => "object.released",
+            Decision::ClassFailing { .. } => "class.failing",
+            Decision::ClassCooling { .. } => "class.cooling",
+            Decision::ClassReopened => "class.reopened",
+        }
+    }
+
+    /// Whether people are to look.
+    pub(super) fn level(&self) -> tracing::Level {
+        match self {
+            Decision::Meltdown { .. }
+            | Decision::Quarantined { .. }
+            | Decision::ClassFailing { .. } => tracing::Level::ERROR,
+            Decision::ChildUnstartable { .. }
+            | Decision::ChildKilled { .. }
+            | Decision::ClassCooling { .. } => tracing::Level::WARN,
+            Decision::ChildExited { exit, .. } if exit.reason.is_abnormal() => tracing::Level::WARN,
+            Decision::TrialPassed { .. } | Decision::Released { .. } | Decision::ClassReopened => {
+                tracing::Level::INFO
+            }
+            _ => tracing::Level::DEBUG,
         }
     }
 }
@@ -70,6 +119,28 @@ impl fmt::Display for Decision {
             ),
             Decision::Ending { reason } => write!(f, "is to end: {reason}"),
             Decision::Ended { exit } => write!(f, "ended: {exit}"),
+            Decision::Quarantined {
+                object, incarnation, reason, failed_trials, retry_at, ..
+            } => {
+                write!(
+                    f,
+                    "{object} is quarantined after run {incarnation} and {failed_trials} failed trials, \
+                     until {} ms since 1970: {reason}",
+                    retry_at.0
+                )
+            }
+            Decision::TrialStarted { object, incarnation, .. } => {
+                write!(f, "{object} is tried with one call, run {incarnation}")
+            }
+            Decision::TrialPassed { object, incarnation, .. } => {
+                write!(f, "{object} is out of quarantine, run {incarnation}")
+            }
+            Decision::Released { object, .. } => write!(f, "{object} is released from quarantine"),
+            Decision::ClassFailing { failing, of, reason } => {
+                write!(f, "fails: {failing} of {of} objects have, the last one with: {reason}")
+            }
+            Decision::ClassCooling { delay } => write!(f, "takes no calls for {delay:?}"),
+            Decision::ClassReopened => f.write_str("takes calls again"),
         }
     }
 }

@@ -155,17 +155,28 @@ impl Service {
 
     pub(super) fn tell(&self, supervisor: &Arc<str>, decision: &Decision) {
         self.host.report(|| crate::host::Event::Supervised { supervisor, decision });
-        match decision {
-            Decision::Meltdown { .. } => {
-                tracing::error!(supervisor = &**supervisor, %decision, "a supervisor gave up");
-            }
-            Decision::ChildUnstartable { .. } | Decision::ChildKilled { .. } => {
-                tracing::warn!(supervisor = &**supervisor, %decision, "supervision");
-            }
-            Decision::ChildExited { exit, .. } if exit.reason.is_abnormal() => {
-                tracing::warn!(supervisor = &**supervisor, %decision, "supervision");
-            }
-            _ => tracing::debug!(supervisor = &**supervisor, %decision, "supervision"),
+        self.announce(supervisor, decision);
+    }
+
+    /// Tells whoever listens, and the log.
+    fn announce(&self, supervisor: &Arc<str>, decision: &Decision) {
+        macro_rules! log {
+            ($level:ident) => {
+                tracing::event!(
+                    target: "durable::supervision",
+                    tracing::Level::$level,
+                    supervisor = &**supervisor,
+                    event = decision.name(),
+                    %decision,
+                    "supervision"
+                )
+            };
+        }
+        match decision.level() {
+            tracing::Level::ERROR => log!(ERROR),
+            tracing::Level::WARN => log!(WARN),
+            tracing::Level::INFO => log!(INFO),
+            _ => log!(DEBUG),
         }
         // Nobody may listen.
         let (supervisor, decision) = (Arc::clone(supervisor), decision.clone());
@@ -178,6 +189,16 @@ impl Service {
             return self.tell(path, decision);
         }
         self.host.report(|| crate::host::Event::Supervised { supervisor: path, decision });
+    }
+
+    /// Tells of a decision about a class, or about an object of it.
+    pub(crate) fn tell_of_class(&self, class: &'static str, decision: &Decision) {
+        let above = self.classes.lock().get(class).map(|(node, _)| Arc::clone(&node.path));
+        let path: Arc<str> = match above {
+            Some(above) => format!("{above}/{class}").into(),
+            None => class.into(),
+        };
+        self.announce(&path, decision);
     }
 
     /// Does something to a class, if the runtime is still there.

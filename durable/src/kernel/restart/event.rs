@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use super::spec::{ChildSpec, ExitReason, Shutdown};
 use crate::error::Error;
-use crate::time::MonoNs;
+use crate::id::ObjectId;
+use crate::time::{MonoNs, WallMs};
 
 /// A child of a supervisor, for as long as it has a spec. Never given twice; in the order in which children start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -225,4 +226,60 @@ pub enum Decision {
         /// How.
         exit: Exit,
     },
+    /// An object is quarantined, or is again because the call that was let through has failed.
+    Quarantined {
+        /// The object, as errors call it.
+        object: String,
+        /// Its id.
+        id: ObjectId,
+        /// The activation that was one too many.
+        incarnation: u64,
+        /// What it failed with.
+        reason: String,
+        /// How many calls have been let through in vain.
+        failed_trials: u32,
+        /// When one is let through.
+        retry_at: WallMs,
+    },
+    /// A call to an object that is quarantined is let through.
+    TrialStarted {
+        /// The object.
+        object: String,
+        /// Its id.
+        id: ObjectId,
+        /// The activation that is to serve it.
+        incarnation: u64,
+    },
+    /// The call that was let through went well: the object is out of quarantine.
+    TrialPassed {
+        /// The object.
+        object: String,
+        /// Its id.
+        id: ObjectId,
+        /// The activation that has served it.
+        incarnation: u64,
+    },
+    /// Somebody has let an object out of quarantine, or has taken away what it failed with.
+    Released {
+        /// The object.
+        object: String,
+        /// Its id.
+        id: ObjectId,
+    },
+    /// So many objects of a class have failed that the class has.
+    ClassFailing {
+        /// Objects that have failed within the breaker's time.
+        failing: usize,
+        /// Of how many.
+        of: usize,
+        /// What the last one failed with.
+        reason: String,
+    },
+    /// A class that has failed, and that no supervisor restarts, takes no calls for a while.
+    ClassCooling {
+        /// How long.
+        delay: Duration,
+    },
+    /// The while is over, and a call has come: the class takes calls.
+    ClassReopened,
 }
