@@ -10,6 +10,8 @@ use std::time::Duration;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use crate::cut::CutOff;
+
 /// What went wrong, what to do next, and what happened to the call.
 ///
 /// Cheap to clone: a failed commit gives the same error to everyone who waited for it. The text is for people and
@@ -35,6 +37,8 @@ struct Body {
     outcome: Outcome,
     /// How long to wait before the next try. `None`: nobody knows.
     retry_after: Option<Duration>,
+    /// What a shutdown has cut off. Empty: it is another error, or came over a wire.
+    cut: Vec<CutOff>,
     /// `None`: nothing below this crate reported the failure.
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
@@ -314,6 +318,7 @@ impl Code {
             object: None,
             outcome,
             retry_after: None,
+            cut: Vec::new(),
             source: None,
         }))
     }
@@ -357,6 +362,11 @@ impl Error {
         self.0.retry_after
     }
 
+    /// What a shutdown has cut off, if this is `shutdown.cut`: all of it, also what the text only counts.
+    pub fn cut(&self) -> &[CutOff] {
+        &self.0.cut
+    }
+
     /// Whether it has this code.
     pub fn is(&self, code: Code) -> bool {
         self.0.code == code
@@ -364,6 +374,11 @@ impl Error {
 
     pub(crate) fn with_object(mut self, object: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.0).object = Some(object.into());
+        self
+    }
+
+    pub(crate) fn with_cut(mut self, cut: Vec<CutOff>) -> Self {
+        Arc::make_mut(&mut self.0).cut = cut;
         self
     }
 
@@ -412,7 +427,8 @@ impl<'de> Deserialize<'de> for Error {
         let known = Code::ALL.iter().find(|known| known.as_str() == code);
         let code =
             *known.ok_or_else(|| D::Error::custom(format!("no error has the code `{code}`")))?;
-        Ok(Error(Arc::new(Body { code, message, object, outcome, retry_after, source: None })))
+        let (cut, source) = (Vec::new(), None);
+        Ok(Error(Arc::new(Body { code, message, object, outcome, retry_after, cut, source })))
     }
 }
 

@@ -39,6 +39,7 @@ mod class;
 mod client;
 mod codec;
 mod config;
+mod cut;
 mod data_directory;
 mod directory;
 mod due;
@@ -72,6 +73,7 @@ mod when;
 
 pub use class::{Access, ChildStrategy, ChildrenSpec, ClassSpec, Durability, MethodSpec};
 pub use client::Client;
+pub use cut::CutOff;
 pub use data_directory::DataDirectory;
 pub use due::{AlarmInfo, AlarmSpec, AlarmView, DeadLetter, DeadLetterId, DeadLetterKind};
 /// What changes in a stored type is read by names, or by a migration: see [Change your state](crate::guide::evolution). A

@@ -9,6 +9,7 @@ use std::task::Poll;
 
 use crate::alarm::Ends;
 use crate::config::Config;
+use crate::cut::CutOff;
 use crate::directory::{ClassGroup, Group, Residents};
 use crate::error::{Code, Error};
 use crate::host::Host;
@@ -153,13 +154,13 @@ impl Registry {
         self.abandon();
         self.shared.store.close();
         self.shared.service.close();
-        let how = if cut.is_empty() { Ok(()) } else { Err(self.cut_off(&cut)) };
+        let how = if cut.is_empty() { Ok(()) } else { Err(self.cut_off(cut)) };
         *shut_down = Some(how.clone());
         how
     }
 
-    /// Gives what was cut off, by name.
-    async fn drain_in_time(&self) -> Vec<String> {
+    /// Gives what was cut off.
+    async fn drain_in_time(&self) -> Vec<CutOff> {
         let Shared { host, config, service, .. } = &*self.shared;
         let mut draining: BoxFuture<'_, ()> = Box::pin(async {
             service.stop().await;
@@ -176,22 +177,22 @@ impl Registry {
         }
         self.shared.close();
         let mut cut: Vec<_> = self.groups.iter().flat_map(|group| group.cut()).collect();
+        cut.extend(service.running_tasks());
         service.kill();
         let grace = host.clock.now() + CUT_GRACE;
-        if !ends_before(&mut draining, host.clock.sleep_until(grace)).await {
-            cut.push("the tree of supervisors".to_owned());
-        }
+        ends_before(&mut draining, host.clock.sleep_until(grace)).await;
         while host.clock.now() < grace && self.groups.iter().any(|group| !group.is_empty()) {
             host.clock.sleep_until(host.clock.now() + CUT_GRACE / 1_000).await;
         }
         if cut.is_empty() {
-            cut.push("a task of the tree".to_owned());
+            cut.push(CutOff::Tree);
         }
         cut
     }
 
-    fn cut_off(&self, cut: &[String]) -> Error {
-        let named = cut[..cut.len().min(CUTS_NAMED_MAX)].join(", ");
+    fn cut_off(&self, cut: Vec<CutOff>) -> Error {
+        let named: Vec<_> = cut.iter().take(CUTS_NAMED_MAX).map(CutOff::to_string).collect();
+        let named = named.join(", ");
         let more = match cut.len().saturating_sub(CUTS_NAMED_MAX) {
             0 => String::new(),
             more => format!(" and {more} more"),
@@ -202,6 +203,7 @@ impl Registry {
              mend what it waits for, or give it more time with `shutdown_deadline`",
             self.shared.config.shutdown_deadline
         ))
+        .with_cut(cut)
     }
 
     /// Takes no more calls, and ends what runs at once, mid-turn. Whoever waits is told.

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use durable::prelude::*;
-use durable::{Outcome, Supervisor, objects, task};
+use durable::{CutOff, Outcome, Supervisor, objects, task};
 use futures_util::future::{join, join_all};
 use futures_util::poll;
 
@@ -64,6 +64,18 @@ async fn what_does_not_end_in_time_is_cut_off_undone_and_named() {
         assert!(first.message().contains(name), "{first}");
     }
     assert!(!first.message().contains("well"), "{first}");
+    let turn = |object: &StuckStub, method| match first.cut().iter().find_map(|cut| match cut {
+        CutOff::Turn { class: "test.Stuck", id, object, method: at } if *at == method => {
+            Some((*id, object.clone()))
+        }
+        _ => None,
+    }) {
+        Some((id, label)) => (object.id().unwrap() == id, label),
+        None => panic!("{method} is not in {:?}", first.cut()),
+    };
+    assert_eq!(turn(&one, "hang"), (true, "test.Stuck(one)".to_owned()));
+    assert_eq!(turn(&other, "hang_reading"), (true, "test.Stuck(other)".to_owned()));
+    assert_eq!((first.cut().len(), second.cut()), (2, first.cut()));
     assert_eq!(runtime.shutdown().await.unwrap_err().message(), first.message());
     for hung in [hung.await.unwrap_err(), read.await.unwrap_err()] {
         assert_eq!((hung.code(), hung.outcome()), ("call.aborted", Outcome::RolledBack));
@@ -87,15 +99,25 @@ async fn a_tree_that_hangs_ends_with_the_deadline_too() {
         drop(cx.stopping());
         pending::<()>().await;
     });
-    let tree = Supervisor::one_for_one("top")
-        .child(objects::<Stuck>())
+    let behind = task("behind", async |cx: TaskContext| cx.stopping().await);
+    let feeds = Supervisor::one_for_one("feeds")
+        .child(behind)
         .child(deaf.shutdown(durable::Shutdown::Infinity));
+    let tree = Supervisor::one_for_one("top").child(objects::<Stuck>()).child(feeds);
     let builder = Runtime::builder(dir.path()).supervise(tree);
     let runtime = builder.shutdown_deadline(Duration::from_millis(50)).start().await.unwrap();
     let one = runtime.get::<Stuck>("one");
     let mut hung = one.hang().into_future();
     assert!(poll!(&mut hung).is_pending());
-    assert_eq!(runtime.shutdown().await.unwrap_err().code(), "shutdown.cut");
+    let error = runtime.shutdown().await.unwrap_err();
+    assert_eq!(error.code(), "shutdown.cut");
+    let tasks = error.cut().iter().filter_map(|cut| match cut {
+        CutOff::Task { path, was_asked, .. } => Some((path.as_str(), *was_asked)),
+        _ => None,
+    });
+    let tasks: Vec<_> = tasks.collect();
+    assert_eq!(tasks, [("top/feeds/behind", false), ("top/feeds/deaf", true)]);
+    assert!(error.message().contains("top/feeds/deaf"), "{error}");
     assert_eq!(hung.await.unwrap_err().code(), "call.aborted");
     assert_eq!(runtime.resident_objects(), 0);
 }

@@ -64,6 +64,7 @@ fn report(broken: &[String]) {
 const FLOORS: [&[&str]; 6] = [
     &[
         "error",
+        "cut",
         "history",
         "limits",
         "time",

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::caller::{Request, Who, WhoKey, undecodable, unencodable};
 use crate::client::Client;
+use crate::cut::CutOff;
 use crate::directory::failing::{OPEN, STOPPED};
 use crate::directory::{Directory, LetOut, Residency, Wards};
 use crate::error::{Code, Error, Outcome};
@@ -441,7 +442,7 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn abandon(&self);
     /// Ends all activations at once, mid-turn, and takes no more. Gives what they were at; [`is_empty`](Self::is_empty) says
     /// when nothing of them is left.
-    fn cut(&self) -> Vec<String>;
+    fn cut(&self) -> Vec<CutOff>;
     /// Whether no activation is there, not even one that was cut off.
     fn is_empty(&self) -> bool;
     /// How its objects are.
@@ -617,7 +618,7 @@ impl<O: Object> ClassGroup for Group<O> {
         self.supervision.stop();
     }
 
-    fn cut(&self) -> Vec<String> {
+    fn cut(&self) -> Vec<CutOff> {
         let cut = self.directory.residents().iter().flat_map(|slot| slot.unfinished()).collect();
         self.supervision.cut();
         cut

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 
 use crate::class::Access;
 use crate::client::Client;
+use crate::cut::CutOff;
 use crate::directory::Group;
 use crate::error::{Code, Error};
 use crate::host::{Event, Host};
@@ -443,18 +444,19 @@ impl<O: Object> Slot<O> {
     }
 
     /// What the activation is at, as `class(name).method`. Empty: none is there.
-    pub(crate) fn unfinished(&self) -> Vec<String> {
+    pub(crate) fn unfinished(&self) -> Vec<CutOff> {
         let state = self.state.lock();
         if !state.life.is_resident() {
             return Vec::new();
         }
-        let label = self.label();
+        let (class, id, object) = (O::CLASS.name, self.id, self.label());
         let mut methods: Vec<_> = state.writing.iter().chain(&state.reading).copied().collect();
         methods.sort_unstable();
         if methods.is_empty() {
-            methods.push(if state.has_served { "its commits" } else { "its start" });
+            return vec![CutOff::Activation { class, id, object, has_served: state.has_served }];
         }
-        methods.into_iter().map(|method| format!("{label}.{method}")).collect()
+        let turn = |method| CutOff::Turn { class, id, object: object.clone(), method };
+        methods.into_iter().map(turn).collect()
     }
 
     /// The activation ends of itself, between two turns.

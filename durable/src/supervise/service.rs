@@ -9,10 +9,13 @@ use tokio::sync::{broadcast, watch};
 use super::events::{SupervisionEvent, SupervisionEvents};
 use super::node::{Above, Node, Work};
 use super::spec::Supervisor;
+use crate::cut::CutOff;
 use crate::directory::ClassGroup;
 use crate::error::{Code, Error};
 use crate::host::Host;
-use crate::kernel::restart::{Decision, Event, Exit, ExitReason, Incarnation};
+use crate::kernel::restart::{
+    ChildKind, ChildState, Decision, Event, Exit, ExitReason, Incarnation,
+};
 use crate::limits::SUPERVISION_EVENTS_MAX;
 use crate::registry::Registry;
 
@@ -118,6 +121,32 @@ impl Service {
         if let Some(top) = self.top.get() {
             top.post(Event::Kill);
         }
+    }
+
+    /// The tasks that run, from the top of the tree down.
+    pub(crate) fn running_tasks(&self) -> Vec<CutOff> {
+        let mut tasks = Vec::new();
+        let mut nodes: Vec<_> = self.top.get().cloned().into_iter().collect();
+        while let Some(node) = nodes.pop() {
+            let machine = node.machine.lock();
+            let mut below = Vec::new();
+            for (key, child) in machine.children() {
+                let Some(incarnation) = child.state.incarnation() else { continue };
+                match child.spec.kind {
+                    ChildKind::Task => tasks.push(CutOff::Task {
+                        path: format!("{}/{}", node.path, child.spec.name),
+                        incarnation: incarnation.0,
+                        was_asked: matches!(child.state, ChildState::Stopping { .. }),
+                    }),
+                    ChildKind::Supervisor(_) => below.push(key),
+                    ChildKind::Class | ChildKind::Owned => {}
+                }
+            }
+            drop(machine);
+            // The first of them is looked at next.
+            nodes.extend(below.into_iter().rev().filter_map(|key| node.nested(key)));
+        }
+        tasks
     }
 
     /// The runtime has ended.
