@@ -8,6 +8,7 @@ use std::fmt;
 use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -227,6 +228,12 @@ impl Runtime {
         self.registry.shared().store.backup(to).await
     }
 
+    /// How much time a shutdown gives.
+    #[doc(hidden)]
+    pub fn shutdown_deadline(&self) -> Duration {
+        self.registry.shared().config.shutdown_deadline
+    }
+
     /// Stops the runtime: takes no more calls from outside, stops the tree of supervisors in reverse order, serves the calls
     /// that wait, takes all objects out of memory, closes the store and gives the data directory free. Whoever calls it
     /// while it goes on, or later, gets the same result.
@@ -235,7 +242,8 @@ impl Runtime {
     /// its own object, are cut off at their next `.await` and undone; their callers get `call.aborted`.
     ///
     /// # Errors
-    /// `shutdown.cut` names what was cut off, as `class(name).method`. The runtime has ended all the same.
+    /// `shutdown.cut` names what was cut off, turns as `class(name).method` and tasks by their paths, and gives all of it as
+    /// data by [`Error::cut`]. The runtime has ended all the same.
     ///
     /// # Cancel safety
     /// If the future is dropped the runtime stays closed to calls; call it again to go on.

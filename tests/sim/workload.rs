@@ -7,6 +7,7 @@ use durable_testing::disk::FaultKind;
 use durable_testing::prelude::*;
 use tests::alarms::{bells, ring_and_work};
 use tests::classes::{Account, bank};
+use tests::drain::{guests, work_and_stop};
 use tests::kin;
 use tests::past;
 use tests::poison::{ward, work_with_poison};
@@ -82,6 +83,12 @@ fn the_workload_keeps_every_promise_in_a_crowd() {
 fn a_tree_of_supervisors_does_what_otp_does() {
     let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
     simulation.check(supervised, async |sim| work_in_a_tree(sim, Faults::all()).await);
+}
+
+#[test]
+fn what_does_not_end_is_cut_off_when_the_node_is_asked_to() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(guests, async |sim| work_and_stop(sim, Faults::all()).await);
 }
 
 #[test]

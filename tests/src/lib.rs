@@ -4,6 +4,7 @@
 pub mod alarms;
 pub mod classes;
 pub mod diary;
+pub mod drain;
 pub mod kin;
 pub mod past;
 pub mod poison;

@@ -47,8 +47,11 @@ pub(crate) struct Promises {
     wall: WallMs,
     /// Objects that crash or do not start.
     wards: Wards,
-    /// The node is asked to end, so that it turns calls away that come from now on.
-    is_stopping: bool,
+    /// The node is asked to end, so that it turns calls away that come from now on, and cuts off at this time what has not
+    /// ended, in nanoseconds. `None`: it is not.
+    cuts_at: Option<u64>,
+    /// That time has come.
+    is_cutting: bool,
     states: States,
     /// Objects that have a parent, with it.
     owners: BTreeMap<ObjectId, ObjectId>,
@@ -158,8 +161,8 @@ impl Promises {
         self.may_disk_fail = may;
     }
 
-    pub(crate) fn stopping(&mut self) {
-        self.is_stopping = true;
+    pub(crate) fn stopping(&mut self, cuts_at: u64) {
+        self.cuts_at = Some(cuts_at);
     }
 
     /// A file was synced.
@@ -188,12 +191,13 @@ impl Promises {
         self.waiting.clear();
         self.submitted.clear();
         self.epochs.clear();
-        self.is_stopping = false;
+        (self.cuts_at, self.is_cutting) = (None, false);
     }
 
     /// The runtime reports something. `wall`: the world's wall clock; `now_ns`: since the world began.
     pub(crate) fn saw(&mut self, event: &Event<'_>, wall: WallMs, now_ns: u64) -> Verdict {
         self.wall = wall;
+        self.is_cutting = self.cuts_at.is_some_and(|at| now_ns >= at);
         self.wards.saw(now_ns, event)?;
         match *event {
             Event::Sent { .. } => {
@@ -306,7 +310,7 @@ impl Promises {
             stub,
             method: method.name,
             is_relaxed: durability == Durability::Relaxed,
-            is_late: self.is_stopping,
+            is_late: self.cuts_at.is_some(),
             has_begun: false,
             is_over: false,
             ended: None,
@@ -495,7 +499,7 @@ impl Promises {
             Ok(()) => return replied(name, known, watch),
             Err(error) => error,
         };
-        judge(name, known, watch, error, self.may_disk_fail)
+        judge(name, known, watch, error, (self.may_disk_fail, self.is_cutting))
     }
 
     fn end(&mut self, call: u64) {
@@ -563,7 +567,7 @@ fn judge(
     call: &Call,
     watch: &Watch,
     error: &Error,
-    may_disk_fail: bool,
+    (may_disk_fail, is_cutting): (bool, bool),
 ) -> Verdict {
     if error.outcome() == Outcome::NotStarted && call.has_begun {
         return broken("P8", format!("{name} is said not to have started, and it did: {error}"));
@@ -577,15 +581,15 @@ fn judge(
     let is_explained = if error.is(Code::CallPanicked) {
         call.ended.is_some_and(|ended| ended.how == TurnEnd::Panicked)
     } else if error.is(Code::CallAborted) {
-        // Cut off with its parent, or by its children.
-        watch.has_kin
+        // Cut off with its parent, or by its children, or because the time is over.
+        watch.has_kin || is_cutting
     } else if error.is(Code::StorageFenced) {
         false
     } else if error.is(Code::ObjectUnstartable) || error.code().starts_with("state.") {
         watch.is_unstartable || call.ended.is_some()
     } else if error.is(Code::RuntimeClosed) {
         // One that came before the end was asked for is served.
-        call.is_late || may_disk_fail
+        call.is_late || is_cutting || may_disk_fail
     } else if error.code().starts_with("storage.") {
         may_disk_fail || watch.is_unstartable
     } else {

@@ -32,6 +32,7 @@ use self::faults::FaultState;
 pub(crate) use self::host::Sleep;
 use self::node::Node;
 pub(crate) use self::witness::turn_entropy;
+use crate::check::drain::Drain;
 use crate::check::family::Families;
 use crate::check::promises::Promises;
 use crate::check::supervision::Trees;
@@ -85,6 +86,7 @@ pub(crate) struct World {
     pub(crate) promises: Mutex<Promises>,
     trees: Mutex<Trees>,
     families: Mutex<Families>,
+    drain: Mutex<Drain>,
     pub(crate) invariants: Mutex<Invariants>,
     failure: Mutex<Option<Failure>>,
     /// What should happen in some world, and whether it did in this one.
@@ -115,6 +117,7 @@ impl World {
             promises: Mutex::new(Promises::default()),
             trees: Mutex::default(),
             families: Mutex::default(),
+            drain: Mutex::default(),
             invariants: Mutex::new(Invariants::default()),
             failure: Mutex::new(None),
             sometimes: Mutex::default(),

@@ -30,6 +30,9 @@ const MEND_MS: u64 = 10;
 /// How long a shutdown may take.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(60);
 
+/// How long the node is watched whose shutdown has cut something off.
+const AFTER_CUT: Duration = Duration::from_millis(50);
+
 #[derive(Default)]
 pub(super) struct Node {
     phase: Phase,
@@ -175,6 +178,7 @@ impl World {
         self.promises.lock().crashed();
         self.trees.lock().crashed();
         self.families.lock().crashed();
+        self.drain.lock().crashed();
         self.loosen();
         self.calls.lock().ledger.crashed(self.step());
         self.wake_callers();
@@ -260,7 +264,10 @@ impl World {
         let Some((runtime, life)) = self.up() else { return false };
         self.node.lock().phase = Phase::Stopping;
         self.note("node.stops", format!("life {}", life.number));
-        self.promises.lock().stopping();
+        let deadline = self.now_ns() + as_ns(runtime.shutdown_deadline());
+        self.promises.lock().stopping(deadline);
+        self.drain.lock().stopping(self.now_ns(), deadline);
+        let mut how = None;
         let is_in_time = {
             let mut shutdown = std::pin::pin!(runtime.shutdown());
             let mut limit = std::pin::pin!(self.sleep(SHUTDOWN_MAX));
@@ -269,7 +276,8 @@ impl World {
                     return Poll::Ready(true);
                 }
                 self.node.lock().waiters.push(cx.waker().clone());
-                if shutdown.as_mut().poll(cx).is_ready() {
+                if let Poll::Ready(ended) = shutdown.as_mut().poll(cx) {
+                    how = Some(ended);
                     return Poll::Ready(true);
                 }
                 limit.as_mut().poll(cx).map(|()| false)
@@ -288,8 +296,11 @@ impl World {
             )));
             return false;
         }
-        // Callers take the answers that they were given.
-        self.sleep(Duration::from_nanos(1)).await;
+        let how = how.expect("it has ended in time, and the node is there");
+        self.judge_end(&how);
+        // Callers take the answers that they were given, and whatever goes on that was cut off is seen.
+        let some_time = if how.is_ok() { Duration::from_nanos(1) } else { AFTER_CUT };
+        self.sleep(some_time).await;
         if !life.is_alive() {
             self.look_after_node();
             return false;
@@ -313,9 +324,20 @@ impl World {
         self.promises.lock().crashed();
         self.trees.lock().crashed();
         self.families.lock().crashed();
+        self.drain.lock().crashed();
         self.loosen();
         self.calls.lock().ledger.crashed(self.step());
         true
+    }
+
+    /// A shutdown has ended, and says this of itself.
+    fn judge_end(self: &Arc<Self>, how: &Result<(), Error>) {
+        if let Err(error) = how {
+            self.note("node.cuts", error.message());
+        }
+        if let Err(failure) = self.drain.lock().ended(self.now_ns(), how) {
+            self.fail(failure);
+        }
     }
 
     /// Every life is over, because the world is.
@@ -343,4 +365,8 @@ impl World {
     pub(super) fn phase(&self) -> Phase {
         self.node.lock().phase
     }
+}
+
+fn as_ns(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).expect("a deadline is not for ever")
 }

@@ -84,6 +84,7 @@ impl World {
         let verdict = self.promises.lock().saw(event, WallMs(self.wall_ms()), self.now_ns());
         let verdict = verdict.and_then(|()| self.trees.lock().saw(self.now_ns(), event));
         let verdict = verdict.and_then(|()| self.families.lock().saw(event));
+        let verdict = verdict.and_then(|()| self.drain.lock().saw(self.now_ns(), event));
         if let Err(failure) = verdict {
             self.fail(failure);
         }
