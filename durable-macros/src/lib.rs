@@ -36,11 +36,14 @@ use proc_macro::TokenStream;
 /// - `durability = "relaxed"`: calls are answered before their changes are on the disk; `"synced"` unless it is said.
 /// - `alarm_retries = 6`: how often an alarm whose handler failed is tried again before it becomes a
 ///   dead letter; `alarm_delay = "2s"`: how long before the first time, and twice as long before each
-///   later one; `alarm_limit = "15m"`: how long its handler may run.
+///   later one; `alarm_limit = "15m"`: how long its handler may run. The same holds for runs of the
+///   class's schedules, with or without `#[alarm]`.
 /// - `children = "one_for_all"`: which of an object's children in memory are restarted when one of
 ///   them crashes, `"one_for_one"` unless it is said, or `"rest_for_one"`; `intensity = 3` and
 ///   `period = "5s"`: how many restarts there may be in which time before the object itself fails,
 ///   1 in 5 s unless it is said.
+/// - `crashes = 5` and `crash_period = "60s"`: how often an object may crash within which time before it
+///   is quarantined; as the runtime's builder says unless the class does, each by itself.
 /// - `migrations = "migrations/account"`: a folder, from the crate's directory, of files called
 ///   `0001_orders.sql`, `0002_….sql` and so on, which make the tables of the objects' databases. An
 ///   object is given those that it has not had when it comes into memory, in one commit; never

@@ -38,6 +38,10 @@ pub(crate) struct Class {
     /// By `cfg`. Empty: the class has no alarms.
     pub(crate) alarms: Vec<Hook>,
     pub(crate) children: ChildrenOptions,
+    /// `None`: as the runtime says.
+    pub(crate) crashes: Option<u32>,
+    /// In milliseconds. `None`: as the runtime says.
+    pub(crate) crash_period_ms: Option<u64>,
     /// By `cfg`. Empty: the class hears of no child's end.
     pub(crate) child_exits: Vec<Hook>,
     /// By `cfg`. Empty: the class hears of no end of those that it watches.
@@ -166,6 +170,8 @@ impl Class {
                 intensity: options.intensity.and_then(|number| number.base10_parse().ok()),
                 period_ms: options.period_ms,
             },
+            crashes: options.crashes.and_then(|number| number.base10_parse().ok()),
+            crash_period_ms: options.crash_period_ms,
             child_exits: Vec::new(),
             downs: Vec::new(),
             birth: Birth::Default,

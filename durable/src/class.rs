@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::due::AlarmSpec;
 use crate::error::{Code, Error};
-use crate::limits::{ALARM_RETRIES_MAX, CLASS_NAME_BYTES_MAX, INTENSITY_MAX};
+use crate::limits::{ALARM_RETRIES_MAX, CLASS_NAME_BYTES_MAX, CRASHES_MAX_MAX, INTENSITY_MAX};
+use crate::quarantine::CrashBudget;
 use crate::sql::Migration;
 
 /// What a class says of itself: its name on disk and wire, its state's version, its methods, its settings.
@@ -26,10 +27,17 @@ pub struct ClassSpec {
     pub durability: Durability,
     /// How its alarms are run. `None`: it has no `#[alarm]`.
     pub alarm: Option<AlarmSpec>,
+    /// How runs of its objects' schedules are followed that fail.
+    pub schedules: AlarmSpec,
     /// How the tables of its objects came to be, by number. Empty: its methods make them.
     pub migrations: &'static [Migration],
     /// What becomes of its objects' children when one of them crashes.
     pub children: ChildrenSpec,
+    /// How often an object may crash within [`crash_period`](Self::crash_period) before it is quarantined. `None`: as the
+    /// runtime says.
+    pub crashes: Option<u32>,
+    /// How long a crash counts. `None`: as the runtime says.
+    pub crash_period: Option<Duration>,
     /// Whether it has `#[on_child_exit]`.
     pub hears_child_exits: bool,
     /// Whether it has `#[on_down]`.
@@ -120,9 +128,12 @@ impl ClassSpec {
             idle: None,
             durability: Durability::Synced,
             alarm: None,
+            schedules: AlarmSpec::new(),
             migrations: &[],
             keeps_history: false,
             children: ChildrenSpec::new(),
+            crashes: None,
+            crash_period: None,
             hears_child_exits: false,
             hears_downs: false,
         }
@@ -131,6 +142,18 @@ impl ClassSpec {
     #[doc(hidden)]
     pub const fn children(mut self, children: ChildrenSpec) -> Self {
         self.children = children;
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn crashes(mut self, crashes: u32) -> Self {
+        self.crashes = Some(crashes);
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn crash_period_ms(mut self, period_ms: u64) -> Self {
+        self.crash_period = Some(Duration::from_millis(period_ms));
         self
     }
 
@@ -172,6 +195,12 @@ impl ClassSpec {
     }
 
     #[doc(hidden)]
+    pub const fn schedules(mut self, schedules: AlarmSpec) -> Self {
+        self.schedules = schedules;
+        self
+    }
+
+    #[doc(hidden)]
     pub const fn history(mut self) -> Self {
         self.keeps_history = true;
         self
@@ -181,6 +210,14 @@ impl ClassSpec {
     pub const fn migrations(mut self, migrations: &'static [Migration]) -> Self {
         self.migrations = migrations;
         self
+    }
+
+    /// How many crashes of one of its objects are too many. `usual`: unless it says so itself.
+    pub(crate) fn crash_budget(&self, usual: CrashBudget) -> CrashBudget {
+        CrashBudget {
+            crashes: self.crashes.unwrap_or(usual.crashes),
+            period: self.crash_period.unwrap_or(usual.period),
+        }
     }
 
     /// Checks what the macro cannot be trusted to have checked, because a class can also be written by hand.
@@ -198,7 +235,8 @@ impl ClassSpec {
                 "class name `{name}` contains {bad:?}; use letters, digits, `.`, `_` and `-`"
             )));
         }
-        if let Some(alarm) = self.alarm.filter(|alarm| alarm.retries > ALARM_RETRIES_MAX) {
+        let mut specs = self.alarm.iter().chain([&self.schedules]);
+        if let Some(alarm) = specs.find(|spec| spec.retries > ALARM_RETRIES_MAX) {
             return Err(Code::ClassInvalid.error(format!(
                 "class {name} wants {} retries of its alarms, allowed are 0 to {ALARM_RETRIES_MAX}; ask for fewer",
                 alarm.retries
@@ -209,6 +247,13 @@ impl ClassSpec {
                 "class {name} allows {} restarts of children within {:?}, possible are 0 to {INTENSITY_MAX} \
                  within more than nothing; change it",
                 self.children.intensity, self.children.period
+            )));
+        }
+        let CrashBudget { crashes, period } = self.crash_budget(CrashBudget::default());
+        if !(1..=CRASHES_MAX_MAX).contains(&crashes) || period.is_zero() {
+            return Err(Code::ClassInvalid.error(format!(
+                "class {name} lets {crashes} crashes within {period:?} pass, possible are 1 to {CRASHES_MAX_MAX} \
+                 within more than nothing; change it"
             )));
         }
         for (number, migration) in (1_u32..).zip(self.migrations) {

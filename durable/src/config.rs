@@ -38,7 +38,7 @@ impl Default for Config {
             log_pages: limits::CHECKPOINT_PAGES,
             history: History::default(),
             shutdown_deadline: limits::SHUTDOWN_DEADLINE,
-            crashes: CrashBudget { crashes: limits::CRASHES_MAX, period: limits::CRASH_PERIOD },
+            crashes: CrashBudget::default(),
             breaker: BreakerRule {
                 share_percent: limits::BREAKER_SHARE_PERCENT,
                 objects_min: limits::BREAKER_OBJECTS_MIN,

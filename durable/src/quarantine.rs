@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Code, Error};
 use crate::id::ObjectId;
+use crate::limits;
 use crate::time::WallMs;
 
 /// An object that is kept from running, because it cannot start or keeps crashing.
@@ -32,6 +33,12 @@ pub(crate) struct CrashBudget {
     /// So many are not.
     pub(crate) crashes: u32,
     pub(crate) period: Duration,
+}
+
+impl Default for CrashBudget {
+    fn default() -> Self {
+        CrashBudget { crashes: limits::CRASHES_MAX, period: limits::CRASH_PERIOD }
+    }
 }
 
 /// When a class counts as failed: if more than a share of its objects in use, and at least so many, fail within a window.

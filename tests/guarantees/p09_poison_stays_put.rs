@@ -270,3 +270,35 @@ async fn the_budget_is_the_builders_to_say() {
     let error = Runtime::builder(dir.path()).crashes(0, SECOND).start().await.unwrap_err();
     assert_eq!(error.code(), "config.invalid");
 }
+
+/// May crash once in ten seconds, whatever the runtime says.
+#[derive(Default, DurableState)]
+pub struct Frail;
+
+#[durable_object(name = "poison.Frail", crashes = 1, crash_period = "10s")]
+impl Frail {
+    pub fn crash(&mut self) {
+        panic!("poison");
+    }
+
+    pub fn look(&self) {}
+}
+
+#[test]
+fn a_class_says_how_many_crashes_are_too_many_and_others_have_what_the_runtime_says() {
+    let both = |builder| ward(builder).register::<Frail>().crashes(3, 60 * SECOND);
+    Simulation::new().seeds(10).allow_panics().check(both, async |sim: Sim| {
+        let (frail, patient) = (sim.get::<Frail>("f"), sim.get::<Patient>("p"));
+        assert_eq!(code(frail.crash().await), "call.panicked");
+        sim.advance(11 * SECOND).await;
+        assert_eq!(code(frail.crash().await), "call.panicked");
+        assert_eq!(code(frail.look().await), "ok", "the first does not count any more");
+        assert_eq!(code(frail.crash().await), "call.panicked");
+        assert_eq!(code(frail.look().await), "object.quarantined");
+        crash(&patient, 3).await;
+        assert_eq!(patient.count().await?, 1);
+        crash(&patient, 1).await;
+        assert_eq!(code(patient.turns().await), "object.quarantined");
+        TestResult::Ok(())
+    });
+}

@@ -15,6 +15,7 @@ const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idl
                              `durability = \"relaxed\"`, `alarm_retries = 6`, `alarm_delay = \"2s\"`, \
                              `alarm_limit = \"15m\"`, `migrations = \"migrations/account\"`, \
                              `children = \"one_for_one\"`, `intensity = 3`, `period = \"5s\"`, \
+                             `crashes = 5`, `crash_period = \"60s\"`, \
                              `history`, `visibility = \"pub(crate)\"`, `crate = path`";
 const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`";
 const MIGRATE_OPTIONS: &str = "`from = 1`";
@@ -24,6 +25,9 @@ const RETRIES_MAX: u32 = 1_000;
 
 /// Largest intensity; the runtime has the same limit.
 const INTENSITY_MAX: u32 = 10_000;
+
+/// Most crashes that are let pass; the runtime has the same limit.
+const CRASHES_MAX: u32 = 1_000;
 
 /// What stands in `#[durable_object(…)]`.
 #[derive(Default)]
@@ -50,6 +54,10 @@ pub(crate) struct ClassOptions {
     pub(crate) intensity: Option<LitInt>,
     /// In milliseconds. `None`: as OTP has it.
     pub(crate) period_ms: Option<u64>,
+    /// `None`: as the runtime says.
+    pub(crate) crashes: Option<LitInt>,
+    /// In milliseconds. `None`: as the runtime says.
+    pub(crate) crash_period_ms: Option<u64>,
     /// The folder of the migrations. `None`: there are none.
     pub(crate) migrations: Option<LitStr>,
     /// Former states are kept.
@@ -82,6 +90,8 @@ impl ClassOptions {
                 "children" => set(&mut options.children, children(key, value), errors),
                 "intensity" => set(&mut options.intensity, intensity(key, value), errors),
                 "period" => set(&mut options.period_ms, some_time(key, value), errors),
+                "crashes" => set(&mut options.crashes, crashes(key, value), errors),
+                "crash_period" => set(&mut options.crash_period_ms, some_time(key, value), errors),
                 "migrations" => {
                     set(&mut options.migrations, literal(key, value, "migrations/account"), errors)
                 }
@@ -230,6 +240,16 @@ fn intensity(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
     let number: LitInt = input.parse().map_err(|_| wrong(key, input, &expected))?;
     match number.base10_parse::<u32>() {
         Ok(0..=INTENSITY_MAX) => Ok(number),
+        _ => Err(syn::Error::new(number.span(), format!("`{key}` takes {expected}"))),
+    }
+}
+
+/// How often an object may crash within a period.
+fn crashes(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
+    let expected = format!("a number of crashes from 1 to {CRASHES_MAX}; write `{key} = 5`");
+    let number: LitInt = input.parse().map_err(|_| wrong(key, input, &expected))?;
+    match number.base10_parse::<u32>() {
+        Ok(1..=CRASHES_MAX) => Ok(number),
         _ => Err(syn::Error::new(number.span(), format!("`{key}` takes {expected}"))),
     }
 }

@@ -7,7 +7,7 @@ use syn::{Item as SynItem, PathArguments, Type};
 use super::{hook, method, migrate, tables};
 use crate::attr::{self, ClassOptions, Marks};
 use crate::errors::Errors;
-use crate::model::{AlarmOptions, Birth, Class, Hook, Method, cfgs};
+use crate::model::{Birth, Class, Hook, Method, cfgs};
 use crate::names;
 use crate::parse::{Function, ImplBlock, Item, is_async_trait};
 
@@ -226,22 +226,9 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
     at_most_one(&alarms, names::ALARM, errors);
     at_most_one(&exits, names::ON_CHILD_EXIT, errors);
     at_most_one(&downs, names::ON_DOWN, errors);
-    no_idle_alarm_option(class, alarms.is_empty(), errors);
     // What a wrong step would have joined is not to be reported as missing.
     if !(steps_are_whole && migrate::chain(class, errors)) {
         class.migrations.clear();
-    }
-}
-
-/// Rule 13: what is said of alarms without a handler of them is a misunderstanding.
-fn no_idle_alarm_option(class: &Class, has_none: bool, errors: &mut Errors) {
-    let AlarmOptions { retries, delay_ms, limit_ms } = class.alarm_options;
-    if has_none && (retries.is_some() || delay_ms.is_some() || limit_ms.is_some()) {
-        errors.push(syn::Error::new(
-            attr::whole_attribute(),
-            "the class says how its alarms are to be run and has no handler of them; \
-             put `#[alarm]` on a method that takes `&mut self`, or remove the option",
-        ));
     }
 }
 

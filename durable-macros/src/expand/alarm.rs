@@ -7,8 +7,8 @@ use super::{at, place};
 use crate::model::{AlarmOptions, Class, Hook};
 use crate::names;
 
-/// The handlers' part of the class's description, each under its `cfg`.
-pub(super) fn spec(class: &Class) -> Option<TokenStream> {
+/// What the class says of runs that nobody calls: of its schedules, and of its handlers, each under its `cfg`.
+pub(super) fn spec(class: &Class) -> TokenStream {
     let private = &class.private;
     let AlarmOptions { retries, delay_ms, limit_ms } = class.alarm_options;
     let retries = retries.map(|retries| quote!(.retries(#retries)));
@@ -19,7 +19,10 @@ pub(super) fn spec(class: &Class) -> Option<TokenStream> {
         // A list's elements can stand under a `cfg`; at most one of these is there.
         quote!(#(#cfgs)* #said)
     });
-    (!class.alarms.is_empty()).then(|| quote!(.alarms(&[#(#given),*])))
+    let is_said = [&retries, &delay, &limit].into_iter().any(Option::is_some);
+    let schedules = is_said.then(|| quote!(.schedules(#said)));
+    let alarms = (!class.alarms.is_empty()).then(|| quote!(.alarms(&[#(#given),*])));
+    quote!(#schedules #alarms)
 }
 
 /// Runs the handler.

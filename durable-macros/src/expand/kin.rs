@@ -1,4 +1,4 @@
-//! What a class says of its objects' children, and the hooks that hear of the end of others.
+//! What a class says of its objects' crashes and of their children, and the hooks that hear of the end of others.
 
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
@@ -20,9 +20,11 @@ pub(super) fn spec(class: &Class) -> TokenStream {
         .iter()
         .any(|part| part.is_some())
         .then(|| quote!(.children(#private::ChildrenSpec::new() #strategy #intensity #period)));
+    let crashes = class.crashes.map(|crashes| quote!(.crashes(#crashes)));
+    let crash_period = class.crash_period_ms.map(|ms| quote!(.crash_period_ms(#ms)));
     let exits = (!class.child_exits.is_empty()).then(|| quote!(.hears_child_exits()));
     let downs = (!class.downs.is_empty()).then(|| quote!(.hears_downs()));
-    quote!(#children #exits #downs)
+    quote!(#children #crashes #crash_period #exits #downs)
 }
 
 /// Runs the hooks. `None`: the class has none.

@@ -71,7 +71,7 @@ impl<O: Object> Group<O> {
         let residency = shared.residents.add_class(O::CLASS.idle.unwrap_or(shared.config.idle));
         let directory = Directory::new();
         let stored = shared.store.take_quarantines(class_no);
-        let rules = (shared.config.crashes, shared.config.breaker);
+        let rules = (O::CLASS.crash_budget(shared.config.crashes), shared.config.breaker);
         let wards = Wards::new(rules, stored, code_of::<O>(fingerprint));
         Arc::new(Group {
             shared,

@@ -50,7 +50,7 @@ pub(super) async fn recur<O: Object>(
         firing.end(Rung::Void);
         return AfterRing::On;
     };
-    let spec = O::CLASS.alarm.unwrap_or(AlarmSpec::new());
+    let spec = O::CLASS.schedules;
     let call = slot.host().director.as_ref().map_or(0, |director| director.number_call());
     let due = schedule.on_due(now, &mut || chance(slot));
     let run = if let Due::Run(run) = &due { Some(run.view()) } else { None };

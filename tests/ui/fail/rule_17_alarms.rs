@@ -29,16 +29,4 @@ impl Cart {
     fn ring_nobody(_: AlarmInfo) {}
 }
 
-#[derive(Default, DurableState)]
-pub struct Silent {
-    count: u64,
-}
-
-#[durable_object(name = "shop.Silent", alarm_retries = 3)]
-impl Silent {
-    pub fn count(&self) -> u64 {
-        self.count
-    }
-}
-
 fn main() {}
