@@ -161,6 +161,19 @@ impl Sim {
         Ok(ran?)
     }
 
+    /// Runs a schedule of an object at once, due or not. Gives whether there was one of that name.
+    ///
+    /// # Errors
+    /// The node is down, or goes down meanwhile; the run failed.
+    pub async fn run_schedule<O: Object<Stub = S>, S: Stub<O>>(
+        &self,
+        stub: &S,
+        name: &str,
+    ) -> TestResult<bool> {
+        let ran = self.runtime()?.run_schedule(stub.id()?, name).await;
+        Ok(ran?)
+    }
+
     /// The alarm that is stored of an object. `None`: none is set.
     ///
     /// # Errors

@@ -205,7 +205,7 @@ pub use object::{
 };
 pub use quarantine::Quarantined;
 pub use runtime::{Runtime, RuntimeBuilder};
-pub use schedule::{Misfire, Overlap, ScheduleView};
+pub use schedule::{Misfire, Overlap, ScheduleInfo, ScheduleView};
 pub use sql::{Migration, SqlNamed, SqlParams, SqlValue};
 pub use state::{DurableState, Fingerprint, StateValue, Wire};
 pub use stub::{Call, CallFuture, Stub, StubRef};

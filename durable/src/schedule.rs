@@ -59,6 +59,19 @@ pub struct ScheduleView {
     pub jitter: Duration,
 }
 
+/// The run of a schedule that a turn is. Comes from [`Context::scheduled`](crate::Context::scheduled).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScheduleInfo {
+    /// What the schedule is called.
+    pub name: String,
+    /// The time that it runs for, which is later than now if somebody wanted it to run at once. A retry has the time of the
+    /// first try.
+    pub scheduled_at: WallMs,
+    /// How many runs for that time have failed; 0 for the first.
+    pub retry_count: u32,
+}
+
 impl ScheduleView {
     /// The next times that it is to run for, at most `count`; the first is [`scheduled_at`](Self::scheduled_at).
     pub fn next(&self, count: usize) -> Vec<WallMs> {
@@ -100,6 +113,11 @@ pub(crate) enum Target {
 }
 
 impl Schedule {
+    pub(crate) fn info(&self) -> ScheduleInfo {
+        let (name, scheduled_at) = (self.name.clone(), self.scheduled);
+        ScheduleInfo { name, scheduled_at, retry_count: self.retries }
+    }
+
     pub(crate) fn view(&self) -> ScheduleView {
         ScheduleView {
             name: self.name.clone(),

@@ -33,6 +33,7 @@ mod p09_poison_stays_put;
 mod p10_bad_state_is_never_overwritten;
 mod p11_bounded;
 mod runtime;
+mod schedules_by_hand;
 mod sql;
 mod sql_kills;
 mod sql_migrations;

@@ -51,18 +51,29 @@ impl Runtime {
         if self.registry().shared().is_closed_to(false) {
             return Err(gone());
         }
-        let (sender, receiver) = oneshot::channel();
-        let told = move |rung| {
-            // Whoever no longer waits does not need to be told.
-            let _ = sender.send(rung);
-        };
+        let (told, receiver) = whoever_waits();
         Arc::clone(group).fire(id, Firing::new(Kind::Alarm, None, told));
-        match receiver.await {
-            Ok(Rung::Done) => Ok(true),
-            Ok(Rung::Void) => Ok(false),
-            Ok(Rung::Failed(error) | Rung::Postponed(error)) => Err(error),
-            Err(_) => Err(gone()),
+        ran(receiver.await)
+    }
+
+    /// Runs a schedule of an object at once, whether it is due or not. Gives whether there was one of that name. The time that
+    /// it would have run for next is used up, or its failure is counted, as if it had been due; one that it would have passed
+    /// over because it is late is run for.
+    ///
+    /// # Errors
+    /// `alarm.failed` if the run failed; what kept it from being run; `id.foreign` if the id is one of no registered class;
+    /// `runtime.closed`.
+    ///
+    /// # Cancel safety
+    /// It is run if the future is dropped after it was polled.
+    pub async fn run_schedule(&self, id: ObjectId, name: &str) -> Result<bool, Error> {
+        let group = self.group_of(id)?;
+        if self.registry().shared().is_closed_to(false) {
+            return Err(gone());
         }
+        let (told, receiver) = whoever_waits();
+        Arc::clone(group).fire(id, Firing::by_hand(name.to_owned(), told));
+        ran(receiver.await)
     }
 
     /// One page of the dead letters of all objects, in the order of their names: at most
@@ -138,5 +149,25 @@ impl Runtime {
 
     fn group_of(&self, id: ObjectId) -> Result<&Arc<dyn ClassGroup>, Error> {
         self.registry().group_owning(&id)
+    }
+}
+
+/// Tells what became of a firing to somebody who may have gone.
+fn whoever_waits() -> (impl FnOnce(Rung) + Send + 'static, oneshot::Receiver<Rung>) {
+    let (sender, receiver) = oneshot::channel();
+    let told = move |rung| {
+        // Whoever no longer waits does not need to be told.
+        let _ = sender.send(rung);
+    };
+    (told, receiver)
+}
+
+/// Whether there was something to run, and it went well.
+fn ran(rung: Result<Rung, oneshot::error::RecvError>) -> Result<bool, Error> {
+    match rung {
+        Ok(Rung::Done) => Ok(true),
+        Ok(Rung::Void) => Ok(false),
+        Ok(Rung::Failed(error) | Rung::Postponed(error)) => Err(error),
+        Err(_) => Err(gone()),
     }
 }

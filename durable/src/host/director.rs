@@ -123,6 +123,8 @@ pub enum Event<'a> {
         run: Option<&'a ScheduleView>,
         /// What follows on a failure.
         spec: AlarmSpec,
+        /// Somebody wants it whether it is due or not.
+        is_forced: bool,
     },
     /// The handler of an alarm is about to begin, as this call.
     AlarmFires {

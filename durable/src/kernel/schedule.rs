@@ -56,6 +56,17 @@ impl Schedule {
         }
     }
 
+    /// One that somebody wants to run, due or not: it runs for what it would next, also for a time that it would pass over.
+    pub(crate) fn by_hand(&self, now: WallMs, chance: Chance<'_>) -> Schedule {
+        if self.due > now {
+            return self.clone();
+        }
+        match self.on_due(now, chance) {
+            Due::Run(run) => run,
+            Due::Pass(_) => self.clone(),
+        }
+    }
+
     /// What is left when the run is over. `None`: nothing is.
     pub(crate) fn after_run(&self, now: WallMs, chance: Chance<'_>) -> Option<Schedule> {
         let next = self.when.after(self.scheduled)?;

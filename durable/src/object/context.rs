@@ -16,7 +16,7 @@ use crate::object::kv::{Base, Desk, Kv, KvDealt, Owner, Turn, Witness};
 use crate::object::schedule::{Schedule, ScheduleBase, ScheduleDesk};
 use crate::object::sql::{Fate, Seat, Sql, SqlDealt, SqlDesk};
 use crate::object::{Object, Slot};
-use crate::schedule::ScheduleView;
+use crate::schedule::{ScheduleInfo, ScheduleView};
 use crate::storage::{Around, Asked, Fence};
 use crate::stub::{Address, Origin, Stub};
 use crate::time::WallMs;
@@ -45,6 +45,8 @@ pub struct Context<'a, O: Object> {
     sql: SqlDesk<'a>,
     alarm: AlarmDesk<'a>,
     schedules: ScheduleDesk<'a>,
+    /// `None`: no schedule runs.
+    scheduled: Option<ScheduleInfo>,
     /// For the host's director; 0 in a hook.
     call: u64,
     /// The turn wants nothing of the object to be left.
@@ -112,6 +114,7 @@ impl<'a, O: Object> Context<'a, O> {
             sql,
             alarm,
             schedules,
+            scheduled: None,
             call,
             erases: false,
             now: OnceLock::new(),
@@ -129,10 +132,17 @@ impl<'a, O: Object> Context<'a, O> {
             sql,
             alarm,
             schedules,
+            scheduled: None,
             call: 0,
             erases: false,
             now: OnceLock::new(),
         }
+    }
+
+    /// The turn is a run of a schedule.
+    pub(crate) fn runs(mut self, info: ScheduleInfo) -> Self {
+        self.scheduled = Some(info);
+        self
     }
 
     /// What the turn has done to the object's stores.
@@ -208,6 +218,12 @@ impl<'a, O: Object> Context<'a, O> {
     /// The object's schedules, as this turn leaves them, in the order of their names.
     pub fn schedules(&self) -> Vec<ScheduleView> {
         self.schedules.all(self)
+    }
+
+    /// Which schedule the turn runs for, for which time, and how often that has failed. `None`: it is no run of a schedule,
+    /// but a call, an alarm or a hook.
+    pub fn scheduled(&self) -> Option<&ScheduleInfo> {
+        self.scheduled.as_ref()
     }
 
     /// Runs `inside`, and takes back what it did to the KV, in SQL, to the alarm and to schedules if it returns `Err` or

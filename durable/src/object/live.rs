@@ -18,7 +18,7 @@ use crate::object::schedule::{ScheduleBase, schedules_unreadable};
 use crate::object::sql::{Below, Fate, LiveSql, Seat};
 use crate::object::stored::{self, Read};
 use crate::object::{Context, Dealt, Object, Slot, Stores};
-use crate::schedule::{Schedule, ScheduleView};
+use crate::schedule::{Schedule, ScheduleInfo, ScheduleView};
 use crate::sql::SqlChange;
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
@@ -468,11 +468,11 @@ impl<O: Object> Live<O> {
         &'a mut self,
         slot: &'a Arc<Slot<O>>,
         (call, turn): (u64, Turn),
-        schedules: &'a [Schedule],
+        (info, schedules): (ScheduleInfo, &'a [Schedule]),
     ) -> (&'a mut O, Context<'a, O>) {
         self.kv.settle();
         let stores = stores::<O>((&self.kv, &self.sql), (self.alarm, schedules), turn);
-        (&mut self.object, Context::new(slot, Some(&self.fence), stores, call))
+        (&mut self.object, Context::new(slot, Some(&self.fence), stores, call).runs(info))
     }
 
     /// The object and the context for a read.

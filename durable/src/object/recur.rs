@@ -35,7 +35,7 @@ struct Run {
     call: u64,
 }
 
-/// Runs the schedule of an object that is due first, if the schedules are what the object has.
+/// Runs the schedule of an object that is due first, if the schedules are what the object has; or the one that somebody wants.
 pub(super) async fn recur<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
@@ -43,16 +43,25 @@ pub(super) async fn recur<O: Object>(
 ) -> AfterRing {
     let now = slot.host().clock.wall();
     let number = live.number();
-    let first = live.first_schedule().filter(|(first, set_by)| {
+    let is_due = |(first, set_by): &(&Schedule, u64)| {
         firing.wanted.is_none_or(|wanted| (number, *set_by) == wanted) && first.due <= now
-    });
-    let Some(schedule) = first.map(|(first, _)| first.clone()) else {
+    };
+    let found = match &firing.schedule {
+        Some(name) => live.schedules().iter().find(|schedule| schedule.name == *name),
+        None => live.first_schedule().filter(is_due).map(|(first, _)| first),
+    };
+    let is_forced = firing.schedule.is_some();
+    let Some(schedule) = found.cloned() else {
         firing.end(Rung::Void);
         return AfterRing::On;
     };
     let spec = O::CLASS.schedules;
     let call = slot.host().director.as_ref().map_or(0, |director| director.number_call());
-    let due = schedule.on_due(now, &mut || chance(slot));
+    let due = if is_forced {
+        Due::Run(schedule.by_hand(now, &mut || chance(slot)))
+    } else {
+        schedule.on_due(now, &mut || chance(slot))
+    };
     let run = if let Due::Run(run) = &due { Some(run.view()) } else { None };
     let (object, before) = (slot.id_ref(), schedule.view());
     let (schedule_view, run) = (&before, run.as_ref());
@@ -62,6 +71,7 @@ pub(super) async fn recur<O: Object>(
         schedule: schedule_view,
         run,
         spec,
+        is_forced,
     });
     let schedule = match due {
         Due::Run(run) => run,
@@ -109,7 +119,8 @@ async fn turn<O: Object>(
     let schedules = replaced(live.schedules(), &schedule.name, left);
     let time_over = time_over(slot, &spec);
     let access = if method.access == Access::Read { Turn::Read } else { Turn::Write };
-    let (object, mut cx) = live.scheduled_turn(slot, (call, access), &schedules);
+    let info = schedule.info();
+    let (object, mut cx) = live.scheduled_turn(slot, (call, access), (info, &schedules));
     let caught = |ran| match ran {
         Ok(ran) => Ran::Returned(ran),
         Err(panic) => Ran::Panicked(panic),

@@ -47,6 +47,8 @@ pub(crate) struct Firing {
     pub(crate) kind: Kind,
     /// The object's number and the commit that set the alarm, or the schedules. `None`: whatever alarm it has, due or not.
     pub(crate) wanted: Option<(i64, u64)>,
+    /// The schedule that somebody wants to run. `None`: the one that is due.
+    pub(crate) schedule: Option<String>,
     /// Is told what became of it, once. `None`: it was told.
     told: Option<Box<dyn FnOnce(Rung) + Send>>,
 }
@@ -57,7 +59,14 @@ impl Firing {
         wanted: Option<(i64, u64)>,
         told: impl FnOnce(Rung) + Send + 'static,
     ) -> Self {
-        Firing { kind, wanted, told: Some(Box::new(told)) }
+        Firing { kind, wanted, schedule: None, told: Some(Box::new(told)) }
+    }
+
+    /// Somebody wants a schedule to run, due or not.
+    pub(crate) fn by_hand(schedule: String, told: impl FnOnce(Rung) + Send + 'static) -> Self {
+        let mut firing = Firing::new(Kind::Schedule, None, told);
+        firing.schedule = Some(schedule);
+        firing
     }
 
     pub(crate) fn end(mut self, rung: Rung) {

@@ -35,6 +35,8 @@ struct Run {
     run: Option<ScheduleView>,
     before: ScheduleView,
     spec: AlarmSpec,
+    /// Somebody wanted it, due or not.
+    is_forced: bool,
 }
 
 /// A time that a schedule is to run for, and up to when it catches up.
@@ -152,20 +154,26 @@ impl Schedules {
             let text = format!("schedule {name} of {label} fires as {before:?}, which is not set");
             return broken("P6", text);
         }
-        if before.due > wall {
+        if before.due > wall && !run.is_forced {
             let due = before.due;
             let text = format!("schedule {name} of {label} fires at {wall}, and is due at {due}");
             return broken("P6", text);
         }
         let set_by = self.changes.keys().next_back().copied().unwrap_or_default();
-        if stored.is_none_or(|stored| set_by > stored) {
+        // What somebody wants stands behind the commit that set it: if that fails, so does this.
+        if !run.is_forced && stored.is_none_or(|stored| set_by > stored) {
             let text = format!(
                 "schedule {name} of {label} fires before commit {set_by}, which set it, is durable"
             );
             return broken("P6", text);
         }
         let aimed = ran.as_ref().map(|ran| (ran.scheduled_at, ran.catches_up_to));
-        let wanted = aim(before, wall);
+        let next = Some((before.scheduled_at, before.catches_up_to));
+        let wanted = match (run.is_forced, before.due > wall) {
+            (true, true) => next,
+            (true, false) => aim(before, wall).or(next),
+            (false, _) => aim(before, wall),
+        };
         if aimed != wanted {
             let text = format!(
                 "schedule {name} of {label} runs at {wall} for {aimed:?}, and was to for {wanted:?}"
@@ -322,11 +330,11 @@ impl Promises {
             Event::ScheduleDealt { object, call, name, schedule } => {
                 self.watch(object).schedules.dealt(call, name, schedule);
             }
-            Event::ScheduleFires { object, call, schedule, run, spec } => {
+            Event::ScheduleFires { object, call, schedule, run, spec, is_forced } => {
                 let watch = self.watch(object);
                 let seen = Seen { label: &watch.label, stored: watch.stored(), wall };
                 let (run, before) = (run.cloned(), schedule.clone());
-                return watch.schedules.fires(seen, Run { call, run, before, spec });
+                return watch.schedules.fires(seen, Run { call, run, before, spec, is_forced });
             }
             _ => {}
         }

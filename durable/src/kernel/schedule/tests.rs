@@ -81,6 +81,19 @@ fn what_was_missed_runs_as_the_policy_says() {
 }
 
 #[test]
+fn by_hand_the_next_time_is_run_for_early_or_though_it_would_be_passed_over() {
+    let early = every(Misfire::Once, Overlap::Skip);
+    let run = early.by_hand(at(3), &mut { HALF });
+    assert_eq!(run, early, "it is due at 10");
+    assert_eq!(left(&run, at(3)).map(|left| left.scheduled), Some(at(20)), "that time is used up");
+    let late = early.by_hand(at(55), &mut { HALF });
+    assert_eq!(late.scheduled, at(50), "as if it had been due");
+    let passed = once(Misfire::Skip);
+    let run = passed.by_hand(at(999_999), &mut { HALF });
+    assert_eq!((run.scheduled, left(&run, at(999_999))), (passed.scheduled, None));
+}
+
+#[test]
 fn what_is_late_by_more_than_the_grace_is_skipped() {
     let late = |seconds| runs(once(Misfire::Skip), WallMs(10_000 + GRACE_MS + seconds));
     assert_eq!(late(0), (vec![10], None));
