@@ -1,5 +1,5 @@
-//! A soak: 64 callers make 16,000 calls a second for ten minutes, and one in a hundred panics. Nothing may grow: tasks, actors, memory, threads, file
-//! handles. And every object must have counted what was acknowledged, no more.
+//! A soak: 64 callers make 16,000 calls a second for ten minutes, and one in a hundred panics. Nothing may grow: tasks,
+//! actors, memory, threads, file handles. And every object must have counted what was acknowledged, no more.
 //!
 //! The figures of the last fifth are compared with those of the second one; in the first, caches fill.
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]

@@ -4,6 +4,7 @@
 //! reported earlier. P7 is about sends, which objects do not have yet; of P9, whether what is
 //! quarantined should be, runs no turn, and is told only to those who call it.
 
+mod activations;
 mod alarms;
 mod pages;
 mod rows;
@@ -213,33 +214,6 @@ impl Promises {
                 }
                 self.arrives(call)
             }
-            Event::Activating { object, class, name, incarnation } => {
-                self.states.know(object, class, name);
-                let label = name.map_or_else(|| object.to_string(), str::to_owned);
-                self.watch(object).activating(format!("{class}({label})"), incarnation)
-            }
-            Event::Gone { object, incarnation } => self.watch(object).gone(incarnation),
-            Event::Loaded { object, epoch, commit, state } => {
-                if commit > 0 {
-                    self.states.load(object, state);
-                }
-                self.watch(object).loaded(epoch, commit, state)
-            }
-            Event::Evolved { object, state } => {
-                // What is stored stays what it was; only what the first turn begins with is another.
-                self.states.load(object, state);
-                self.watch(object).evolved(state);
-                Ok(())
-            }
-            Event::Joined { object, parent, .. } => {
-                self.owners.insert(*object, *parent);
-                (self.watch(object).has_kin, self.watch(parent).has_kin) = (true, true);
-                Ok(())
-            }
-            Event::Unstartable { object, .. } => {
-                self.watch(object).is_unstartable = true;
-                Ok(())
-            }
             Event::TurnBegan { object, epoch, call, method, state } => {
                 self.begins_in_order(object, call)?;
                 self.watch(object).turn_began(epoch, call, method.access, state)
@@ -267,7 +241,7 @@ impl Promises {
                 Ok(())
             }
             Event::ScheduleDealt { .. } | Event::ScheduleFires { .. } => self.saw_schedule(event),
-            _ => self.saw_alarm(event),
+            _ => self.saw_activation(event),
         }
     }
 

@@ -1,38 +1,31 @@
 //! A class group: one class in one runtime, with everything that a call to it needs.
 
+mod class_group;
+
 use std::collections::BTreeMap;
-use std::future::{Future, IntoFuture, ready};
-use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
-use std::task::{Context as TaskContext, Poll, Waker};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
-use crate::caller::{Request, Who, WhoKey, undecodable, unencodable};
+use crate::caller::{Who, WhoKey};
 use crate::client::Client;
-use crate::cut::CutOff;
-use crate::directory::failing::{OPEN, STOPPED};
-use crate::directory::{Directory, LetOut, Residency, Wards};
-use crate::error::{Code, Error, Outcome};
+use crate::directory::failing::OPEN;
+use crate::directory::{Directory, Residency, Wards};
+use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::{Ancestor, ClassKey, Lineage, ObjectId, Placement, check_name};
-use crate::kernel::activation::EndWish;
 use crate::kernel::admission::{self, Refusal};
 use crate::kernel::restart::Decision;
 use crate::listing::Listed;
-use crate::object::errand::Errand;
-use crate::object::{
-    BoxFuture, Firing, Incarnation, Kin, LetterDeed, Object, PendingCall, Permit, Refused, Rung,
-    Slot, gone,
-};
+use crate::object::{Incarnation, Kin, Object, PendingCall, Permit, Refused, Slot, gone};
 use crate::registry::{Registry, Shared};
 use crate::state::{Fingerprint, Schemas};
 use crate::storage::{After, ClassNo, Named, Shard};
-use crate::stub::{Address, Origin, Sent};
-use crate::supervise::{ClassStatus, Service, Supervision};
+use crate::stub::{Address, Origin};
+use crate::supervise::{Service, Supervision};
 use crate::time::MonoNs;
+
+pub(crate) use self::class_group::ClassGroup;
 
 /// One class in one runtime.
 pub(crate) struct Group<O: Object> {
@@ -380,264 +373,4 @@ fn families<O: Object>(places: Vec<Arc<Slot<O>>>) -> Vec<Vec<Arc<Slot<O>>>> {
         families.push(siblings.into_iter().map(|(_, slot)| slot).collect());
     }
     families
-}
-
-/// A class group without its type, for what a runtime does to all of them.
-pub(crate) trait ClassGroup: Send + Sync {
-    /// The class's name.
-    fn name(&self) -> &'static str;
-    /// A call that came over a wire, which is queued when this returns. `number`: a director's name for it.
-    fn call(
-        self: Arc<Self>,
-        request: Request,
-        number: u64,
-    ) -> BoxFuture<'static, Result<Vec<u8>, Error>>;
-    /// The id of an object that somebody asks for.
-    fn id_of(&self, who: &Who) -> Result<ObjectId, Error>;
-    /// The id of a new object.
-    fn unique(&self) -> ObjectId;
-    /// Whether the id is one of the class.
-    fn owns(&self, id: &ObjectId) -> bool;
-    /// The class's number, by which stored rows know it.
-    fn class_no(&self) -> ClassNo;
-    /// Whether its objects have alarms.
-    fn has_alarms(&self) -> bool;
-    /// Fires the alarm of one object.
-    fn fire(self: Arc<Self>, id: ObjectId, firing: Firing);
-    /// Ends the activation of one object; whether there was one.
-    fn evict(&self, id: ObjectId) -> BoxFuture<'_, bool>;
-    /// Erases one object; whether there was anything to erase.
-    fn erase(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>>;
-    /// Whether its objects' past is kept.
-    fn keeps_history(&self) -> bool;
-    /// The shard that owns an object.
-    fn shard_of(&self, id: &ObjectId) -> &Arc<Shard>;
-    /// The id of the object of this name, in this jurisdiction.
-    fn named(&self, name: &str, jurisdiction: Option<&str>) -> Result<ObjectId, Error>;
-    /// What stored states of the class were written with.
-    fn schemas(&self) -> &Schemas;
-    /// The place of one object, as its relatives see it.
-    fn kin(self: Arc<Self>, id: ObjectId, known: Known, lineage: Option<Lineage>) -> Arc<dyn Kin>;
-    /// Has something done to an object before it is loaded anew.
-    fn send(self: Arc<Self>, id: ObjectId, known: Known, errand: Errand);
-    /// Retries or drops a dead letter of one object.
-    fn tend_letter(
-        self: Arc<Self>,
-        id: ObjectId,
-        deed: LetterDeed,
-    ) -> BoxFuture<'static, Result<bool, Error>>;
-    /// Lets an object run again. Whether it was quarantined.
-    fn release(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>>;
-    /// Nothing is left of an object, nor of those of this class that are below it: they have never failed.
-    fn forget_below(&self, ancestor: &ObjectId);
-    /// Lets the next call to a quarantined object through. Whether it is one.
-    fn retry_quarantined(&self, id: &ObjectId) -> bool;
-    /// Lets all activations serve the calls that wait and then end, and waits until they are gone.
-    fn drain(&self) -> BoxFuture<'_, ()>;
-    /// Takes no calls until it is opened, unless the runtime takes none from outside anyway: turns that run may end.
-    fn close(&self);
-    /// Takes calls.
-    fn open(&self);
-    /// Takes no more activations, and ends those that run, without waiting for their turns.
-    fn abandon(&self);
-    /// Ends all activations at once, mid-turn, and takes no more. Gives what they were at; [`is_empty`](Self::is_empty) says
-    /// when nothing of them is left.
-    fn cut(&self) -> Vec<CutOff>;
-    /// Whether no activation is there, not even one that was cut off.
-    fn is_empty(&self) -> bool;
-    /// How its objects are.
-    fn status(&self) -> ClassStatus;
-    /// Objects that are in memory.
-    fn resident(&self) -> usize;
-}
-
-impl<O: Object> ClassGroup for Group<O> {
-    fn name(&self) -> &'static str {
-        O::CLASS.name
-    }
-
-    fn call(
-        self: Arc<Self>,
-        request: Request,
-        number: u64,
-    ) -> BoxFuture<'static, Result<Vec<u8>, Error>> {
-        let Request { who, method, args, timeout, durability, stub, .. } = request;
-        let call = O::decode_call(method.name, &args)
-            .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted))
-            .and_then(|call| self.address_of(who).map(|address| (call, address)));
-        let (call, address) = match call {
-            Ok(made) => made,
-            Err(error) => return Box::pin(ready(Err(error))),
-        };
-        let unpack = |reply: O::Reply| {
-            let bytes = O::encode_reply(&reply);
-            Some(bytes.map_err(|error| unencodable::<O>(&error, Outcome::Committed)))
-        };
-        let call = address.call::<Result<Vec<u8>, Error>>(call, unpack);
-        let call = call.sent(Sent { call: number, stub });
-        let call = if let Some(timeout) = timeout { call.timeout(timeout) } else { call };
-        let call = if let Some(durability) = durability { call.wants(durability) } else { call };
-        let mut made = call.into_future();
-        match Pin::new(&mut made).poll(&mut TaskContext::from_waker(Waker::noop())) {
-            Poll::Ready(answer) => Box::pin(ready(answer)),
-            Poll::Pending => Box::pin(made),
-        }
-    }
-
-    fn id_of(&self, who: &Who) -> Result<ObjectId, Error> {
-        self.id_of(who)
-    }
-
-    fn unique(&self) -> ObjectId {
-        self.unique()
-    }
-
-    fn owns(&self, id: &ObjectId) -> bool {
-        self.key.owns(id)
-    }
-
-    fn class_no(&self) -> ClassNo {
-        self.class_no
-    }
-
-    fn has_alarms(&self) -> bool {
-        O::CLASS.alarm.is_some()
-    }
-
-    fn fire(self: Arc<Self>, id: ObjectId, firing: Firing) {
-        match self.stopped() {
-            Some(error) => firing.end(Rung::Postponed(error)),
-            None => self.place(id, None, None).fire(firing),
-        }
-    }
-
-    fn evict(&self, id: ObjectId) -> BoxFuture<'_, bool> {
-        let slot = self.directory.find(&id);
-        Box::pin(async move {
-            match slot {
-                Some(slot) => slot.evict(EndWish::Soon).await,
-                None => false,
-            }
-        })
-    }
-
-    fn erase(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>> {
-        let (answer, answered) = oneshot::channel();
-        self.place(id, None, None).send(Errand::Erase { answer });
-        Box::pin(async move { answered.await.unwrap_or_else(|_| Err(gone())) })
-    }
-
-    fn tend_letter(
-        self: Arc<Self>,
-        id: ObjectId,
-        deed: LetterDeed,
-    ) -> BoxFuture<'static, Result<bool, Error>> {
-        let (answer, answered) = oneshot::channel();
-        self.place(id, None, None).send(Errand::Letter { deed, answer });
-        Box::pin(async move { answered.await.unwrap_or_else(|_| Err(gone())) })
-    }
-
-    fn keeps_history(&self) -> bool {
-        O::CLASS.keeps_history
-    }
-
-    fn shard_of(&self, id: &ObjectId) -> &Arc<Shard> {
-        self.shard(id)
-    }
-
-    fn named(&self, name: &str, jurisdiction: Option<&str>) -> Result<ObjectId, Error> {
-        check_name(O::CLASS.name, name)?;
-        Ok(self.key.named(name, jurisdiction))
-    }
-
-    fn schemas(&self) -> &Schemas {
-        self.schemas()
-    }
-
-    fn kin(
-        self: Arc<Self>,
-        id: ObjectId,
-        (name, placement): Known,
-        lineage: Option<Lineage>,
-    ) -> Arc<dyn Kin> {
-        let slot = self.place(id, name.as_ref(), placement.as_ref());
-        slot.learn_lineage(lineage.as_ref());
-        slot
-    }
-
-    fn send(self: Arc<Self>, id: ObjectId, (name, placement): Known, errand: Errand) {
-        self.place(id, name.as_ref(), placement.as_ref()).send(errand);
-    }
-
-    fn release(self: Arc<Self>, id: ObjectId) -> BoxFuture<'static, Result<bool, Error>> {
-        let was_quarantined = self.forgive(&id);
-        if let Some(slot) = self.directory.find(&id) {
-            slot.accept_calls();
-        }
-        let why = if was_quarantined { LetOut::Release } else { LetOut::Stale };
-        let let_out = self.let_out(id, why);
-        Box::pin(async move { let_out.await.map(|()| was_quarantined) })
-    }
-
-    fn forget_below(&self, ancestor: &ObjectId) {
-        self.forget_those_below(ancestor);
-    }
-
-    fn retry_quarantined(&self, id: &ObjectId) -> bool {
-        self.retry_quarantined(id)
-    }
-
-    fn drain(&self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            loop {
-                let places = self.directory.residents();
-                if places.is_empty() {
-                    return;
-                }
-                let is_closing = self.is_closing();
-                let leave = families(places).into_iter().map(|family| async move {
-                    for slot in family {
-                        slot.drain(is_closing).await;
-                    }
-                });
-                futures_util::future::join_all(leave).await;
-            }
-        })
-    }
-
-    fn close(&self) {
-        let door = if self.shared.is_closed_to(false) { OPEN } else { STOPPED };
-        self.door.store(door, Ordering::Release);
-    }
-
-    fn open(&self) {
-        self.door.store(OPEN, Ordering::Release);
-    }
-
-    fn abandon(&self) {
-        self.supervision.stop();
-    }
-
-    fn cut(&self) -> Vec<CutOff> {
-        let cut = self.directory.residents().iter().flat_map(|slot| slot.unfinished()).collect();
-        self.supervision.cut();
-        cut
-    }
-
-    fn is_empty(&self) -> bool {
-        self.supervision.is_empty()
-    }
-
-    fn status(&self) -> ClassStatus {
-        ClassStatus {
-            live: self.residency.count(),
-            waiting: self.directory.residents().iter().map(|slot| slot.waiting()).sum(),
-            crashes: self.faults.load(Ordering::Relaxed),
-            quarantined: self.wards.quarantined(),
-        }
-    }
-
-    fn resident(&self) -> usize {
-        self.residency.count()
-    }
 }

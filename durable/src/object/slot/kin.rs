@@ -363,7 +363,7 @@ impl<O: Object> Slot<O> {
         if !is_open || ties.wanting.is_empty() || (is_leaving && may_go) {
             return Vec::new();
         }
-        state.has_served |= is_leaving && !state.is_on_trial;
+        state.has_served |= is_leaving && state.trial.is_none();
         let unknown = ties.wanting.iter_mut().filter(|wanting| !wanting.is_known);
         let unknown = unknown.map(|wanting| {
             wanting.is_known = true;
