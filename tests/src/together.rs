@@ -80,6 +80,7 @@ impl Kid {
     /// Takes so long.
     pub async fn slow(&mut self, ms: u64) {
         self.runs += 1;
+        #[expect(clippy::disallowed_methods, reason = "objects may sleep on tokio's clock")]
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
 
@@ -90,6 +91,7 @@ impl Kid {
         ms: u64,
         whom: StubRef<Kid>,
     ) -> Result<u64, Error> {
+        #[expect(clippy::disallowed_methods, reason = "objects may sleep on tokio's clock")]
         tokio::time::sleep(Duration::from_millis(ms)).await;
         cx.bind(&whom)?.turns().await
     }
