@@ -16,6 +16,11 @@ use crate::state::DurableState;
 )]
 pub struct WallMs(pub u64);
 
+impl WallMs {
+    /// The last time that can be stored: a column is signed.
+    pub(crate) const MAX: WallMs = WallMs(i64::MAX as u64);
+}
+
 impl Schema for WallMs {
     const SCHEMA: &'static NamedType = u64::SCHEMA;
 }

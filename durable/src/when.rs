@@ -103,7 +103,7 @@ impl When {
             )));
         }
         let parser = parser();
-        let cron = parser.parse(expression).map_err(|_| misread(&parser, expression))?;
+        let cron = read(&parser, expression).ok_or_else(|| misread(&parser, expression))?;
         let Ok(found) = jiff::tz::db().get(zone) else {
             return Err(Code::ZoneUnknown
                 .error(format!(
@@ -150,20 +150,25 @@ impl When {
 
     /// The first time after `after`. `None`: there is none.
     pub(crate) fn after(&self, after: WallMs) -> Option<WallMs> {
-        match &self.rule {
+        let next = match &self.rule {
             Rule::Once(at) => Some(*at).filter(|at| *at > after),
             Rule::Every { period_ms, first } => {
                 let first = first.unwrap_or(WallMs(after.0.saturating_add(*period_ms)));
-                let Some(since) = after.0.checked_sub(first.0) else { return Some(first) };
-                let next = (since / period_ms).checked_add(1)?.checked_mul(*period_ms)?;
-                first.0.checked_add(next).map(WallMs)
+                match after.0.checked_sub(first.0) {
+                    None => Some(first),
+                    Some(since) => {
+                        let next = (since / period_ms).checked_add(1)?.checked_mul(*period_ms)?;
+                        first.0.checked_add(next).map(WallMs)
+                    }
+                }
             }
             Rule::Cron { .. } => {
                 let Calendar { cron, zone } = &**self.calendar();
                 let next = cron.find_next_occurrence(&second(after, zone)?, false).ok()?;
                 wall(&next)
             }
-        }
+        };
+        next.filter(|next| *next <= WallMs::MAX)
     }
 
     /// The last time up to `until`; `from` if there is none between them, which is one of its times.
@@ -259,6 +264,16 @@ fn parser() -> CronParser {
     CronParser::builder().seconds(Seconds::Optional).year(Year::Disallowed).build()
 }
 
+/// An expression that is well formed. A field that no time of day or month fits, such as a lone comma, is not: a time for it
+/// would be looked for second by second until the end of the calendar.
+fn read(parser: &CronParser, expression: &str) -> Option<Cron> {
+    let cron = parser.parse(expression).ok()?;
+    let fields = &cron.pattern;
+    let times = [&fields.seconds, &fields.minutes, &fields.hours, &fields.months];
+    let is_met = times.iter().all(|field| !field.values().is_empty());
+    is_met.then_some(cron)
+}
+
 /// The second that holds a moment, in a zone. `None`: it is past the end of the calendar.
 fn second(at: WallMs, zone: &TimeZone) -> Option<Zoned> {
     let seconds = i64::try_from(at.0 / 1_000).ok()?;
@@ -299,7 +314,7 @@ fn misread(parser: &CronParser, expression: &str) -> Error {
     for (number, field) in fields.iter().enumerate() {
         let mut alone = vec!["*"; fields.len()];
         alone[number] = field;
-        if parser.parse(&alone.join(" ")).is_err() {
+        if read(parser, &alone.join(" ")).is_none() {
             let (name, takes) = names[number];
             // The slice is a part of the text.
             let place = field.as_ptr().addr() - expression.as_ptr().addr();

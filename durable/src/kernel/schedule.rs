@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::due::{Alarm, AlarmSpec};
 use crate::kernel::alarm::{AfterFailure, after_failure};
-use crate::limits::{SCHEDULE_GRACE, SCHEDULE_QUEUE_MAX};
+use crate::limits::{SCHEDULE_ALL_MAX, SCHEDULE_GRACE, SCHEDULE_QUEUE_MAX};
 use crate::schedule::{Misfire, Overlap, Schedule};
 use crate::time::WallMs;
 
@@ -49,7 +49,7 @@ impl Schedule {
             Misfire::Skip if until.0.saturating_sub(last.0) <= GRACE_MS => Due::Run(run(last)),
             Misfire::Skip => Due::Pass(self.from(self.when.after(until.max(last)), chance)),
             Misfire::All(count) => {
-                let later = count.saturating_sub(1);
+                let later = count.min(SCHEDULE_ALL_MAX).saturating_sub(1);
                 let first = self.when.last_but(self.scheduled, until, later);
                 Due::Run(Schedule { put_off_to: last, ..run(first) })
             }
@@ -124,7 +124,7 @@ pub(crate) fn jittered(at: WallMs, jitter_ms: u64, chance: Chance<'_>) -> WallMs
         return at;
     }
     let later = (u128::from(chance()) * (u128::from(jitter_ms) + 1)) >> 64;
-    WallMs(at.0.saturating_add(u64::try_from(later).unwrap_or(jitter_ms)))
+    WallMs(at.0.saturating_add(u64::try_from(later).unwrap_or(jitter_ms))).min(WallMs::MAX)
 }
 
 /// The one that is due first, the earlier name first among equals. `None`: there are none.
