@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use postcard_schema::Schema;
 use postcard_schema::schema::NamedType;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Address, Way};
 use crate::caller::{Who, WhoKey};
 use crate::error::Error;
 use crate::id::{Ancestor, Lineage, ObjectId, Placement};
+use crate::limits::{CHILD_DEPTH_MAX, NAME_BYTES_MAX};
 use crate::object::Object;
 use crate::state::DurableState;
 
@@ -63,13 +65,50 @@ pub struct StubRef<C: Object> {
 
 /// What is told of an object. The order of the fields is their order in stored states.
 #[derive(Clone, Serialize, Deserialize, Schema)]
-struct Told {
+pub(crate) struct Told {
     id: ObjectId,
+    #[serde(deserialize_with = "name")]
     name: Option<String>,
     jurisdiction: Option<String>,
     location_hint: Option<String>,
     /// The parent first. Empty: it has none, or is not known to have one.
-    parents: Vec<(ObjectId, Option<String>)>,
+    #[serde(deserialize_with = "parents")]
+    parents: Vec<Parent>,
+}
+
+type Parent = (ObjectId, Option<String>);
+
+/// Whoever sent it may be anybody, so a name that no object can have is refused.
+fn name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let name = Option::<String>::deserialize(deserializer)?;
+    check_name(name.as_deref()).map_or(Ok(name), |text| Err(D::Error::custom(text)))
+}
+
+fn parents<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Parent>, D::Error> {
+    let parents = Vec::<Parent>::deserialize(deserializer)?;
+    if parents.len() > CHILD_DEPTH_MAX {
+        let count = parents.len();
+        let text =
+            format!("an object has {count} parents above it, the limit is {CHILD_DEPTH_MAX}");
+        return Err(D::Error::custom(text));
+    }
+    let fault = parents.iter().find_map(|(_, name)| check_name(name.as_deref()));
+    fault.map_or(Ok(parents), |text| Err(D::Error::custom(text)))
+}
+
+/// What is wrong with an object's name. `None`: nothing.
+fn check_name(name: Option<&str>) -> Option<String> {
+    let bytes = name.map_or(0, str::len);
+    let is_long = bytes > NAME_BYTES_MAX;
+    is_long.then(|| format!("an object's name has {bytes} bytes, the limit is {NAME_BYTES_MAX}"))
+}
+
+impl Told {
+    pub(crate) fn lineage(&self) -> Option<Lineage> {
+        let named = |name: &Option<String>| name.as_deref().map(Arc::from);
+        let parents = self.parents.iter();
+        Lineage::of(parents.map(|(id, name)| Ancestor { id: *id, name: named(name) }))
+    }
 }
 
 impl<C: Object> StubRef<C> {
@@ -108,12 +147,7 @@ impl<C: Object> StubRef<C> {
     }
 
     pub(crate) fn lineage(&self) -> Option<Lineage> {
-        Lineage::of(
-            self.told
-                .parents
-                .iter()
-                .map(|(id, name)| Ancestor { id: *id, name: name.as_deref().map(Arc::from) }),
-        )
+        self.told.lineage()
     }
 
     pub(crate) fn placement(&self) -> Option<Arc<Placement>> {
