@@ -5,6 +5,7 @@
 
 mod activation;
 mod backup;
+mod damage;
 mod deletion;
 mod drain;
 mod durability;

@@ -125,6 +125,10 @@ impl Place {
             Fault::Damaged => {
                 (Code::StorageCorrupt, "check the disk and restore the file from a backup")
             }
+            Fault::Row if error.sqlite_error().is_none() => (
+                Code::StorageCorrupt,
+                "verify the directory, and restore what is damaged from a backup",
+            ),
             Fault::Row | Fault::Failed => (Code::StorageFailed, "check the disk and call again"),
         };
         code.error(format!("{doing} {path} failed: {error}; {next}"))

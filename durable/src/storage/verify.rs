@@ -5,6 +5,7 @@
 //! moment, so that commits which come meanwhile are no problems.
 
 mod alarms;
+mod kept;
 mod objects;
 mod past;
 mod tables;
@@ -205,7 +206,8 @@ fn read_shard(
             .and_then(|()| values::verify(&shard, connection, findings))
             .and_then(|()| tables::verify(&shard, connection, findings))
             .and_then(|()| past::verify(&shard, connection, findings))
-            .and_then(|()| alarms::verify(connection, findings));
+            .and_then(|()| alarms::verify(&shard, connection, findings))
+            .and_then(|()| kept::verify(&shard, connection, findings));
         match rows {
             // The damage that stopped it has been told.
             Err(cause) if !is_whole && Fault::of(&cause) == Fault::Damaged => {}

@@ -234,7 +234,8 @@ impl<O: Object> Slot<O> {
     }
 
     async fn find_parent(&self) -> Result<(), Error> {
-        let stored = self.group.shard(&self.id).load(&self.id, self.group.class_no()).await?.stored;
+        let loaded = self.group.shard(&self.id).load(&self.id, self.group.class_no()).await;
+        let stored = loaded.map_err(|error| error.with_object(self.label()))?.stored;
         if let Some(stored) = stored {
             self.learn(stored.name.as_ref(), Some(&Arc::new(stored.placement.clone())));
             self.learn_lineage(stored.lineage.as_ref());

@@ -7,7 +7,7 @@
 //! Never reuse: a row is taken away only by the commit of the handler that it started, or by one
 //! that cancels or replaces it, and `set_by` tells it from every other alarm of its object.
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Rows, params};
 
 use super::{signed, unsigned};
 use crate::due::Alarm;
@@ -132,7 +132,7 @@ pub(crate) fn due(
     let mut select = connection.prepare_cached(
         "SELECT a.object_no, a.due_ms, a.set_by, o.class_no, o.id
          FROM alarms a CROSS JOIN objects o ON o.object_no = a.object_no
-         WHERE (a.due_ms, a.object_no) > (?1, ?2) ORDER BY a.due_ms, a.object_no LIMIT ?3",
+         WHERE (a.due_ms, a.object_no) > (?1, ?2) ORDER BY a.due_ms, a.object_no",
     )?;
     let found = |row: &Row<'_>| {
         Ok(Alarmed {
@@ -142,10 +142,50 @@ pub(crate) fn due(
             id: ObjectId::from_bytes(row.get(4)?),
         })
     };
-    let rows = select.query_map(params![signed(due.0), object_no, signed(limit as u64)], found)?;
-    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    let is_last = rows.len() < limit;
-    Ok((rows, is_last))
+    in_order(select.query(params![signed(due.0), object_no])?, limit, found)
+}
+
+/// The first rows, at most `limit`, and whether there are no more. One that cannot be read is passed over, so that it holds
+/// up nobody but its object, which does not start.
+pub(super) fn in_order(
+    mut rows: Rows<'_>,
+    limit: usize,
+    found: impl Fn(&Row<'_>) -> rusqlite::Result<Alarmed>,
+) -> rusqlite::Result<(Vec<Alarmed>, bool)> {
+    let mut all = Vec::new();
+    while all.len() < limit {
+        let Some(row) = rows.next()? else { return Ok((all, true)) };
+        all.extend(found(row).ok());
+    }
+    Ok((all, false))
+}
+
+/// What is wrong with an alarm.
+pub(crate) fn damaged(connection: &Connection) -> rusqlite::Result<Vec<(ObjectNo, String)>> {
+    let mut select = connection.prepare(
+        "SELECT a.due_ms, a.scheduled_ms, a.retries, a.set_by, a.object_no, s.commit_no
+         FROM alarms a JOIN snapshots s ON s.object_no = a.object_no ORDER BY a.object_no",
+    )?;
+    let mut rows = select.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Err(text) =
+            read(row, 0).map_err(|cause| cause.to_string()).and_then(|_| set(row, 3, 5))
+        {
+            found.push((ObjectNo(row.get(4)?), text));
+        }
+    }
+    Ok(found)
+}
+
+/// Whether a row was set by a commit that its object had; both numbers are columns.
+pub(super) fn set(row: &Row<'_>, set_by: usize, commits: usize) -> Result<(), String> {
+    let number = |column| row.get::<_, i64>(column).map_err(|cause| cause.to_string());
+    let (set_by, commits) = (number(set_by)?, number(commits)?);
+    if (1..=commits).contains(&set_by) {
+        return Ok(());
+    }
+    Err(format!("commit {set_by} has set it, and its object had {commits}"))
 }
 
 /// Whether any alarm is set.

@@ -251,6 +251,21 @@ pub(crate) fn count_of(connection: &Connection, object_no: ObjectNo) -> rusqlite
     connection.prepare_cached(sql)?.query_row([object_no.0], |row| unsigned(row, 0))
 }
 
+/// What is wrong with those of stored objects that cannot be read.
+pub(crate) fn damaged(connection: &Connection) -> rusqlite::Result<Vec<(ObjectNo, String)>> {
+    let mut select =
+        connection.prepare(&format!("{COLUMNS} WHERE o.id IS NOT NULL ORDER BY l.letter_no"))?;
+    let mut rows = select.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Err(cause) = read(row) {
+            let letter_no: i64 = row.get(0)?;
+            found.push((ObjectNo(row.get(1)?), format!("its dead letter {letter_no}: {cause}")));
+        }
+    }
+    Ok(found)
+}
+
 /// The numbers of those that are of no object.
 pub(crate) fn orphans(connection: &Connection) -> rusqlite::Result<Vec<i64>> {
     let mut select = connection.prepare(

@@ -62,12 +62,15 @@ pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::R
     Ok(())
 }
 
-/// The numbers of all stored objects below `ancestor`, however deep.
+/// The numbers of all stored objects below `ancestor`, however deep. A row whose number is another object's leads nowhere:
+/// what is below is deleted with its ancestor.
 pub(crate) fn below(
     connection: &Connection,
     ancestor: &ObjectId,
 ) -> rusqlite::Result<Vec<ObjectNo>> {
-    let sql = "SELECT object_no FROM kin WHERE ancestor = ?1 ORDER BY distance, id";
+    let sql =
+        "SELECT k.object_no FROM kin k JOIN objects o ON o.object_no = k.object_no AND o.id = k.id
+        WHERE k.ancestor = ?1 ORDER BY k.distance, k.id";
     let mut select = connection.prepare_cached(sql)?;
     let rows = select.query_map([&ancestor.as_bytes()[..]], |row| row.get(0).map(ObjectNo))?;
     rows.collect()
@@ -83,7 +86,7 @@ pub(crate) fn children(
 ) -> rusqlite::Result<Vec<Kin>> {
     let mut select = connection.prepare_cached(
         "SELECT k.id, o.class_no, o.name FROM kin k JOIN objects o ON o.object_no = k.object_no
-         WHERE k.ancestor = ?1 AND k.distance = 1 AND k.id > ?2 AND NOT EXISTS (
+         WHERE k.ancestor = ?1 AND k.distance = 1 AND k.id > ?2 AND o.id = k.id AND NOT EXISTS (
              SELECT 1 FROM snapshots s WHERE s.object_no = k.object_no
                  AND length(s.body) = length(?4) AND s.body = ?4)
          ORDER BY k.id LIMIT ?3",

@@ -82,6 +82,12 @@ pub(crate) fn next_boot(connection: &Connection) -> rusqlite::Result<u64> {
     connection.query_row("SELECT boot FROM meta WHERE one = 1", [], |row| unsigned(row, 0))
 }
 
+/// The highest numbers that an erased object, and an erased row of `sql_log`, had.
+pub(crate) fn erased(connection: &Connection) -> rusqlite::Result<(ObjectNo, i64)> {
+    let sql = "SELECT erased_no, erased_log FROM meta WHERE one = 1";
+    connection.query_row(sql, [], |row| Ok((ObjectNo(row.get(0)?), row.get(1)?)))
+}
+
 /// The number of an object that is erased is never given again.
 pub(crate) fn remember_number(
     connection: &Connection,

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
-use super::{alarm, kin, schedule, signed, unsigned};
+use super::{alarm, kin, schedule, signed, sql, unsigned};
 use crate::id::{Lineage, ObjectId, Placement};
 use crate::storage::numbers::{ClassNo, ObjectNo};
 use crate::storage::stored::{After, Listed, StoredObject};
@@ -172,7 +172,7 @@ pub(crate) fn load(
             lineage: lineage(row, 12)?,
             schedules: schedule::read(row, 13)?,
         };
-        Ok((ObjectNo(row.get(0)?), ClassNo(row.get(1)?), stored))
+        Ok((number(row, 0)?, ClassNo(row.get(1)?), stored))
     };
     select.query_row(params![id.lookup_hash(), &id.as_bytes()[..]], read).optional()
 }
@@ -262,17 +262,28 @@ pub(crate) fn born(connection: &Connection, object_no: ObjectNo) -> rusqlite::Re
     connection.query_row(sql, [object_no.0], |row| unsigned(row, 0).map(WallMs))
 }
 
-/// The highest number that any row uses, 0 if there is none.
+/// The highest number that any row uses, 0 if there is none. One that no object can have is damage, and not counted from.
 pub(crate) fn highest(connection: &Connection) -> rusqlite::Result<ObjectNo> {
-    let sql = "SELECT max(coalesce((SELECT max(object_no) FROM objects), 0),
-        coalesce((SELECT max(object_no) FROM snapshots), 0),
-        coalesce((SELECT max(object_no) FROM kv), 0),
-        coalesce((SELECT max(object_no) FROM alarms), 0),
-        coalesce((SELECT max(object_no) FROM dead_letters), 0),
+    let sql = "SELECT max(coalesce((SELECT max(object_no) FROM objects WHERE object_no < ?1), 0),
+        coalesce((SELECT max(object_no) FROM snapshots WHERE object_no < ?1), 0),
+        coalesce((SELECT max(object_no) FROM kv WHERE object_no < ?1), 0),
+        coalesce((SELECT max(object_no) FROM alarms WHERE object_no < ?1), 0),
+        coalesce((SELECT max(object_no) FROM schedules WHERE object_no < ?1), 0),
+        coalesce((SELECT max(object_no) FROM dead_letters WHERE object_no < ?1), 0),
         coalesce((SELECT max(place) >> 24 FROM sql_pages), 0),
-        coalesce((SELECT max(object_no) FROM history), 0),
+        coalesce((SELECT max(object_no) FROM history WHERE object_no < ?1), 0),
         coalesce((SELECT erased_no FROM meta), 0))";
-    connection.query_row(sql, [], |row| row.get(0).map(ObjectNo))
+    connection.query_row(sql, [sql::NUMBERS_END], |row| number(row, 0))
+}
+
+/// A column with a number that an object can have.
+pub(crate) fn number(row: &Row<'_>, column: usize) -> rusqlite::Result<ObjectNo> {
+    let object_no = ObjectNo(row.get(column)?);
+    if sql::is_possible(object_no) {
+        Ok(object_no)
+    } else {
+        Err(rusqlite::Error::IntegralValueOutOfRange(column, object_no.0))
+    }
 }
 
 fn listing(row: &Row<'_>) -> rusqlite::Result<Listed> {

@@ -11,6 +11,7 @@
 
 use std::time::Duration;
 
+use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
 use super::{signed, unsigned};
@@ -127,8 +128,38 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredQuarantine> {
 /// All of them.
 pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredQuarantine>> {
     let mut select = connection.prepare(&format!("{COLUMNS} ORDER BY id"))?;
-    let rows = select.query_map([], read)?;
+    let named = |cause, row: &Row<'_>| {
+        let text = described(&cause, row)?;
+        Err(rusqlite::Error::FromSqlConversionFailure(0, Type::Null, text.into()))
+    };
+    let rows = select.query_map([], |row| read(row).or_else(|cause| named(cause, row)))?;
     rows.collect()
+}
+
+/// What is wrong with those that cannot be read.
+pub(crate) fn damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut select = connection.prepare(&format!("{COLUMNS} ORDER BY id"))?;
+    let mut rows = select.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if let Err(cause) = read(row) {
+            found.push(described(&cause, row)?);
+        }
+    }
+    Ok(found)
+}
+
+/// Whose quarantine cannot be read, and why.
+fn described(cause: &rusqlite::Error, row: &Row<'_>) -> rusqlite::Result<String> {
+    let name = row.get_ref(2)?.as_bytes_or_null()?.map(String::from_utf8_lossy);
+    let name = match name {
+        Some(name) => format!("`{}`", name.escape_debug()),
+        None => row.get::<_, [u8; ObjectId::BYTES]>(0).map_or_else(
+            |_| "an object without an id".to_owned(),
+            |id| ObjectId::from_bytes(id).to_string(),
+        ),
+    };
+    Ok(format!("the quarantine of {name}: {cause}"))
 }
 
 /// Those after one id, in the order of their ids, at most `limit`. `class_no`: of this class only.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
+use super::alarm::{in_order, set};
 use super::frame::{self, Codec, FrameError, HEADER_BYTES, Header};
 use super::{signed, unsigned};
 use crate::codec;
@@ -81,11 +82,33 @@ pub(crate) fn decode(body: &[u8]) -> Result<Vec<Schedule>, Unreadable> {
         if error.is_newer() { Unreadable::Newer(text) } else { Unreadable::Damaged(text) }
     })?;
     match header.state_version {
-        VERSION => codec::decode(payload).map_err(Unreadable::Damaged),
+        VERSION => {
+            let all: Vec<_> = codec::decode(payload).map_err(Unreadable::Damaged)?;
+            fault(&all).map_or(Ok(all), |text| Err(Unreadable::Damaged(text)))
+        }
         newer => Err(Unreadable::Newer(format!(
             "its layout has version {newer}, this code knows up to {VERSION}"
         ))),
     }
+}
+
+/// What no object's schedules are, although each can be read.
+fn fault(all: &[Schedule]) -> Option<String> {
+    if all.is_empty() {
+        return Some("there are none, and an object without schedules has no row".to_owned());
+    }
+    if let Some(pair) = all.windows(2).find(|pair| pair[0].name >= pair[1].name) {
+        let [one, next] = [0, 1].map(|at| pair[at].name.escape_debug());
+        return Some(format!("`{one}` stands before `{next}`, and names are in order"));
+    }
+    let times = |one: &Schedule| [one.scheduled, one.due, one.put_off_to].into_iter().max();
+    let late = all.iter().find(|one| times(one) > Some(WallMs::MAX))?;
+    Some(format!(
+        "`{}` has a time of {}, the last one possible is {}",
+        late.name.escape_debug(),
+        times(late).unwrap_or_default(),
+        WallMs::MAX
+    ))
 }
 
 impl fmt::Display for Unreadable {
@@ -175,7 +198,7 @@ pub(crate) fn due(
     let mut select = connection.prepare_cached(
         "SELECT s.object_no, s.due_ms, s.set_by, o.class_no, o.id
          FROM schedules s CROSS JOIN objects o ON o.object_no = s.object_no
-         WHERE (s.due_ms, s.object_no) > (?1, ?2) ORDER BY s.due_ms, s.object_no LIMIT ?3",
+         WHERE (s.due_ms, s.object_no) > (?1, ?2) ORDER BY s.due_ms, s.object_no",
     )?;
     let found = |row: &Row<'_>| {
         Ok(Alarmed {
@@ -185,10 +208,7 @@ pub(crate) fn due(
             id: ObjectId::from_bytes(row.get(4)?),
         })
     };
-    let rows = select.query_map(params![signed(due.0), object_no, signed(limit as u64)], found)?;
-    let rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
-    let is_last = rows.len() < limit;
-    Ok((rows, is_last))
+    in_order(select.query(params![signed(due.0), object_no])?, limit, found)
 }
 
 /// When an object has something to run next. `None`: it has no schedules.
@@ -224,19 +244,28 @@ pub(crate) fn orphans(connection: &Connection) -> rusqlite::Result<Vec<ObjectNo>
     rows.collect()
 }
 
-/// The numbers of those whose body cannot be read, or is due at another time than its row says, with the reason.
+/// The numbers of those whose row or body cannot be read, or contradict each other, with the reason.
 pub(crate) fn damaged(connection: &Connection) -> rusqlite::Result<Vec<(ObjectNo, String)>> {
-    let mut select =
-        connection.prepare("SELECT object_no, due_ms, body FROM schedules ORDER BY object_no")?;
+    let mut select = connection.prepare(
+        "SELECT t.object_no, t.due_ms, t.set_by, s.commit_no, t.body
+         FROM schedules t LEFT JOIN snapshots s ON s.object_no = t.object_no ORDER BY t.object_no",
+    )?;
     let mut rows = select.query([])?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
-        let (object_no, due) = (ObjectNo(row.get(0)?), WallMs(unsigned(row, 1)?));
-        let wrong = match decode(row.get_ref(2)?.as_blob()?) {
+        let (object_no, due) = (ObjectNo(row.get(0)?), row.get::<_, i64>(1)?);
+        let is_of_state = row.get_ref(3)?.as_i64_or_null()?.is_some();
+        let wrong = match decode(row.get_ref(4)?.as_blob()?) {
             Err(Unreadable::Newer(text) | Unreadable::Damaged(text)) => text,
             Ok(schedules) => match first_due(&schedules).map(|first| first.due) {
-                Some(first) if first == due => continue,
-                first => format!("its row is due at {due}, the first of them at {first:?}"),
+                Some(first) if u64::try_from(due) != Ok(first.0) => {
+                    format!("its row is due at {due} ms, the first of them at {first}")
+                }
+                // An object without a state is a problem of its own.
+                _ => match set(row, 2, 3) {
+                    Err(text) if is_of_state => text,
+                    _ => continue,
+                },
             },
         };
         found.push((object_no, wrong));
@@ -280,13 +309,7 @@ mod tests {
             prop_oneof![Just(Overlap::Skip), Just(Overlap::Queue)],
         );
         let call = (any::<String>(), any::<Vec<u8>>());
-        (
-            any::<String>(),
-            whens(),
-            policies,
-            call,
-            (any::<u64>(), 0..=MAX, any::<u32>(), any::<u64>()),
-        )
+        (any::<String>(), whens(), policies, call, (any::<u64>(), 0..=MAX, any::<u32>(), 0..=MAX))
             .prop_map(|(name, when, (misfire, overlap), (method, args), numbers)| {
                 let (jitter_ms, due, retries, put_off_to) = numbers;
                 Schedule {
@@ -304,6 +327,12 @@ mod tests {
                     put_off_to: WallMs(put_off_to),
                 }
             })
+    }
+
+    /// Some, in the order of their names.
+    fn several(end: usize) -> impl Strategy<Value = Vec<Schedule>> {
+        prop::collection::btree_map(any::<String>(), schedules(), 1..end)
+            .prop_map(|all| all.into_iter().map(|(name, one)| Schedule { name, ..one }).collect())
     }
 
     fn bear(connection: &Connection, object_no: i64) -> ObjectId {
@@ -325,7 +354,7 @@ mod tests {
     proptest! {
         #[test]
         fn schedules_round_trip(
-            all in prop::collection::vec(schedules(), 1..4), set_by in 0..=MAX,
+            all in several(4), set_by in 1..=MAX,
         ) {
             let connection = in_memory();
             let id = bear(&connection, 1);
@@ -348,13 +377,54 @@ mod tests {
         }
 
         #[test]
-        fn every_flipped_bit_is_found(all in prop::collection::vec(schedules(), 1..3)) {
+        fn every_flipped_bit_is_found(all in several(3)) {
             let body = encode(&all).expect("there are some").body;
             for bit in 0..body.len() * 8 {
                 let mut torn = body.to_vec();
                 torn[bit / 8] ^= 1 << (bit % 8);
                 prop_assert!(matches!(decode(&torn), Err(Unreadable::Damaged(_))), "bit {}", bit);
             }
+        }
+    }
+
+    fn once(name: &str, at: u64) -> Schedule {
+        Schedule {
+            name: name.to_owned(),
+            when: When::once(WallMs(at)),
+            misfire: Misfire::Once,
+            overlap: Overlap::Skip,
+            jitter_ms: 0,
+            target: Target::Me,
+            method: "bill".to_owned(),
+            args: Vec::new(),
+            scheduled: WallMs(at),
+            due: WallMs(at),
+            retries: 0,
+            put_off_to: WallMs(0),
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_and_is_no_objects_is_damage() {
+        let read = |all: &[Schedule]| {
+            let mut body = codec::encode(&all, HEADER_BYTES, usize::MAX).expect("plain data");
+            let header = Header {
+                codec: Codec::Postcard,
+                state_version: VERSION,
+                fingerprint: Fingerprint(0),
+            };
+            frame::finish(header, &mut body);
+            decode(&body)
+        };
+        assert!(read(&[once("a", 1), once("b", MAX)]).is_ok());
+        for (all, told) in [
+            (&[][..], "there are none"),
+            (&[once("b", 1), once("a", 1)], "`b` stands before `a`"),
+            (&[once("a", 1), once("a", 1)], "`a` stands before `a`"),
+            (&[once("a", 1), once("b", MAX + 1)], "`b` has a time of 9223372036854775808 ms"),
+        ] {
+            let error = read(all).expect_err(told);
+            assert!(error.to_string().contains(told), "{error}");
         }
     }
 

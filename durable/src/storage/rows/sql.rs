@@ -19,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use self::log::{Head, LogRow};
 use super::rest::Rest;
-use super::unsigned;
+use crate::kernel::pages::PageOverlay;
 use crate::limits::{SQL_PAGE_BYTES, SQL_PAGES_MAX};
 use crate::sql::Page;
 use crate::storage::numbers::ObjectNo;
@@ -34,6 +34,9 @@ const CRC_BYTES: usize = 4;
 
 /// Bits of a place that number a page.
 pub(crate) const NUMBER_BITS: u32 = 24;
+
+/// Objects' numbers are below it, so that all places are numbers of rows.
+pub(crate) const NUMBERS_END: i64 = 1 << (63 - NUMBER_BITS);
 
 /// Why stored pages cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub(crate) enum PageError {
     LogMeaning { row: u64 },
     /// So many rows of the log are the object's, and no other row leads to them.
     LogStray { rows: u64 },
+    /// The head is whole, and was stored when the shard had counted further than it has.
+    FoldAhead { row: u64 },
     /// Where its log ends is not what was stored.
     LogEnd,
     /// The head is whole and says that there are more pages than there may be.
@@ -82,6 +87,9 @@ impl fmt::Display for PageError {
             PageError::LogGap { row } => write!(f, "row {row} of its log is missing"),
             PageError::LogMeaning { row } => write!(f, "row {row} of its log cannot be followed"),
             PageError::LogStray { rows } => write!(f, "{rows} rows of its log lead nowhere"),
+            PageError::FoldAhead { row } => {
+                write!(f, "its head says that rows up to {row} are folded, no row had that number")
+            }
             PageError::LogEnd => write!(f, "the checksum of its log's end is wrong"),
             PageError::Count { pages } => {
                 write!(f, "its head says {pages} pages, there may be {SQL_PAGES_MAX}")
@@ -117,6 +125,20 @@ pub(crate) fn place(object_no: ObjectNo, number: u32) -> i64 {
     assert!(number < 1 << NUMBER_BITS, "an object has fewer pages");
     let object = object_no.0.checked_mul(1 << NUMBER_BITS).expect("objects are fewer than 2^39");
     object | i64::from(number)
+}
+
+/// Whether an object can have this number. No other has pages, whatever a damaged row says.
+pub(crate) fn is_possible(object_no: ObjectNo) -> bool {
+    (0..NUMBERS_END).contains(&object_no.0)
+}
+
+/// The row in front of the pages.
+pub(crate) fn head(object_no: ObjectNo, count: u32, commit_no: u64, log_no: u64) -> Vec<u8> {
+    let mut head = vec![ENVELOPE];
+    head.extend(count.to_le_bytes());
+    head.extend(commit_no.to_le_bytes());
+    head.extend(log_no.to_le_bytes());
+    seal(place(object_no, 0), &head)
 }
 
 fn number_of(place: i64) -> u32 {
@@ -202,14 +224,10 @@ impl<'c> Writes<'c> {
             "INSERT INTO sql_pages (place, page) VALUES (?1, ?2)
              ON CONFLICT (place) DO UPDATE SET page = excluded.page",
         )?;
-        let mut head = vec![ENVELOPE];
-        head.extend(count.to_le_bytes());
-        head.extend(commit_no.to_le_bytes());
         // Of what is stored: after a crash, numbers are counted from it or from a higher one. A row of this object that a
         // sweep has taken away is not above it, even if the rows behind that are erased.
-        head.extend(log::highest(self.connection)?.to_le_bytes());
-        let key = place(object_no, 0);
-        put.execute(params![key, seal(key, &head)])?;
+        let log_no = log::highest(self.connection)?;
+        put.execute(params![place(object_no, 0), head(object_no, count, commit_no, log_no)])?;
         for (number, page) in pages {
             let key = place(object_no, *number);
             put.execute(params![key, seal(key, page)])?;
@@ -240,6 +258,10 @@ pub(crate) fn load(
         Ok(fold) => fold,
         Err(error) => return Ok(Err(error)),
     };
+    // The next row would have a number that counts as folded.
+    if fold.log_no > 0 && fold.log_no > log::highest(connection)? {
+        return Ok(Err(PageError::FoldAhead { row: fold.log_no }));
+    }
     let log = log::load(connection, object_no, fold.log_no)?;
     Ok(log.map(|log| StoredSql { count: fold.count, log }))
 }
@@ -258,6 +280,9 @@ pub(crate) fn fold(
     connection: &Connection,
     object_no: ObjectNo,
 ) -> rusqlite::Result<Result<Fold, PageError>> {
+    if !is_possible(object_no) {
+        return Ok(Ok(Fold::default()));
+    }
     let key = place(object_no, 0);
     let row = page_row(connection, key)?;
     Ok(row.map_or(Ok(Fold::default()), |row| open_head(key, &row)))
@@ -321,7 +346,9 @@ pub(crate) fn owners(connection: &Connection) -> rusqlite::Result<BTreeMap<Objec
     let mut rows = select.query([])?;
     let mut last = None;
     while let Some(row) = rows.next()? {
-        let (object_no, log_no) = (ObjectNo(row.get(0)?), unsigned(row, 1)?);
+        let object_no = ObjectNo(row.get(0)?);
+        // A negative number is no row's: nothing has folded it.
+        let log_no = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(u64::MAX);
         let folded = match last {
             Some((of, folded)) if of == object_no => folded,
             _ => fold(connection, object_no)?.map_or(0, |fold| fold.log_no),
@@ -342,12 +369,19 @@ pub(crate) fn check(
         Ok(stored) => stored,
         Err(error) => return Ok(Err(error)),
     };
+    let mut overlay = PageOverlay::<Page>::new(count);
+    let read = log.len() as u64;
+    for (row, (bytes, (count, pages))) in (1..).zip(log) {
+        if overlay.replay((count, bytes), pages).is_err() {
+            return Ok(Err(PageError::LogMeaning { row }));
+        }
+    }
     for number in 1..=count {
         if let Err(error) = page(connection, object_no, number)? {
             return Ok(Err(error));
         }
     }
-    let rows = rows.saturating_sub(log.len() as u64);
+    let rows = rows.saturating_sub(read);
     Ok(if rows == 0 { Ok(()) } else { Err(PageError::LogStray { rows }) })
 }
 
@@ -355,6 +389,9 @@ pub(crate) fn check(
 pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
     let folded = fold(connection, object_no)?.ok().map(|fold| fold.log_no);
     log::erase(connection, object_no, folded)?;
+    if !is_possible(object_no) {
+        return Ok(());
+    }
     let ends = [place(object_no, 0), place(ObjectNo(object_no.0 + 1), 0)];
     let sql = "DELETE FROM sql_pages WHERE place >= ?1 AND place < ?2";
     connection.prepare_cached(sql)?.execute(ends).map(drop)

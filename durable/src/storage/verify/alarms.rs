@@ -3,12 +3,17 @@
 use rusqlite::Connection;
 
 use super::Findings;
+use super::objects::Shard;
+use super::tables::label;
 use crate::inspection::ProblemKind;
 use crate::storage::rows::{alarm, dead_letter, schedule};
 
-/// Every row that leads nowhere, and every body that is none. Other columns are numbers and texts, which the page checks have
-/// read.
-pub(super) fn verify(connection: &Connection, findings: &mut Findings) -> rusqlite::Result<()> {
+/// Every row that leads nowhere, says what no commit has written, or has a body that is none.
+pub(super) fn verify(
+    shard: &Shard<'_>,
+    connection: &Connection,
+    findings: &mut Findings,
+) -> rusqlite::Result<()> {
     for object_no in alarm::orphans(connection)? {
         let what =
             format!("an alarm of object number {object_no} is set, and there is no such object");
@@ -20,8 +25,18 @@ pub(super) fn verify(connection: &Connection, findings: &mut Findings) -> rusqli
         findings.add(ProblemKind::ScheduleOrphaned, what);
     }
     for (object_no, wrong) in schedule::damaged(connection)? {
-        let what = format!("the schedules of object number {object_no} cannot be used: {wrong}");
-        findings.add(ProblemKind::ScheduleDamaged, what);
+        let object = label(shard, connection, object_no)?;
+        let object = object.unwrap_or_else(|| format!("object number {object_no}"));
+        let what = format!("its schedules cannot be used: {wrong}");
+        findings.add_of(ProblemKind::ScheduleDamaged, object, what);
+    }
+    let alarms = alarm::damaged(connection)?.into_iter();
+    let alarms = alarms.map(|(object_no, wrong)| (object_no, format!("its alarm: {wrong}")));
+    for (object_no, what) in alarms.chain(dead_letter::damaged(connection)?) {
+        // Those of nobody are told of below and above.
+        if let Some(object) = label(shard, connection, object_no)? {
+            findings.add_of(ProblemKind::RowUnreadable, object, what);
+        }
     }
     for letter_no in dead_letter::orphans(connection)? {
         let what = format!("dead letter {letter_no} is of an object that is not there");

@@ -49,6 +49,16 @@ impl<'l> Shard<'l> {
         })
     }
 
+    /// Whether an id was made for a class. `None`: there is no such class.
+    pub(super) fn owns(&self, class_no: u32, id: &ObjectId) -> Option<bool> {
+        self.classes.get(&class_no).map(|(_, key)| key.owns(id))
+    }
+
+    /// The shard that an id belongs to.
+    pub(super) fn owner_of(&self, id: &ObjectId) -> u16 {
+        self.look.owner_of(id)
+    }
+
     /// What an object is called in a problem.
     pub(super) fn label(&self, class_no: u32, name: Option<&str>, id: &ObjectId) -> String {
         let class = match self.classes.get(&class_no) {
@@ -79,10 +89,11 @@ struct Stored {
 impl Stored {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         let body: Option<Vec<u8>> = row.get(9)?;
+        unsigned(row, 11)?;
         let (epoch, commit_no) =
             if body.is_some() { (unsigned(row, 7)?, unsigned(row, 8)?) } else { (0, 0) };
         Ok(Stored {
-            object_no: ObjectNo(row.get(0)?),
+            object_no: object::number(row, 0)?,
             id: ObjectId::from_bytes(row.get(1)?),
             class_no: row.get(2)?,
             slot: row.get(3)?,
@@ -105,7 +116,7 @@ pub(super) fn verify(
 ) -> rusqlite::Result<()> {
     let mut select = connection.prepare(
         "SELECT o.object_no, o.id, o.class_no, o.slot, o.lookup_hash, o.name, o.jurisdiction,
-             s.epoch, s.commit_no, s.body, o.lineage
+             s.epoch, s.commit_no, s.body, o.lineage, o.born_ms
          FROM objects o LEFT JOIN snapshots s ON s.object_no = o.object_no ORDER BY o.object_no",
     )?;
     let mut rows = select.query([])?;
@@ -140,6 +151,11 @@ fn verify_one(shard: &Shard<'_>, stored: &Stored, findings: &mut Findings) {
             if !key.owns(id) {
                 let what = format!("its id {id} was not made for {class} in this directory");
                 findings.add_of(ProblemKind::ObjectForeign, label(), what);
+            } else if key.owns_child(id) != stored.parent.is_some() {
+                let (says, stored) =
+                    if stored.parent.is_some() { ("no", "a") } else { ("a", "no") };
+                let what = format!("its id {id} is of {says} child, and {stored} parent is stored");
+                findings.add_of(ProblemKind::KinWrong, label(), what);
             } else if let Some(name) = name
                 && stored.parent.map_or_else(
                     || key.named(name, stored.jurisdiction.as_deref()),

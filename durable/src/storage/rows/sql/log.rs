@@ -38,6 +38,10 @@ const CRC_BYTES: usize = 4;
 /// Bits of the end of a chain that check the others.
 const CHECK_BITS: u32 = 16;
 
+/// Numbers of rows are below it: the end of a chain has no room for others. A row that has another one is damaged, and is
+/// not counted from.
+pub(crate) const NUMBERS_END: u64 = 1 << (63 - CHECK_BITS);
+
 /// The columns of a row before its deltas.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
@@ -128,7 +132,7 @@ pub(crate) fn read(log_no: u64, row: &[u8]) -> Result<LogRow, PageError> {
 /// How the end of an object's chain is stored: the number of its newest row, and a check of it, because a row that is not
 /// the newest would be whole as well. 0: it has none.
 pub(crate) fn seal_end(object_no: ObjectNo, log_no: u64) -> i64 {
-    assert!(log_no < 1 << (63 - CHECK_BITS), "rows are fewer than 2^47");
+    assert!(log_no < NUMBERS_END, "rows are fewer than 2^47");
     if log_no == 0 {
         return 0;
     }
@@ -159,15 +163,25 @@ fn open_end(object_no: ObjectNo, stored: i64) -> Result<u64, PageError> {
 
 /// The highest number that a row has or had, but for rows that a sweep has taken away, which never are the newest.
 pub(crate) fn highest(connection: &Connection) -> rusqlite::Result<u64> {
-    let sql = "SELECT max(coalesce((SELECT max(log_no) FROM sql_log), 0),
-        coalesce((SELECT erased_log FROM meta), 0))";
-    connection.prepare_cached(sql)?.query_row([], |row| unsigned(row, 0))
+    let sql = "SELECT max(coalesce((SELECT max(log_no) FROM sql_log WHERE log_no < ?1), 0),
+        coalesce((SELECT erased_log FROM meta), 0), 0)";
+    connection.prepare_cached(sql)?.query_row([signed(NUMBERS_END)], number)
 }
 
 /// The highest number that a row has; 0: there is none.
 pub(crate) fn newest(connection: &Connection) -> rusqlite::Result<u64> {
-    let mut select = connection.prepare_cached("SELECT coalesce(max(log_no), 0) FROM sql_log")?;
-    select.query_row([], |row| unsigned(row, 0))
+    let sql = "SELECT max(coalesce((SELECT max(log_no) FROM sql_log WHERE log_no < ?1), 0), 0)";
+    connection.prepare_cached(sql)?.query_row([signed(NUMBERS_END)], |row| unsigned(row, 0))
+}
+
+/// A number that numbers of rows can go on from.
+fn number(row: &Row<'_>) -> rusqlite::Result<u64> {
+    let number = unsigned(row, 0)?;
+    if number + 1 < NUMBERS_END {
+        Ok(number)
+    } else {
+        Err(rusqlite::Error::IntegralValueOutOfRange(0, signed(number)))
+    }
 }
 
 /// Stores rows, each in a buffer with its checksum.
@@ -216,7 +230,11 @@ pub(super) fn load(
     while at > folded {
         let mut rows = select.query([signed(at)])?;
         let Some(row) = rows.next()? else { return Ok(Err(PageError::LogGap { row: at })) };
-        let (head, deltas) = (read_head(row)?, row.get_ref(4)?.as_blob()?);
+        let deltas = row.get_ref(4)?.as_blob()?;
+        // No row has a negative number, so one that has is damaged.
+        let Ok(head) = read_head(row) else {
+            return Ok(Err(PageError::LogChecksum { row: at }));
+        };
         match open(&head, deltas) {
             // Whole, and not one that a chain leads to.
             Ok(_) if head.object_no != object_no || head.before_no >= at => {
@@ -257,9 +275,9 @@ pub(super) fn erase(
     let mut delete = connection.prepare_cached("DELETE FROM sql_log WHERE log_no = ?1")?;
     let mut at = end;
     while at > 0 {
-        let before = select.query_row(params![signed(at), object_no.0], |row| unsigned(row, 0));
-        match before.optional()? {
-            Some(before) if before < at => {
+        let before = select.query_row(params![signed(at), object_no.0], |row| row.get::<_, i64>(0));
+        match before.optional()?.map(u64::try_from) {
+            Some(Ok(before)) if before < at => {
                 delete.execute([signed(at)])?;
                 at = before;
             }

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::super::in_memory;
 use super::*;
 use crate::kernel::pages::{Delta, Replayed};
+use crate::storage::rows::unsigned;
 
 const NO: ObjectNo = ObjectNo(7);
 

@@ -1,0 +1,62 @@
+//! What a shard keeps beside its objects: which of them do not run, and numbers that are not given again.
+
+use rusqlite::Connection;
+
+use super::Findings;
+use super::objects::Shard;
+use crate::inspection::ProblemKind;
+use crate::storage::numbers::ClassNo;
+use crate::storage::rows::quarantine::{self, StoredQuarantine};
+use crate::storage::rows::{meta, sql};
+
+/// Every quarantine, then the numbers.
+pub(super) fn verify(
+    shard: &Shard<'_>,
+    connection: &Connection,
+    findings: &mut Findings,
+) -> rusqlite::Result<()> {
+    let damaged = quarantine::damaged(connection)?;
+    if damaged.is_empty() {
+        for stored in quarantine::all(connection)? {
+            verify_one(shard, &stored, findings);
+        }
+    }
+    for what in damaged {
+        findings.add(ProblemKind::RowUnreadable, what);
+    }
+    let (object_no, log_no) = meta::erased(connection)?;
+    if !sql::is_possible(object_no) {
+        let what = format!("object number {object_no} was erased, and no object can have it");
+        findings.add(ProblemKind::RowUnreadable, what);
+    }
+    let end = sql::log::NUMBERS_END;
+    if u64::try_from(log_no).is_ok_and(|log_no| log_no + 1 < end) {
+        return Ok(());
+    }
+    let what = format!("row {log_no} of the log was erased, the numbers are 0 to {}", end - 2);
+    findings.add(ProblemKind::RowUnreadable, what);
+    Ok(())
+}
+
+fn verify_one(shard: &Shard<'_>, stored: &StoredQuarantine, findings: &mut Findings) {
+    let StoredQuarantine { id, class_no: ClassNo(class_no), name, .. } = stored;
+    let label = || shard.label(*class_no, name.as_deref(), id);
+    match shard.owns(*class_no, id) {
+        None => {
+            let what = format!("its quarantine is of class {class_no}, which is not stored");
+            findings.add_of(ProblemKind::ClassUnknown, label(), what);
+        }
+        Some(false) => {
+            let what = format!("its quarantine is of id {id}, which was not made for its class");
+            findings.add_of(ProblemKind::ObjectForeign, label(), what);
+        }
+        Some(true) => {
+            let owner = shard.owner_of(id);
+            if findings.shard != Some(owner) {
+                let what =
+                    format!("its quarantine is kept here, its id {id} belongs to shard {owner}");
+                findings.add_of(ProblemKind::ObjectMisplaced, label(), what);
+            }
+        }
+    }
+}
