@@ -14,35 +14,41 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use self::types::{Any, State};
 use crate::codec::{self, decode_wire, encode_wire};
 use crate::error::{CallError, Error};
+use crate::history::Bookmark;
+use crate::id::Lineage;
 use crate::kernel::pages::{Found, PageOverlay, Replayed};
 use crate::kv::KvKey;
 use crate::limits::SQL_PAGE_BYTES;
 use crate::sql::Page;
 use crate::state::shape::Shape;
 use crate::state::{StateValue, by_name, check_schema, schema_of};
+use crate::storage::fuzz::OBJECT;
+pub use crate::storage::fuzz::{cron, lineage, quarantine, schedules, sql_log};
 use crate::storage::rows::history as past;
-use crate::storage::rows::sql::{self, log};
-use crate::storage::{ObjectNo, frame, fuzz_manifest, kv};
+use crate::storage::rows::sql;
+use crate::storage::{frame, fuzz_manifest, kv};
+use crate::stub::Told;
 use crate::time::WallMs;
 
 /// A decoder that is fed with any bytes. It panics if they harm it.
 pub type Target = fn(&[u8]);
 
 /// What is to be fed with bytes: the names of folders in the corpus, and the functions.
-pub const TARGETS: [(&str, Target); 9] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("by_name", by_name),
+    ("cron", cron),
     ("history", history),
     ("kv_value", kv_value),
+    ("lineage", lineage),
     ("manifest", manifest),
+    ("quarantine", quarantine),
+    ("schedules", schedules),
     ("schema", schema),
     ("snapshot", snapshot),
     ("sql_log", sql_log),
     ("sql_page", sql_page),
     ("wire", wire),
 ];
-
-/// The object whose pages are read.
-const OBJECT: ObjectNo = ObjectNo(7);
 
 /// The columns of the row of an object's past whose body is read.
 const PAST: past::Head =
@@ -87,37 +93,6 @@ pub fn kv_value(bytes: &[u8]) {
     );
     round_trip(payload, codec::decode::<State>);
     round_trip(payload, codec::decode::<BTreeMap<String, Vec<Option<i64>>>>);
-}
-
-/// Rows of `sql_log`, each behind its length in two bytes, little-endian; they are followed as when a database is opened.
-pub fn sql_log(mut bytes: &[u8]) {
-    let mut overlay = PageOverlay::<Page>::new(0);
-    for row in 1.. {
-        let Some((length, rest)) = bytes.split_first_chunk::<2>() else { break };
-        let length = usize::from(u16::from_le_bytes(*length)).min(rest.len());
-        let (deltas, after) = rest.split_at(length);
-        bytes = after;
-        let head = log::Head { log_no: row, object_no: OBJECT, commit_no: row, before_no: row - 1 };
-        let _ = log::open(&head, deltas);
-        let mut sealed = deltas.to_vec();
-        log::seal(&head, &mut sealed);
-        let Ok((count, pages)) = log::open(&head, &sealed) else { break };
-        // Every number that is read for a page must be one that pages have.
-        let _ = sql::place(OBJECT, count);
-        if overlay.replay((count, sealed.len()), pages).is_err() {
-            return; // A log that cannot be followed opens nothing.
-        }
-    }
-    for (number, page) in overlay.image() {
-        assert!(page.len() == SQL_PAGE_BYTES, "page {number} is whole");
-        assert_eq!(
-            overlay.find(number),
-            Found::Page(page),
-            "page {number} is one that can be read"
-        );
-    }
-    let end = overlay.count() + 1;
-    assert_eq!(overlay.find(end), Found::Beyond, "the database ends");
 }
 
 /// The body of a row of `history`.
@@ -193,6 +168,13 @@ pub fn wire(bytes: &[u8]) {
     round_trip(bytes, decode_wire::<(Vec<Option<i64>>, BTreeMap<String, (bool, char)>)>);
     round_trip(bytes, decode_wire::<Result<State, CallError<String>>>);
     round_trip(bytes, decode_wire::<Result<Vec<Vec<u8>>, Error>>);
+    round_trip(bytes, decode_wire::<(Told, Option<Bookmark>)>);
+    if let Ok(told) = decode_wire::<Told>(bytes) {
+        let lineage = told.lineage();
+        let stored = lineage.as_ref().map(Lineage::encode);
+        let again = stored.as_deref().and_then(Lineage::decode);
+        assert_eq!(again, lineage, "an object that is born by it can be stored");
+    }
 }
 
 /// What can be decoded can be encoded, and is the same when it is decoded again.

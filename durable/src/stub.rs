@@ -20,6 +20,7 @@ use crate::object::{BoxFuture, FromError, Kin, Object, PendingCall, Slot, expire
 use crate::storage::{Fence, Release, Shard};
 
 pub use self::reference::StubRef;
+pub(crate) use self::reference::Told;
 
 /// What every generated stub can do beside its class's own methods.
 ///

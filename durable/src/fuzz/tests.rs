@@ -11,7 +11,9 @@ use crate::error::{Code, Outcome};
 use crate::history::Cause;
 use crate::kernel::pages::Delta;
 use crate::state::Fingerprint;
+use crate::storage::rows::sql::log;
 
+mod later;
 mod mutate;
 
 use mutate::{Chance, mutate};
@@ -91,6 +93,7 @@ fn made() -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let maps = (vec![Some(-1), None], BTreeMap::from([("é".to_owned(), (true, 'ß'))]));
     let lists = BTreeMap::from([("a", vec![Some(1_i64), None]), ("b", vec![])]);
     let mut made = pasts();
+    made.extend(later::made());
     made.extend([
         ("snapshot", "state", framed),
         ("kv_value", "state", keyed("k", kv::Codec::Postcard, &payload)),
@@ -179,10 +182,16 @@ fn log_rows() -> Vec<u8> {
     let page: Page = vec![1; SQL_PAGE_BYTES].into();
     let ranges = Delta::Ranges(vec![0..4, 1020..1024], Page::clone(&page));
     let mut rows = [log::encode(2, &[(1, Delta::Whole(page))]), log::encode(1, &[(1, ranges)])];
-    for (row, log_no) in rows.iter_mut().zip(1..) {
-        let (commit_no, before_no) = (log_no, log_no - 1);
-        log::seal(&log::Head { log_no, object_no: OBJECT, commit_no, before_no }, row);
+    // The numbers have gaps, and the first row is folded.
+    let mut bytes = [log::seal_end(OBJECT, 9), 2].map(i64::to_le_bytes).concat();
+    for (row, (log_no, before_no)) in rows.iter_mut().zip([(4_i64, 2_i64), (9, 4)]) {
+        let (of, commit_no) = (OBJECT, log_no.cast_unsigned());
+        let before = before_no.cast_unsigned();
+        let head = log::Head { log_no: commit_no, object_no: of, commit_no, before_no: before };
+        log::seal(&head, row);
+        bytes.extend([log_no, OBJECT.0, log_no, before_no].map(i64::to_le_bytes).concat());
+        bytes.extend(u16::try_from(row.len()).expect("it is short").to_le_bytes());
+        bytes.extend_from_slice(row);
     }
-    let length = |row: &Vec<u8>| u16::try_from(row.len()).expect("it is short").to_le_bytes();
-    rows.iter().flat_map(|row| [&length(row)[..], row].concat()).collect()
+    bytes
 }

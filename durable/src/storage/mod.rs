@@ -12,6 +12,7 @@ mod batch;
 mod checkpoint;
 mod classes;
 mod copy;
+pub(crate) mod fuzz;
 pub(crate) mod history;
 mod jobs;
 mod letters;

@@ -1,0 +1,121 @@
+//! What objects do later, who is above them, and which of them are kept from running.
+
+use std::time::Duration;
+
+use super::*;
+use crate::id::{Ancestor, ObjectId};
+use crate::schedule::{Misfire, Overlap, Schedule, Target};
+use crate::storage::fuzz::QuarantineRow;
+use crate::storage::schedule;
+use crate::when::When;
+
+type Made = Vec<(&'static str, &'static str, Vec<u8>)>;
+
+pub(super) fn made() -> Made {
+    let mut made = schedules();
+    made.extend(ancestors());
+    made.extend(quarantines());
+    let crons = [
+        ("every_five", "*/5 * * * *\nUTC"),
+        ("mondays", "0 9 * * MON\nEurope/Berlin"),
+        ("last_day", "30 4 L * *\nAsia/Tokyo"),
+        ("weekday_near", "0 0 15W 1-6/2 *\nAmerica/New_York"),
+        ("second_friday", "15 10,22 * * FRI#2\nAustralia/Lord_Howe"),
+        ("seconds", "*/10 0 2 29 2 *\nEurope/London"),
+        ("short", "@yearly\nUTC"),
+        ("never", "0 0 31 2 *\nUTC"),
+        ("no_zone", "0 0 * * *\nMars/Base"),
+    ];
+    made.extend(crons.map(|(name, text)| ("cron", name, text.as_bytes().to_vec())));
+    made
+}
+
+fn one(name: &str, when: When) -> Schedule {
+    Schedule {
+        name: name.to_owned(),
+        when,
+        misfire: Misfire::Once,
+        overlap: Overlap::Skip,
+        jitter_ms: 0,
+        target: Target::Me,
+        method: "bill".to_owned(),
+        args: vec![1, 2, 3],
+        scheduled: WallMs(1_767_225_600_000),
+        due: WallMs(1_767_225_600_000),
+        retries: 0,
+        put_off_to: WallMs(0),
+    }
+}
+
+fn schedules() -> Made {
+    let every = When::every(Duration::from_secs(30)).expect("long enough").set_at(WallMs(7));
+    let cron = When::cron("*/5 1 L * *", "Asia/Tokyo").expect("it is well formed");
+    let once = one("once", When::once(WallMs(1_767_225_600_000)));
+    let skip = Schedule { misfire: Misfire::Skip, jitter_ms: 60_000, ..one("skip", every.clone()) };
+    let all = Schedule { misfire: Misfire::All(9), ..one("all", cron.clone()) };
+    let queue = Schedule { overlap: Overlap::Queue, retries: 2, ..one("queue", cron) };
+    let behind = Schedule { put_off_to: WallMs(1_767_225_900_000), ..one("behind", every) };
+    let body = |all: &[Schedule]| schedule::encode(all).expect("there are some").body.to_vec();
+    vec![
+        ("schedules", "once", body(std::slice::from_ref(&once))),
+        ("schedules", "skip", body(std::slice::from_ref(&skip))),
+        ("schedules", "all", body(std::slice::from_ref(&all))),
+        ("schedules", "queue", body(std::slice::from_ref(&queue))),
+        ("schedules", "behind", body(std::slice::from_ref(&behind))),
+        ("schedules", "five", body(&[all, behind, once, queue, skip])),
+    ]
+}
+
+fn ancestors() -> Made {
+    let id = |byte| ObjectId::from_bytes([byte; 32]);
+    let lineage = |names: &[Option<&str>]| {
+        let named = |(name, byte): (&Option<&str>, u8)| Ancestor {
+            id: id(byte),
+            name: name.map(std::sync::Arc::from),
+        };
+        Lineage::of(names.iter().zip(1..).map(named)).expect("there are some").encode()
+    };
+    let told = |names: &[Option<&str>]| {
+        let parents: Vec<_> = names.iter().zip(1..).map(|(name, byte)| (id(byte), *name)).collect();
+        encoded(&((id(9), Some("ada"), Some("eu"), None::<&str>, parents), None::<Bookmark>))
+    };
+    let bookmark = Bookmark::new(&id(9), (1 << 40, 42));
+    let alone = (id(9), None::<&str>, None::<&str>, None::<&str>, ());
+    let none: Vec<Parent<'_>> = Vec::new();
+    let (id, name, eu, hint, ()) = alone;
+    vec![
+        ("lineage", "named", lineage(&[Some("hall")])),
+        ("lineage", "unnamed", lineage(&[None])),
+        ("lineage", "empty_name", lineage(&[Some("")])),
+        ("lineage", "four", lineage(&[Some("é"), None, Some("x"), Some("hall")])),
+        ("lineage", "twice", [lineage(&[Some("a")]), lineage(&[Some("a")])].concat()),
+        ("lineage", "short", lineage(&[Some("hall")])[..33].to_vec()),
+        ("wire", "reference", told(&[])),
+        ("wire", "reference_to_a_child", told(&[Some("hall"), None])),
+        ("wire", "reference_and_bookmark", encoded(&((id, name, eu, hint, none), Some(bookmark)))),
+    ]
+}
+
+type Parent<'a> = (ObjectId, Option<&'a str>);
+
+fn quarantines() -> Made {
+    let row = |name: Option<&str>, reason: &str, numbers| {
+        let (id, name) = (vec![3; 32], name.map(|name| name.as_bytes().to_vec()));
+        encoded(&QuarantineRow { id, class_no: 1, name, reason: reason.into(), numbers })
+    };
+    let short = QuarantineRow {
+        id: vec![3; 31],
+        class_no: 1,
+        name: None,
+        reason: Vec::new(),
+        numbers: [0; 5],
+    };
+    vec![
+        ("quarantine", "named", row(Some("ada"), "it panicked", [5, 9, 4, 1, -7])),
+        ("quarantine", "unnamed", row(None, "state.torn: damaged", [5, 9, 4, 0, 7])),
+        ("quarantine", "nothing", row(Some(""), "", [0; 5])),
+        ("quarantine", "latest", row(Some("é"), "x", [i64::MAX; 5])),
+        ("quarantine", "before_all_time", row(None, "x", [-1, 1, 1, 1, 1])),
+        ("quarantine", "short", encoded(&short)),
+    ]
+}
