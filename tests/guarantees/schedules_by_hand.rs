@@ -66,7 +66,7 @@ async fn a_schedule_that_somebody_runs_uses_its_next_time_up() {
     assert!(!runtime.run_schedule(id, "other").await.unwrap(), "there is none of that name");
     assert!(runtime.run_schedule(id, "close").await.unwrap());
     let ran = format!("close {first} 0 7");
-    assert_eq!(ledger.runs().await.unwrap(), [ran.clone()]);
+    assert_eq!(ledger.runs().await.unwrap(), *std::slice::from_ref(&ran));
     let far_ms = u64::try_from(FAR.as_millis()).unwrap();
     let next = runtime.schedules(id).unwrap()[0].scheduled_at;
     assert_eq!(next, WallMs(first + far_ms), "the time is used up");
