@@ -217,7 +217,7 @@ pub fn quarantine(bytes: &[u8]) {
         row;
     on_shard(|connection| {
         let sql = "INSERT INTO quarantines
-            VALUES (?1, ?2, CAST(?3 AS TEXT), CAST(?4 AS TEXT), ?5, ?6, ?7, ?8, ?9)";
+            VALUES (?1, ?2, CAST(?3 AS TEXT), CAST(?4 AS TEXT), ?5, ?6, ?7, ?8, ?9, NULL)";
         let row = params![id, class_no, name, reason, since, retry, delay, trials, code];
         connection.execute(sql, row).expect("stored");
         let found = quarantine::damaged(connection).expect("read");

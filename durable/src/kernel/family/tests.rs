@@ -171,10 +171,15 @@ fn a_parent_that_ends_cuts_its_children_off_in_reverse_order() {
 }
 
 #[test]
-fn a_child_that_crashes_on_its_way_out_restarts_nobody() {
+fn a_child_that_crashes_on_its_way_out_has_crashed_as_any_other() {
     let mut stage = Stage::new(Strategy::OneForAll, 1);
     stage.want("ab");
     assert_eq!(stage.away(), "-b");
-    assert_eq!(stage.left('b', panic()), "");
-    assert_eq!(stage.away(), "-a");
+    assert_eq!(
+        stage.left('b', panic()),
+        "exit b 1 -a",
+        "it is told, and its siblings go as the strategy says"
+    );
+    assert_eq!(stage.left('a', None), "");
+    assert_eq!(stage.away(), "", "nobody is left");
 }
