@@ -102,6 +102,8 @@ fn a_call_of_a_child_may_be_the_one_that_its_parent_is_tried_with() {
         poison_home(&home).await;
         sim.advance(SECOND).await;
         assert_eq!(kid.turns().await?, 1, "its time has come");
+        // The parent opens when it next looks for work, a moment after the answer.
+        sim.advance(SECOND / 10).await;
         assert_eq!(home.told().await?.0, 1);
         sim.advance(SECOND).await;
         assert_eq!(sim.quarantined().await?, []);
