@@ -117,7 +117,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "never_evicted",
         bug: "an object that is idle stays in memory",
         edits: &[Edit {
-            file: "durable/src/object/slot.rs",
+            file: "durable/src/object/slot/incarnation.rs",
             find: "        if !state.life.is_idle() {\n            return false;",
             replace: r#"        if !state.life.is_idle() || crate::mutant("never_evicted") {
             return false;"#,
@@ -192,7 +192,7 @@ pub const MUTANTS: &[Mutant] = &[
         {"#,
         }],
         seeds: 200,
-        found_by: &["P8"],
+        found_by: &["P8", "drain"],
         test: PLAIN,
     },
     Mutant {
@@ -314,7 +314,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "calls_turn_round_at_an_exit",
         bug: "the next activation serves the calls that wait for it in the wrong order",
         edits: &[Edit {
-            file: "durable/src/object/slot.rs",
+            file: "durable/src/object/slot/incarnation.rs",
             find: "        state.reading.clear();\n",
             replace: r#"        state.reading.clear();
         if crate::mutant("calls_turn_round_at_an_exit") {
@@ -330,12 +330,12 @@ pub const MUTANTS: &[Mutant] = &[
         name: "calls_lost_at_an_exit",
         bug: "the calls that wait at an activation that ends are dropped",
         edits: &[Edit {
-            file: "durable/src/object/slot.rs",
-            find: "        let are_calls_waiting =",
+            file: "durable/src/object/slot/incarnation.rs",
+            find: "        let are_calls_waiting = state",
             replace: r#"        if crate::mutant("calls_lost_at_an_exit") {
             state.inbox.clear();
         }
-        let are_calls_waiting ="#,
+        let are_calls_waiting = state"#,
         }],
         seeds: 200,
         found_by: &["P5", "stuck"],
@@ -345,7 +345,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "next_activation_not_started",
         bug: "calls that wait at an activation that ends start no other one",
         edits: &[Edit {
-            file: "durable/src/object/slot.rs",
+            file: "durable/src/object/slot/incarnation.rs",
             find: "        let action = state.life.on_exit(are_calls_waiting);",
             replace: r#"        let are_calls_waiting =
             are_calls_waiting && !crate::mutant("next_activation_not_started");

@@ -77,7 +77,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "restored_beside_the_activation",
         bug: "an object is brought back while an activation of it may run",
         edits: &[Edit {
-            file: "durable/src/directory/group.rs",
+            file: "durable/src/directory/group/class_group.rs",
             find: "        self.place(id, name.as_ref(), placement.as_ref()).send(errand);",
             replace: r#"        let slot = self.place(id, name.as_ref(), placement.as_ref());
         if crate::mutant("restored_beside_the_activation") {

@@ -82,10 +82,12 @@ pub const MUTANTS: &[Mutant] = &[
                 find: "        \"SELECT o.object_no, o.class_no, o.name, o.jurisdiction, o.location_hint,",
                 replace: r#"        if crate::mutant("snapshot_of_another_object") {
             "SELECT o.object_no, o.class_no, o.name, o.jurisdiction, o.location_hint,
-                 s.epoch, s.commit_no, s.body, a.due_ms, a.scheduled_ms, a.retries, a.set_by
+                 s.epoch, s.commit_no, s.body, a.due_ms, a.scheduled_ms, a.retries, a.set_by, o.lineage,
+                 t.set_by, t.body
              FROM objects o LEFT JOIN snapshots s ON s.object_no =
                  (SELECT min(object_no) FROM objects WHERE class_no = o.class_no)
                  LEFT JOIN alarms a ON a.object_no = o.object_no
+                 LEFT JOIN schedules t ON t.object_no = o.object_no
              WHERE o.lookup_hash = ?1 AND o.id = ?2"
         } else {
         "SELECT o.object_no, o.class_no, o.name, o.jurisdiction, o.location_hint,"#,
