@@ -1,9 +1,9 @@
 //! The alarm's handler: what the class says of it, the function that runs it, and the mark that lets its turns set alarms.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::quote;
 
-use super::{at, place};
+use super::hook;
 use crate::model::{AlarmOptions, Class, Hook};
 use crate::names;
 
@@ -32,19 +32,9 @@ pub(super) fn handler(class: &Class) -> TokenStream {
 
 fn one(class: &Class, hook: &Hook) -> TokenStream {
     let private = &class.private;
-    let Hook { ident, cfgs, .. } = hook;
+    let cfgs = &hook.cfgs;
     let (cx, info) = (names::local("cx"), names::local("info"));
-    let context = hook.has_context.then(|| quote!(#cx,));
-    let told = hook.has_info.then_some(&info);
-    let wait = hook.is_async.then(|| quote!(.await));
-    let span = place(ident);
-    let ran = at(private, span);
-    let output = hook.output.as_ref().map_or_else(|| quote!(()), |ty| quote!(#ty));
-    let run = quote_spanned! {span=>
-        ::std::boxed::Box::pin(async move {
-            <#output as #ran::Rang>::into_result(Self::#ident(self, #context #told)#wait)
-        })
-    };
+    let run = hook::run(class, hook, "Rang", &cx, &info);
     quote! {
         #(#cfgs)*
         fn alarm<'t>(

@@ -1,9 +1,9 @@
 //! What a class says of its objects' crashes and of their children, and the hooks that hear of the end of others.
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
+use quote::quote;
 
-use super::{at, place};
+use super::hook;
 use crate::model::{ChildrenOptions, Class, Hook};
 use crate::names;
 
@@ -56,19 +56,9 @@ pub(super) fn hear(class: &Class) -> Option<TokenStream> {
 
 fn arm(class: &Class, hook: &Hook, variant: TokenStream) -> TokenStream {
     let private = &class.private;
-    let Hook { ident, cfgs, .. } = hook;
+    let cfgs = &hook.cfgs;
     let (cx, told) = (names::local("cx"), names::local("told"));
-    let context = hook.has_context.then(|| quote!(#cx,));
-    let info = hook.has_info.then_some(&told);
-    let wait = hook.is_async.then(|| quote!(.await));
-    let span = place(ident);
-    let ran = at(private, span);
-    let output = hook.output.as_ref().map_or_else(|| quote!(()), |ty| quote!(#ty));
-    let run = quote_spanned! {span=>
-        ::std::boxed::Box::pin(async move {
-            <#output as #ran::Heard>::into_result(Self::#ident(self, #context #info)#wait)
-        })
-    };
+    let run = hook::run(class, hook, "Heard", &cx, &told);
     quote! {
         #(#cfgs)*
         #private::Notice::#variant(#told) => {

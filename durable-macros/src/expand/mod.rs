@@ -4,6 +4,7 @@ mod alarm;
 mod codec;
 mod dispatch;
 mod fallback;
+mod hook;
 mod kin;
 mod message;
 mod migrate;

@@ -6,7 +6,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Type;
 
 use super::stub::{Shape, shape};
-use super::{alarm, at, codec, dispatch, kin, migrate, place};
+use super::{alarm, at, codec, dispatch, hook, kin, migrate, place};
 use crate::model::{Access, Birth, Class, Method, TableMigration, compact};
 use crate::names;
 
@@ -157,18 +157,9 @@ fn create(class: &Class) -> TokenStream {
 fn on_activate(class: &Class) -> Option<TokenStream> {
     let private = &class.private;
     let hook = class.on_activate.as_ref()?;
-    let (ident, cfgs) = (&hook.ident, &hook.cfgs);
+    let cfgs = &hook.cfgs;
     let cx = names::local("cx");
-    let arg = hook.has_context.then_some(&cx);
-    let wait = hook.is_async.then(|| quote!(.await));
-    let span = place(ident);
-    let activated = at(private, span);
-    let output = hook.output.as_ref().map_or_else(|| quote!(()), |ty| quote!(#ty));
-    let run = quote_spanned! {span=>
-        ::std::boxed::Box::pin(async move {
-            <#output as #activated::Activated>::into_result(Self::#ident(self, #arg)#wait)
-        })
-    };
+    let run = hook::run(class, hook, "Activated", &cx, &cx);
     Some(quote! {
         #(#cfgs)*
         fn on_activate<'t>(
