@@ -100,8 +100,9 @@ impl ReadConnection {
     ) -> Option<Result<Vec<(Kind, Alarmed)>, Error>> {
         self.with_patience(patience, |connection| {
             self.check_stopped()?;
-            let alarm = alarm::due_of(connection, id).map_err(|cause| self.failed(&cause))?;
-            let schedule = schedule::due_of(connection, id).map_err(|cause| self.failed(&cause))?;
+            let alarm = alarm::DUES.of(connection, id).map_err(|cause| self.failed(&cause))?;
+            let schedule =
+                schedule::DUES.of(connection, id).map_err(|cause| self.failed(&cause))?;
             let kinds = [(Kind::Alarm, alarm), (Kind::Schedule, schedule)].into_iter();
             Ok(kinds.filter_map(|(kind, found)| Some((kind, found?))).collect())
         })
@@ -196,8 +197,8 @@ impl ReadConnection {
     ) -> Result<AlarmRows, Error> {
         self.check_stopped()?;
         let read = match kind {
-            Kind::Alarm => alarm::due(connection, after, limit),
-            Kind::Schedule => schedule::due(connection, after, limit),
+            Kind::Alarm => alarm::DUES.first(connection, after, limit),
+            Kind::Schedule => schedule::DUES.first(connection, after, limit),
         };
         read.map_err(|cause| self.failed(&cause))
     }

@@ -414,7 +414,8 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
         let boot = meta::next_boot(&connection)?;
         let classes = (class::all(&connection)?, schema::all(&connection)?);
         let numbers = (object::highest(&connection)?, history::has_rows(&connection)?);
-        let has_alarms = [alarm::is_any_set(&connection)?, schedule::is_any_set(&connection)?];
+        let has_alarms =
+            [alarm::DUES.is_any_set(&connection)?, schedule::DUES.is_any_set(&connection)?];
         let waiting = (has_alarms, quarantine::all(&connection)?);
         Ok((boot, log, numbers, waiting, classes))
     })();

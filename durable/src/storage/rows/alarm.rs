@@ -7,12 +7,12 @@
 //! Never reuse: a row is taken away only by the commit of the handler that it started, or by one
 //! that cancels or replaces it, and `set_by` tells it from every other alarm of its object.
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, Rows, params};
+use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
+use super::due::{Dues, dues, set};
 use super::{signed, unsigned};
 use crate::due::Alarm;
 use crate::id::ObjectId;
-use crate::kernel::alarm::{Alarmed, Place};
 use crate::storage::numbers::ObjectNo;
 use crate::time::WallMs;
 
@@ -24,6 +24,8 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS alarms (
     set_by INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS alarms_by_due ON alarms (due_ms, object_no)";
+
+pub(crate) const DUES: Dues = dues!("alarms");
 
 /// An alarm as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,12 +72,6 @@ impl<'c> Writes<'c> {
     }
 }
 
-/// Takes away the alarm of an object that is erased.
-pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM alarms WHERE object_no = ?1";
-    connection.prepare_cached(sql)?.execute([object_no.0]).map(drop)
-}
-
 /// Reads the four columns from `first` on; they are NULL together if there is no alarm.
 pub(crate) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<StoredAlarm>> {
     if row.get_ref(first)?.as_i64_or_null()?.is_none() {
@@ -92,24 +88,6 @@ pub(crate) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<Store
     Ok(Some(StoredAlarm { alarm, set_by: unsigned(row, first + 3)? }))
 }
 
-/// When an object's alarm is due. `None`: it has none.
-pub(crate) fn due_of(connection: &Connection, id: &ObjectId) -> rusqlite::Result<Option<Alarmed>> {
-    let mut select = connection.prepare_cached(
-        "SELECT a.object_no, a.due_ms, a.set_by, o.class_no
-         FROM objects o JOIN alarms a ON a.object_no = o.object_no
-         WHERE o.lookup_hash = ?1 AND o.id = ?2",
-    )?;
-    let found = |row: &Row<'_>| {
-        Ok(Alarmed {
-            place: Place { due: WallMs(unsigned(row, 1)?), object_no: row.get(0)? },
-            set_by: unsigned(row, 2)?,
-            class_no: row.get(3)?,
-            id: *id,
-        })
-    };
-    select.query_row(params![id.lookup_hash(), &id.as_bytes()[..]], found).optional()
-}
-
 /// The alarm of an object. `None`: it has none.
 pub(crate) fn of(connection: &Connection, id: &ObjectId) -> rusqlite::Result<Option<StoredAlarm>> {
     let mut select = connection.prepare_cached(
@@ -119,45 +97,6 @@ pub(crate) fn of(connection: &Connection, id: &ObjectId) -> rusqlite::Result<Opt
     )?;
     let key = params![id.lookup_hash(), &id.as_bytes()[..]];
     Ok(select.query_row(key, |row| read(row, 0)).optional()?.flatten())
-}
-
-/// Alarms in the order in which they fire, at most `limit`, and whether there are no more. `after`: only what comes later.
-pub(crate) fn due(
-    connection: &Connection,
-    after: Option<Place>,
-    limit: usize,
-) -> rusqlite::Result<(Vec<Alarmed>, bool)> {
-    let Place { due, object_no } = after.unwrap_or(Place { due: WallMs(0), object_no: i64::MIN });
-    // The objects are found one by one: the order is the index's.
-    let mut select = connection.prepare_cached(
-        "SELECT a.object_no, a.due_ms, a.set_by, o.class_no, o.id
-         FROM alarms a CROSS JOIN objects o ON o.object_no = a.object_no
-         WHERE (a.due_ms, a.object_no) > (?1, ?2) ORDER BY a.due_ms, a.object_no",
-    )?;
-    let found = |row: &Row<'_>| {
-        Ok(Alarmed {
-            place: Place { due: WallMs(unsigned(row, 1)?), object_no: row.get(0)? },
-            set_by: unsigned(row, 2)?,
-            class_no: row.get(3)?,
-            id: ObjectId::from_bytes(row.get(4)?),
-        })
-    };
-    in_order(select.query(params![signed(due.0), object_no])?, limit, found)
-}
-
-/// The first rows, at most `limit`, and whether there are no more. One that cannot be read is passed over, so that it holds
-/// up nobody but its object, which does not start.
-pub(super) fn in_order(
-    mut rows: Rows<'_>,
-    limit: usize,
-    found: impl Fn(&Row<'_>) -> rusqlite::Result<Alarmed>,
-) -> rusqlite::Result<(Vec<Alarmed>, bool)> {
-    let mut all = Vec::new();
-    while all.len() < limit {
-        let Some(row) = rows.next()? else { return Ok((all, true)) };
-        all.extend(found(row).ok());
-    }
-    Ok((all, false))
 }
 
 /// What is wrong with an alarm.
@@ -176,31 +115,6 @@ pub(crate) fn damaged(connection: &Connection) -> rusqlite::Result<Vec<(ObjectNo
         }
     }
     Ok(found)
-}
-
-/// Whether a row was set by a commit that its object had; both numbers are columns.
-pub(super) fn set(row: &Row<'_>, set_by: usize, commits: usize) -> Result<(), String> {
-    let number = |column| row.get::<_, i64>(column).map_err(|cause| cause.to_string());
-    let (set_by, commits) = (number(set_by)?, number(commits)?);
-    if (1..=commits).contains(&set_by) {
-        return Ok(());
-    }
-    Err(format!("commit {set_by} has set it, and its object had {commits}"))
-}
-
-/// Whether any alarm is set.
-pub(crate) fn is_any_set(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.prepare("SELECT 1 FROM alarms LIMIT 1")?.exists([])
-}
-
-/// The numbers of those that are of no object.
-pub(crate) fn orphans(connection: &Connection) -> rusqlite::Result<Vec<ObjectNo>> {
-    let mut select = connection.prepare(
-        "SELECT object_no FROM alarms
-         WHERE object_no NOT IN (SELECT object_no FROM objects) ORDER BY object_no",
-    )?;
-    let rows = select.query_map([], |row| row.get(0).map(ObjectNo))?;
-    rows.collect()
 }
 
 #[cfg(test)]
@@ -244,10 +158,10 @@ mod tests {
             writes.set(ObjectNo(1), alarm, set_by).expect("replaced");
             let stored = Some(StoredAlarm { alarm, set_by });
             prop_assert_eq!(of(&connection, &id).expect("read"), stored);
-            prop_assert!(is_any_set(&connection).expect("read"));
+            prop_assert!(DUES.is_any_set(&connection).expect("read"));
             writes.clear(ObjectNo(1)).expect("taken away");
             prop_assert_eq!(of(&connection, &id).expect("read"), None);
-            prop_assert!(!is_any_set(&connection).expect("read"));
+            prop_assert!(!DUES.is_any_set(&connection).expect("read"));
         }
     }
 
@@ -259,10 +173,10 @@ mod tests {
             bear(&connection, object_no);
             writes.set(ObjectNo(object_no), Alarm::at(WallMs(due)), 9).expect("set");
         }
-        let (first, is_last) = due(&connection, None, 3).expect("read");
+        let (first, is_last) = DUES.first(&connection, None, 3).expect("read");
         let numbers: Vec<_> = first.iter().map(|alarmed| alarmed.place.object_no).collect();
         assert_eq!((numbers, is_last), (vec![2, 3, 4], false));
-        let (rest, is_last) = due(&connection, Some(first[2].place), 3).expect("read");
+        let (rest, is_last) = DUES.first(&connection, Some(first[2].place), 3).expect("read");
         assert_eq!((rest.len(), rest[0].place.object_no, rest[0].class_no), (1, 1, 3));
         assert!(is_last);
     }
@@ -272,7 +186,7 @@ mod tests {
         let connection = in_memory();
         let mut writes = Writes::prepare(&connection).expect("our own tables");
         writes.set(ObjectNo(5), Alarm::at(WallMs(1)), 1).expect("set");
-        assert_eq!(orphans(&connection).expect("read"), [ObjectNo(5)]);
-        assert_eq!(due(&connection, None, 9).expect("read"), (vec![], true));
+        assert_eq!(DUES.orphans(&connection).expect("read"), [ObjectNo(5)]);
+        assert_eq!(DUES.first(&connection, None, 9).expect("read"), (vec![], true));
     }
 }

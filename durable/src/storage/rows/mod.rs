@@ -8,6 +8,7 @@
 pub(crate) mod alarm;
 pub(crate) mod class;
 pub(crate) mod dead_letter;
+pub(crate) mod due;
 pub(crate) mod frame;
 pub(crate) mod history;
 pub(crate) mod kin;
@@ -54,9 +55,9 @@ pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::R
     kv::erase(connection, object_no)?;
     sql::erase(connection, object_no)?;
     history::erase(connection, object_no)?;
-    alarm::erase(connection, object_no)?;
+    alarm::DUES.erase(connection, object_no)?;
     dead_letter::erase(connection, object_no)?;
-    schedule::erase(connection, object_no)?;
+    schedule::DUES.erase(connection, object_no)?;
     snapshot::erase(connection, object_no)?;
     kin::erase(connection, object_no)?;
     object::erase(connection, object_no)?;

@@ -17,12 +17,11 @@ use std::sync::Arc;
 
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
-use super::alarm::{in_order, set};
+use super::due::{Dues, dues, set};
 use super::frame::{self, Codec, FrameError, HEADER_BYTES, Header};
 use super::{signed, unsigned};
 use crate::codec;
 use crate::id::ObjectId;
-use crate::kernel::alarm::{Alarmed, Place};
 use crate::kernel::schedule::first_due;
 use crate::schedule::{Schedule, ScheduleView};
 use crate::state::Fingerprint;
@@ -36,6 +35,8 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS schedules (
     body BLOB NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS schedules_by_due ON schedules (due_ms, object_no)";
+
+pub(crate) const DUES: Dues = dues!("schedules");
 
 const VERSION: u32 = 1;
 
@@ -160,12 +161,6 @@ impl<'c> Writes<'c> {
     }
 }
 
-/// Takes away the schedules of an object that is erased.
-pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
-    let sql = "DELETE FROM schedules WHERE object_no = ?1";
-    connection.prepare_cached(sql)?.execute([object_no.0]).map(drop)
-}
-
 /// Reads `set_by` and `body` from `first` on; they are NULL together if the object has none.
 pub(crate) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<StoredSchedules>> {
     let Some(body) = row.get_ref(first + 1)?.as_blob_or_null()? else { return Ok(None) };
@@ -184,64 +179,6 @@ pub(crate) fn of(
     )?;
     let key = params![id.lookup_hash(), &id.as_bytes()[..]];
     Ok(select.query_row(key, |row| read(row, 0)).optional()?.flatten())
-}
-
-/// Objects in the order in which they have something to run, at most `limit`, and whether there are no more. `after`: only
-/// what comes later.
-pub(crate) fn due(
-    connection: &Connection,
-    after: Option<Place>,
-    limit: usize,
-) -> rusqlite::Result<(Vec<Alarmed>, bool)> {
-    let Place { due, object_no } = after.unwrap_or(Place { due: WallMs(0), object_no: i64::MIN });
-    // The objects are found one by one: the order is the index's.
-    let mut select = connection.prepare_cached(
-        "SELECT s.object_no, s.due_ms, s.set_by, o.class_no, o.id
-         FROM schedules s CROSS JOIN objects o ON o.object_no = s.object_no
-         WHERE (s.due_ms, s.object_no) > (?1, ?2) ORDER BY s.due_ms, s.object_no",
-    )?;
-    let found = |row: &Row<'_>| {
-        Ok(Alarmed {
-            place: Place { due: WallMs(unsigned(row, 1)?), object_no: row.get(0)? },
-            set_by: unsigned(row, 2)?,
-            class_no: row.get(3)?,
-            id: ObjectId::from_bytes(row.get(4)?),
-        })
-    };
-    in_order(select.query(params![signed(due.0), object_no])?, limit, found)
-}
-
-/// When an object has something to run next. `None`: it has no schedules.
-pub(crate) fn due_of(connection: &Connection, id: &ObjectId) -> rusqlite::Result<Option<Alarmed>> {
-    let mut select = connection.prepare_cached(
-        "SELECT s.object_no, s.due_ms, s.set_by, o.class_no
-         FROM objects o JOIN schedules s ON s.object_no = o.object_no
-         WHERE o.lookup_hash = ?1 AND o.id = ?2",
-    )?;
-    let found = |row: &Row<'_>| {
-        Ok(Alarmed {
-            place: Place { due: WallMs(unsigned(row, 1)?), object_no: row.get(0)? },
-            set_by: unsigned(row, 2)?,
-            class_no: row.get(3)?,
-            id: *id,
-        })
-    };
-    select.query_row(params![id.lookup_hash(), &id.as_bytes()[..]], found).optional()
-}
-
-/// Whether any schedule is set.
-pub(crate) fn is_any_set(connection: &Connection) -> rusqlite::Result<bool> {
-    connection.prepare("SELECT 1 FROM schedules LIMIT 1")?.exists([])
-}
-
-/// The numbers of those that are of no object.
-pub(crate) fn orphans(connection: &Connection) -> rusqlite::Result<Vec<ObjectNo>> {
-    let mut select = connection.prepare(
-        "SELECT object_no FROM schedules
-         WHERE object_no NOT IN (SELECT object_no FROM objects) ORDER BY object_no",
-    )?;
-    let rows = select.query_map([], |row| row.get(0).map(ObjectNo))?;
-    rows.collect()
 }
 
 /// The numbers of those whose row or body cannot be read, or contradict each other, with the reason.
@@ -281,6 +218,7 @@ mod tests {
 
     use super::super::in_memory;
     use super::*;
+    use crate::kernel::alarm::Place;
     use crate::schedule::{Misfire, Overlap, Target};
     use crate::storage::numbers::ClassNo;
     use crate::storage::rows::object;
@@ -366,14 +304,14 @@ mod tests {
             let stored = of(&connection, &id).expect("read").expect("stored");
             prop_assert_eq!(stored.set_by, set_by);
             prop_assert_eq!(decode(&stored.body).expect("whole"), all);
-            prop_assert!(is_any_set(&connection).expect("read"));
+            prop_assert!(DUES.is_any_set(&connection).expect("read"));
             prop_assert!(damaged(&connection).expect("read").is_empty());
-            let (first, is_last) = due(&connection, None, 9).expect("read");
+            let (first, is_last) = DUES.first(&connection, None, 9).expect("read");
             prop_assert!(is_last);
             prop_assert_eq!(first[0].place, Place { due: row.due, object_no: 1 });
             writes.set(ObjectNo(1), None, 3).expect("taken away");
             prop_assert_eq!(of(&connection, &id).expect("read"), None);
-            prop_assert!(!is_any_set(&connection).expect("read"));
+            prop_assert!(!DUES.is_any_set(&connection).expect("read"));
         }
 
         #[test]
@@ -434,7 +372,7 @@ mod tests {
         bear(&connection, 1);
         let rows = "INSERT INTO schedules VALUES (1, 5, 1, x'00'), (2, 5, 1, x'')";
         connection.execute_batch(rows).expect("stored");
-        assert_eq!(orphans(&connection).expect("read"), [ObjectNo(2)]);
+        assert_eq!(DUES.orphans(&connection).expect("read"), [ObjectNo(2)]);
         assert_eq!(damaged(&connection).expect("read").len(), 2);
     }
 }

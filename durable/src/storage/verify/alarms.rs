@@ -14,12 +14,12 @@ pub(super) fn verify(
     connection: &Connection,
     findings: &mut Findings,
 ) -> rusqlite::Result<()> {
-    for object_no in alarm::orphans(connection)? {
+    for object_no in alarm::DUES.orphans(connection)? {
         let what =
             format!("an alarm of object number {object_no} is set, and there is no such object");
         findings.add(ProblemKind::AlarmOrphaned, what);
     }
-    for object_no in schedule::orphans(connection)? {
+    for object_no in schedule::DUES.orphans(connection)? {
         let what =
             format!("schedules of object number {object_no} are set, and there is no such object");
         findings.add(ProblemKind::ScheduleOrphaned, what);
