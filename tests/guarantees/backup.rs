@@ -326,7 +326,10 @@ async fn every_kind_of_damage_to_rows_is_found() {
         ("UPDATE snapshots SET body = CAST(body || x'00' AS BLOB) WHERE object_no = ADA", &[SnapshotTorn]),
         ("UPDATE snapshots SET body = x'' WHERE object_no = ADA", &[SnapshotTorn]),
         ("DELETE FROM snapshots WHERE object_no = ADA", &[SnapshotMissing]),
-        ("INSERT INTO snapshots VALUES (900, 1, 1, 0, x'00')", &[SnapshotOrphaned]),
+        (
+            "INSERT INTO snapshots VALUES (900, 1, 1, 0, x'00')",
+            &[SnapshotOrphaned, TablesOrphaned],
+        ),
         ("UPDATE snapshots SET epoch = 5 << 40 WHERE object_no = ADA", &[SnapshotAhead]),
         ("UPDATE snapshots SET epoch = -1 WHERE object_no = ADA", &[RowUnreadable]),
         ("UPDATE kv SET value = CAST(value || x'00' AS BLOB) WHERE object_no = ADA AND key = CAST('n' AS BLOB)", &[KvTorn]),

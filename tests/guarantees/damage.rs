@@ -250,8 +250,13 @@ const TABLE: &[Planted] = &[
         "ada",
         Tables(CORRUPT),
     ),
-    // It is what an object without rows has, so only a verification, which reads all rows, finds it.
-    ("UPDATE snapshots SET log_end = 0 WHERE object_no = ADA", &[TablesTorn], "ada", Works),
+    // An object without rows has another end than 0, so it is not taken for one.
+    (
+        "UPDATE snapshots SET log_end = 0 WHERE object_no = ADA",
+        &[TablesTorn],
+        "ada",
+        Tables(CORRUPT),
+    ),
     (
         "UPDATE sql_log SET before_no = -1 WHERE object_no = ADA",
         &[TablesTorn],

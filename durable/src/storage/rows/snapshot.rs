@@ -2,8 +2,8 @@
 //!
 //! Layout: `object_no`; `epoch` of the activation that committed last; `commit_no` how many commits
 //! the object had; `log_end` where its chain of rows in the [log](super::sql::log) ends, times 2^16,
-//! plus the lower half of the CRC-32C of `object_no` and of that number (i64, u64, little-endian), or
-//! 0 if it never had one; `body` a [frame](super::frame).
+//! or 0 if it never had one, plus the lower half of the CRC-32C of `object_no` and of that number (i64,
+//! u64, little-endian), 1 if that half is 0; `body` a [frame](super::frame).
 //!
 //! Never reuse: `commit_no` and `epoch` of an object only rise; together they are the fence against
 //! stale writers.
@@ -11,6 +11,7 @@
 use rusqlite::{CachedStatement, Connection, params};
 
 use super::signed;
+use super::sql::log;
 use crate::storage::numbers::{Epoch, ObjectNo};
 
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS snapshots (
@@ -61,7 +62,7 @@ impl<'c> Writes<'c> {
         let (epoch, commit_no) = (signed(epoch.0), signed(commit_no));
         let changed = match log_end {
             _ if after == 0 => {
-                let log_end = log_end.unwrap_or(0);
+                let log_end = log_end.unwrap_or_else(|| log::seal_end(new.object_no, 0));
                 self.insert.execute(params![object_no, epoch, commit_no, log_end, body])?
             }
             None => {

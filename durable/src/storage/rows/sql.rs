@@ -332,11 +332,9 @@ fn page_row(connection: &Connection, key: i64) -> rusqlite::Result<Option<Vec<u8
 /// The numbers that databases hang on, whether there are such objects or not, each with how many of its rows of the log
 /// are not folded.
 pub(crate) fn owners(connection: &Connection) -> rusqlite::Result<BTreeMap<ObjectNo, u64>> {
-    let mut owners = BTreeMap::new();
-    let mut select = connection.prepare(
-        "SELECT DISTINCT place >> 24 FROM sql_pages
-         UNION SELECT object_no FROM snapshots WHERE log_end <> 0",
-    )?;
+    let mut owners: BTreeMap<_, _> =
+        log::ends(connection)?.into_iter().map(|object_no| (object_no, 0)).collect();
+    let mut select = connection.prepare("SELECT DISTINCT place >> 24 FROM sql_pages")?;
     let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
         owners.insert(ObjectNo(row.get(0)?), 0);

@@ -129,20 +129,17 @@ pub(crate) fn read(log_no: u64, row: &[u8]) -> Result<LogRow, PageError> {
     read.unwrap_or(Err(PageError::LogMeaning { row: log_no }))
 }
 
-/// How the end of an object's chain is stored: the number of its newest row, and a check of it, because a row that is not
-/// the newest would be whole as well. 0: it has none.
+/// How the end of an object's chain is stored: the number of its newest row, 0 if it never had one, and a check of it,
+/// because a row that is not the newest would be whole as well, and so would an empty database. Never 0 itself.
 pub(crate) fn seal_end(object_no: ObjectNo, log_no: u64) -> i64 {
     assert!(log_no < NUMBERS_END, "rows are fewer than 2^47");
-    if log_no == 0 {
-        return 0;
-    }
     signed(log_no << CHECK_BITS) | i64::from(check(object_no, log_no))
 }
 
 fn check(object_no: ObjectNo, log_no: u64) -> u16 {
     let crc =
         crc32c::crc32c_append(crc32c::crc32c(&object_no.0.to_le_bytes()), &log_no.to_le_bytes());
-    u16::try_from(crc & 0xffff).expect("16 bits")
+    u16::try_from(crc & 0xffff).expect("16 bits").max(1)
 }
 
 /// The newest row of an object. 0: it never had one.
@@ -153,7 +150,15 @@ pub(crate) fn end(
     let sql = "SELECT log_end FROM snapshots WHERE object_no = ?1";
     let mut select = connection.prepare_cached(sql)?;
     let stored = select.query_row([object_no.0], |row| row.get::<_, i64>(0)).optional()?;
-    Ok(open_end(object_no, stored.unwrap_or(0)))
+    Ok(stored.map_or(Ok(0), |stored| open_end(object_no, stored)))
+}
+
+/// The objects whose chain leads to a row, or to where nobody knows.
+pub(super) fn ends(connection: &Connection) -> rusqlite::Result<Vec<ObjectNo>> {
+    let mut select = connection.prepare("SELECT object_no, log_end FROM snapshots")?;
+    let ends = select.query_map([], |row| Ok((ObjectNo(row.get(0)?), row.get(1)?)))?;
+    let leads = |(object_no, end)| (open_end(object_no, end) != Ok(0)).then_some(object_no);
+    ends.map(|end| end.map(leads)).filter_map(Result::transpose).collect()
 }
 
 /// The end of a chain with the check that fits it, so that a fuzzer gets past it.
