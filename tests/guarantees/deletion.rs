@@ -7,25 +7,6 @@ use tests::classes::{Account, Register, Shelf, bank};
 
 use super::Counter;
 
-/// How many rows hang on objects, over all tables.
-fn rows(dir: &std::path::Path) -> i64 {
-    let shard = rusqlite::Connection::open(dir.join("shards/000.db")).unwrap();
-    let tables = [
-        "objects",
-        "snapshots",
-        "kv",
-        "sql_pages",
-        "sql_log",
-        "alarms",
-        "dead_letters",
-        "quarantines",
-    ];
-    let count = |table| {
-        shard.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
-    };
-    tables.into_iter().map(|table| count(table).unwrap()).sum()
-}
-
 #[tokio::test]
 async fn nothing_is_left_of_an_erased_object_and_it_begins_anew() {
     let dir = tempfile::tempdir().unwrap();
@@ -33,7 +14,7 @@ async fn nothing_is_left_of_an_erased_object_and_it_begins_anew() {
     let shelf = runtime.get::<Shelf>("s");
     shelf.fill(0, 50).await.unwrap();
     assert_eq!(shelf.burn("099".to_owned()).await.unwrap(), 51, "the turn goes on as usual");
-    assert_eq!(rows(dir.path()), 0);
+    assert_eq!(super::rows_of_objects(dir.path()), 0);
     assert!(runtime.list::<Shelf>().page().await.unwrap().is_empty());
     assert_eq!(shelf.check().await.unwrap(), (0, String::new()));
     shelf.put("001".to_owned(), 1).await.unwrap();
@@ -69,7 +50,7 @@ async fn an_object_is_erased_from_outside_with_tables_and_keys_awake_or_cold() {
             assert!(runtime.delete(id).await.unwrap());
             assert!(!runtime.delete(id).await.unwrap(), "there is nothing left to erase");
         }
-        assert_eq!(rows(dir.path()), 0);
+        assert_eq!(super::rows_of_objects(dir.path()), 0);
     }
     assert_eq!(shelf.check().await.unwrap(), (0, String::new()));
     let other = tempfile::tempdir().unwrap();

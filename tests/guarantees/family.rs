@@ -8,26 +8,6 @@ use std::time::Duration;
 use durable::prelude::*;
 use durable::{ChildExit, Decision, Down, StubRef};
 
-/// How many rows hang on objects, over all tables.
-fn rows(dir: &Path) -> i64 {
-    let shard = rusqlite::Connection::open(dir.join("shards/000.db")).unwrap();
-    let tables = [
-        "objects",
-        "snapshots",
-        "kv",
-        "sql_pages",
-        "sql_log",
-        "alarms",
-        "dead_letters",
-        "history",
-        "kin",
-    ];
-    let count = |table| {
-        shard.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
-    };
-    tables.into_iter().map(|table| count(table).unwrap()).sum()
-}
-
 /// Tests whose player hangs.
 static HANGING: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
 
@@ -395,7 +375,7 @@ async fn nothing_is_left_of_the_children_of_an_object_that_is_deleted() {
                 assert!(runtime.delete(hall.id().unwrap()).await.unwrap());
                 assert!(!runtime.delete(hall.id().unwrap()).await.unwrap());
             }
-            assert_eq!(rows(dir.path()), 0, "{is_inside} {is_cold}");
+            assert_eq!(super::rows_of_objects(dir.path()), 0, "{is_inside} {is_cold}");
             assert_eq!(ada.points().await.unwrap(), 0, "it begins anew");
         }
     }
@@ -413,7 +393,7 @@ async fn a_deletion_cuts_children_off_that_are_at_work() {
     until(|| HANGING.lock().unwrap().contains(&2)).await;
     hall.close().await.unwrap();
     assert_eq!(hanging.await.unwrap().unwrap_err().code(), "call.aborted");
-    assert_eq!(rows(dir.path()), 0);
+    assert_eq!(super::rows_of_objects(dir.path()), 0);
 }
 
 #[tokio::test]

@@ -97,3 +97,26 @@ impl Counter {
 pub async fn counters(dir: &std::path::Path) -> Runtime {
     Runtime::builder(dir).register::<Counter>().start().await.expect("the runtime starts")
 }
+
+/// How many rows hang on objects in `dir`, over all tables.
+pub fn rows_of_objects(dir: &std::path::Path) -> i64 {
+    let shard = rusqlite::Connection::open(dir.join("shards/000.db")).expect("it is there");
+    let tables = [
+        "objects",
+        "snapshots",
+        "kv",
+        "sql_pages",
+        "sql_log",
+        "history",
+        "alarms",
+        "schedules",
+        "dead_letters",
+        "quarantines",
+        "kin",
+    ];
+    let count = |table| {
+        let count = format!("SELECT count(*) FROM {table}");
+        shard.query_row(&count, [], |row| row.get::<_, i64>(0)).expect("counted")
+    };
+    tables.into_iter().map(count).sum()
+}

@@ -201,10 +201,6 @@ mod later {
     #[derive(Debug, Default, DurableState)]
     pub struct Clock {
         pub ticks: Vec<(u64, u64)>,
-        pub failures: u32,
-        pub is_wild: bool,
-        pub takes_ms: u64,
-        pub rung: u64,
     }
 
     #[durable_object(name = "schedules.Clock")]
@@ -363,10 +359,6 @@ mod renamed {
     #[derive(Debug, Default, DurableState)]
     pub struct Clock {
         pub ticks: Vec<(u64, u64)>,
-        pub failures: u32,
-        pub is_wild: bool,
-        pub takes_ms: u64,
-        pub rung: u64,
     }
 
     #[durable_object(name = "schedules.Watch")]
