@@ -5,7 +5,6 @@
 //! one from the last commit.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,26 +16,26 @@ use futures_util::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use crate::class::{Durability, MethodSpec};
+use crate::class::MethodSpec;
 use crate::directory::Fault;
 use crate::error::{Code, Error};
-use crate::history::Cause;
 use crate::host::TurnEnd;
-use crate::kernel::commit::{self, Encoded, Ended, Rows, Verdict};
+use crate::kernel::commit::Ended;
 use crate::kernel::gate::{self, Gate};
-use crate::kv::KvChange;
 use crate::limits::TURNS_PER_SLICE;
 use crate::object::call::{Begin, Running};
-use crate::object::ends::{begin, ended};
+use crate::object::ends::{Crash, End, begin, ended};
 use crate::object::errand;
-use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
+use crate::object::live::Live;
 use crate::object::notice::{self, AfterNotice, Notice};
-use crate::object::ring::{AfterRing, Firing, ring};
+use crate::object::ring::ring;
 use crate::object::settled::settled;
 use crate::object::slot::Work;
 use crate::object::sql::{Fate, SqlDealt};
+use crate::object::uncalled::{AfterRing, Firing};
 use crate::object::witness::{self, Presence, Told};
-use crate::object::{BoxFuture, Cut, Dealt, Object, PendingCall, Ran, Slot};
+use crate::object::write::run_write;
+use crate::object::{BoxFuture, Cut, Object, PendingCall, Ran, Slot};
 use crate::storage::Release;
 
 /// The changes of a hook: of no call, and nobody waits for them.
@@ -59,36 +58,11 @@ impl<O> Activation<O> {
 }
 
 /// What follows on a turn.
-enum Flow {
+pub(super) enum Flow {
     /// The next one.
     On,
     /// The end: nothing of the object is left.
     Erased,
-}
-
-/// Why the actor stopped taking calls.
-pub(super) enum End {
-    /// It was asked to end, or could not start.
-    Asked,
-    /// The object in memory cannot be trusted any more.
-    Crash(Crash),
-    /// It was cut off, because of an object that it is tied to.
-    Cut(Cut),
-}
-
-/// Why the object in memory cannot be trusted any more.
-#[derive(Clone)]
-pub(super) struct Crash {
-    pub(super) text: String,
-    pub(super) fault: Fault,
-}
-
-impl Crash {
-    /// A panic of the object's own code. `cause`: what of the system has failed it. `None`: nothing.
-    pub(super) fn of_panic(text: String, cause: Option<&Error>) -> Self {
-        let is_systems = cause.is_some_and(|error| Fault::of_start(error) == Fault::System);
-        Crash { text, fault: if is_systems { Fault::System } else { Fault::Crash } }
-    }
 }
 
 impl<O: Object> Actor for Activation<O> {
@@ -111,55 +85,61 @@ impl<O: Object> Actor for Activation<O> {
         ActivationMessage::Run: ActivationMessage,
         slot: &mut Arc<Slot<O>>,
     ) -> Result<(), ActorProcessingErr> {
-        let _presence = slot.host().director.is_some().then(|| Presence::new(slot));
-        let errands = slot.take_errands();
-        if !errands.is_empty() {
-            Box::pin(errand::run_all(slot, errands)).await;
-            if !slot.is_wanted() {
-                slot.end();
-                myself.stop(None);
-                return Ok(());
-            }
-        }
-        let mut live = match Box::pin(begin(slot)).await {
-            Ok(live) => live,
-            Err(cut) => {
-                Box::pin(slot.end_children(cut)).await;
-                myself.stop(None);
-                return Ok(());
-            }
-        };
-        let mut is_known = false;
-        let end = {
-            let mut running = pin!(AssertUnwindSafe(run(slot, &mut live)).catch_unwind());
-            poll_fn(|task| match running.as_mut().poll(task) {
-                Poll::Ready(Ok(end)) => Poll::Ready(end),
-                Poll::Ready(Err(panic)) => {
-                    slot.end();
-                    Poll::Ready(End::Crash(Crash::of_panic(
-                        text_of(panic.as_ref()).to_owned(),
-                        None,
-                    )))
-                }
-                Poll::Pending => slot.poll_cut(task, &mut is_known).map(|cut| {
-                    slot.end();
-                    End::Cut(cut)
-                }),
-            })
-            .await
-        };
-        let ended = Box::pin(ended(slot, end)).await;
-        Box::pin(slot.end_children(Cut::Parted)).await;
-        // Only then may another activation start: it begins with what is stored.
-        Box::pin(settled(slot, &live)).await;
-        if slot.was_erased() && live.fence().broken().is_none() {
-            let _ = Box::pin(errand::forget(slot)).await;
-        }
+        // ractor holds a handler's future twice, and for as long as the object is in memory.
+        let ended = Box::pin(live_through(slot)).await;
         if ended.is_ok() {
             myself.stop(None);
         }
         ended.map_err(Into::into)
     }
+}
+
+/// Comes into memory, serves, and leaves.
+///
+/// # Errors
+/// How it has crashed.
+async fn live_through<O: Object>(slot: &Arc<Slot<O>>) -> Result<(), String> {
+    let _presence = slot.host().director.is_some().then(|| Presence::new(slot));
+    let errands = slot.take_errands();
+    if !errands.is_empty() {
+        Box::pin(errand::run_all(slot, errands)).await;
+        if !slot.is_wanted() {
+            slot.end();
+            return Ok(());
+        }
+    }
+    let mut live = match Box::pin(begin(slot)).await {
+        Ok(live) => live,
+        Err(cut) => {
+            Box::pin(slot.end_children(cut)).await;
+            return Ok(());
+        }
+    };
+    let mut is_known = false;
+    let end = {
+        let mut running = pin!(AssertUnwindSafe(run(slot, &mut live)).catch_unwind());
+        poll_fn(|task| match running.as_mut().poll(task) {
+            Poll::Ready(Ok(end)) => Poll::Ready(end),
+            Poll::Ready(Err(panic)) => {
+                slot.end();
+                let text = text_of(panic.as_ref()).to_owned();
+                Poll::Ready(End::Crash(Crash::of_panic(text, None)))
+            }
+            Poll::Pending => slot.poll_cut(task, &mut is_known).map(|cut| {
+                slot.end();
+                End::Cut(cut)
+            }),
+        })
+        .await
+    };
+    let ended = Box::pin(ended(slot, end)).await;
+    Box::pin(slot.end_children(Cut::Parted)).await;
+    // Only then may another activation start: it begins with what is stored.
+    Box::pin(settled(slot, &live)).await;
+    if slot.was_erased() && live.fence().broken().is_none() {
+        let _ = Box::pin(errand::forget(slot)).await;
+    }
+    ended
 }
 
 /// Runs turns until the object leaves memory.
@@ -308,10 +288,10 @@ fn begin_read<'a, O: Object>(
 }
 
 /// What a turn came to, or its panic.
-type Caught<R> = Result<Ran<R>, Box<dyn Any + Send>>;
+pub(super) type Caught<R> = Result<Ran<R>, Box<dyn Any + Send>>;
 
 /// How a turn ended, for the host's director.
-fn ended_as<R>(ran: &Caught<R>) -> TurnEnd {
+pub(super) fn ended_as<R>(ran: &Caught<R>) -> TurnEnd {
     match ran {
         Ok(ran) if ran.is_rejected => TurnEnd::Rejected,
         Ok(_) => TurnEnd::Kept,
@@ -340,58 +320,6 @@ fn settle_read<O: Object>(
             Err(Crash::of_panic(text, fault.as_ref()))
         }
     }
-}
-
-/// Runs one write.
-///
-/// # Errors
-/// The text of a panic: the object in memory cannot be trusted any more.
-async fn run_write<O: Object>(
-    slot: &Arc<Slot<O>>,
-    live: &mut Live<O>,
-    call: Arc<PendingCall<O>>,
-) -> Result<Flow, Crash> {
-    let Begin::Run(message) = call.begin(|| slot.host().clock.now()) else { return Ok(Flow::On) };
-    let running = Running::new(call);
-    let method = O::method(&message);
-    witness::turn_began(slot, live, running.number(), method);
-    let (object, mut cx) = live.turn(slot, running.number());
-    let ran = if method.is_async {
-        AssertUnwindSafe(object.write_async(&mut cx, message)).catch_unwind().await
-    } else {
-        catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message)))
-    };
-    let Dealt { kv, sql, alarm, schedules, erases, fault } = cx.into_dealt();
-    let (ended, encoded) = match (&ran, &fault) {
-        (Err(_), _) => (Ended::Panicked, Ok(None)),
-        (Ok(_), Some(error)) => (Ended::Failed, Err(error.clone())),
-        (Ok(ran), None) => {
-            let ended = if ran.is_rejected { Ended::Rejected } else { Ended::Kept };
-            (ended, catch_encode(live))
-        }
-    };
-    let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
-    let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
-    let is_awake = alarm.is_some() || schedules.is_some();
-    let has_changes = !kv.is_empty() || has_sql || is_awake || matches!(encoded, Ok(Some(_)));
-    let erases = erases && ended == Ended::Kept;
-    let told_as = if erases { TurnEnd::Erased } else { ended_as(&ran) };
-    let told = Told { ended: told_as, kv: &kv, has_changes };
-    witness::turn_ended(slot, live, running.number(), method, told);
-    if ran.is_ok() {
-        slot.turn_ended_well();
-    }
-    let ran = match ran {
-        Ok(ran) if erases => {
-            erase(slot, live, running, ran.reply).await;
-            return Ok(Flow::Erased);
-        }
-        ran => ran,
-    };
-    let method = method.name;
-    let write =
-        Write { running, method, ran, ended, encoded, kv, has_sql, alarm, schedules, fault };
-    settle_write(slot, live, write).await.map(|()| Flow::On)
 }
 
 /// Runs the turn of a hook that is told something.
@@ -432,27 +360,6 @@ async fn run_alarm<O: Object>(
     }
 }
 
-/// Answers a turn that wants nothing of its object to be left. Nothing of its children is, either, so they go first.
-async fn erase<O: Object>(
-    slot: &Arc<Slot<O>>,
-    live: &mut Live<O>,
-    running: Running<O>,
-    reply: O::Reply,
-) {
-    Box::pin(slot.end_children(Cut::Parted)).await;
-    let owns_nothing =
-        async { matches!(slot.group().shard(&slot.id()).has_kin(slot.id()).await, Ok(false)) };
-    if !live.is_stored() && owns_nothing.await {
-        let_out(slot, live, running, Ok(reply));
-    } else if running.durability() == Durability::Relaxed {
-        live.erase(slot, running.number(), None);
-        running.answer(Ok(reply));
-    } else {
-        let number = running.number();
-        live.erase(slot, number, Some(running.hold(Ok(reply))));
-    }
-}
-
 /// Ends the transaction of a turn that has used SQL: what it did there is kept if the turn is. Gives what then becomes of
 /// the turn, and whether it changed anything there.
 pub(super) fn end_sql<O: Object>(
@@ -482,66 +389,11 @@ pub(super) fn catch_encode<O: Object>(live: &Live<O>) -> Result<Option<Vec<u8>>,
     })
 }
 
-/// A write that has run.
-struct Write<O: Object> {
-    running: Running<O>,
-    method: &'static str,
-    ran: Caught<O::Reply>,
-    ended: Ended,
-    encoded: Result<Option<Vec<u8>>, Error>,
-    kv: Vec<KvChange>,
-    has_sql: bool,
-    alarm: Option<AlarmChange>,
-    schedules: Option<ScheduleChange>,
-    /// What has failed its turn below the method. `None`: nothing.
-    fault: Option<Error>,
-}
-
-async fn settle_write<O: Object>(
+/// Undoes what a turn did in memory, as a restart would: the struct is decoded anew and `#[on_activate]` runs.
+pub(super) async fn roll_back<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
-    write: Write<O>,
 ) -> Result<(), Crash> {
-    let Write { running, method, ran, ended, encoded, kv, has_sql, alarm, schedules, fault } =
-        write;
-    let comparison = match &encoded {
-        Ok(None) => Encoded::Same,
-        Ok(Some(_)) => Encoded::Different,
-        Err(_) => Encoded::Impossible,
-    };
-    let is_same = kv.is_empty() && !has_sql && alarm.is_none() && schedules.is_none();
-    let rows = if is_same { Rows::Same } else { Rows::Changed };
-    let answer = match (commit::judge(ended, comparison, rows), ran, encoded) {
-        (Verdict::Commit, Ok(ran), Ok(encoded)) => {
-            let cause = Cause::Method(Cow::Borrowed(method));
-            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules };
-            let number = running.number();
-            if running.durability() == Durability::Relaxed {
-                live.submit(slot, changes, (number, None));
-                running.answer(Ok(ran.reply));
-            } else {
-                live.submit(slot, changes, (number, Some(running.hold(Ok(ran.reply)))));
-            }
-            return Ok(());
-        }
-        (Verdict::Answer, Ok(ran), _) => {
-            let_out(slot, live, running, Ok(ran.reply));
-            return Ok(());
-        }
-        (Verdict::RollBack, Ok(ran), _) => Ok(ran.reply),
-        (Verdict::Refuse, _, Err(error)) => Err(error.with_object(slot.label())),
-        (Verdict::Crash, Err(panic), _) => {
-            let text = answer_panic(slot, live, running, method, panic.as_ref());
-            return Err(Crash::of_panic(text, fault.as_ref()));
-        }
-        (verdict, ..) => unreachable!("{verdict:?} does not follow from how the turn ended"),
-    };
-    let_out(slot, live, running, answer);
-    roll_back(slot, live).await
-}
-
-/// Undoes what a turn did in memory, as a restart would: the struct is decoded anew and `#[on_activate]` runs.
-async fn roll_back<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> Result<(), Crash> {
     let restored = async {
         live.restore();
         let changes = live.wake(slot).await?;
@@ -560,7 +412,7 @@ async fn roll_back<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> Result
 }
 
 /// Answers the call whose method panicked, and gives the panic's text.
-fn answer_panic<O: Object>(
+pub(super) fn answer_panic<O: Object>(
     slot: &Slot<O>,
     live: &Live<O>,
     running: Running<O>,
@@ -578,7 +430,7 @@ fn answer_panic<O: Object>(
 }
 
 /// Lets an answer that changes nothing leave: now, or behind the commits that it may have seen.
-fn let_out<O: Object>(
+pub(super) fn let_out<O: Object>(
     slot: &Slot<O>,
     live: &Live<O>,
     running: Running<O>,

@@ -12,9 +12,34 @@ use crate::directory::Fault;
 use crate::error::{Code, Error, ErrorKind};
 use crate::host::Event;
 use crate::kernel::restart::{Exit, ExitReason};
-use crate::object::activation::{Crash, End, HOOK, text_of};
+use crate::object::activation::{HOOK, text_of};
 use crate::object::live::Live;
 use crate::object::{Cut, Object, Slot};
+
+/// Why the actor stopped taking calls.
+pub(super) enum End {
+    /// It was asked to end, or could not start.
+    Asked,
+    /// The object in memory cannot be trusted any more.
+    Crash(Crash),
+    /// It was cut off, because of an object that it is tied to.
+    Cut(Cut),
+}
+
+/// Why the object in memory cannot be trusted any more.
+#[derive(Clone)]
+pub(super) struct Crash {
+    pub(super) text: String,
+    pub(super) fault: Fault,
+}
+
+impl Crash {
+    /// A panic of the object's own code. `cause`: what of the system has failed it. `None`: nothing.
+    pub(super) fn of_panic(text: String, cause: Option<&Error>) -> Self {
+        let is_systems = cause.is_some_and(|error| Fault::of_start(error) == Fault::System);
+        Crash { text, fault: if is_systems { Fault::System } else { Fault::Crash } }
+    }
+}
 
 /// Comes into memory: below its parent, and with what is stored.
 ///

@@ -22,7 +22,9 @@ mod settled;
 mod slot;
 mod sql;
 pub(crate) mod stored;
+mod uncalled;
 mod witness;
+mod write;
 
 pub(crate) use activation::{Activation, ActivationMessage};
 pub use alarm::{Alarm, Alarmed, Rang};
@@ -36,9 +38,9 @@ pub use definition::{
 pub use kv::{Kv, KvList};
 pub(crate) use letters::{LetterDeed, taken as alarm_taken, unknown as letter_unknown};
 pub use notice::{ChildExit, Down, Heard, Notice};
-pub(crate) use ring::{Firing, Rung};
 pub use schedule::{Planned, Schedule};
 pub(crate) use schedule::{schedules_full, schedules_torn, schedules_unreadable};
 pub(crate) use slot::{Cut, Incarnation, Kin, Refused, Resident, Slot, gone};
 pub use sql::{Sql, SqlExecuted, SqlRow, SqlRows};
 pub use stored::{Migrated, OldState};
+pub(crate) use uncalled::{Firing, Rung};

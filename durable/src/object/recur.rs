@@ -11,29 +11,20 @@ use crate::class::{Access, MethodSpec};
 use crate::due::AlarmSpec;
 use crate::error::{Code, Error, Outcome};
 use crate::history::Cause;
-use crate::host::{Event, TurnEnd};
-use crate::kernel::commit::Ended;
-use crate::kernel::schedule::{Deeds, Due, Failed, changed, replaced};
-use crate::object::activation::{Crash, catch_encode, end_sql, text_of};
+use crate::host::Event;
+use crate::kernel::schedule::{Due, Failed, changed, replaced};
 use crate::object::kv::Turn;
 use crate::object::live::{Changes, Live, ScheduleChange};
-use crate::object::ring::{
-    AfterRing, Firing, Held, Ran, Rung, late, limited, shortened, time_over,
+use crate::object::uncalled::{
+    AfterRing, Did, Firing, Held, Left, Purpose, Ran, Rung, Uncalled, chance, fail, limited,
+    settle, shortened, time_over,
 };
-use crate::object::witness::{self, Told};
-use crate::object::{Cut, Dealt, Object, Ran as Returned, Slot};
+use crate::object::{Dealt, Object, Ran as Returned, Slot, witness};
 use crate::schedule::Schedule;
 use crate::storage::{LetterOf, NewLetter};
-use crate::time::WallMs;
 
-/// A run of a schedule, and what for.
-struct Run {
-    firing: Firing,
-    /// As it runs.
-    schedule: Schedule,
-    spec: AlarmSpec,
-    call: u64,
-}
+/// What a run whose call cannot be read is called in reports.
+static UNREAD: MethodSpec = MethodSpec::new("schedule", Access::Write, true);
 
 /// Runs the schedule of an object that is due first, if the schedules are what the object has; or the one that somebody wants.
 pub(super) async fn recur<O: Object>(
@@ -81,31 +72,21 @@ pub(super) async fn recur<O: Object>(
             return AfterRing::On;
         }
     };
-    let run = Run { firing, schedule, spec, call };
-    match O::decode_call(&run.schedule.method, &run.schedule.args) {
+    match O::decode_call(&schedule.method, &schedule.args) {
         Ok(message) => {
             let method = O::method(&message);
             witness::turn_began(slot, live, call, method);
-            let of = (&run.schedule, run.spec, run.call);
-            let (ran, dealt) = turn(slot, live, of, (message, method)).await;
-            if dealt.erases && matches!(ran, Ran::Returned(Ok(()))) {
-                // If the turn is not kept they have gone for nothing, and come back when they are called.
-                slot.end_children(Cut::Parted).await;
-            }
-            settle(slot, live, run, method, (ran, dealt))
+            let (ran, dealt) = turn(slot, live, (&schedule, spec, call), (message, method)).await;
+            let run = Uncalled { firing, purpose: schedule, spec, method, call };
+            settle(slot, live, run, (ran, dealt)).await
         }
         Err(error) => {
             let error = undecodable::<O>(&error, Outcome::RolledBack);
+            let run = Uncalled { firing, purpose: schedule, spec, method: &UNREAD, call };
             fail(slot, live, run, &error.to_string(), true);
             AfterRing::On
         }
     }
-}
-
-fn chance<O: Object>(slot: &Slot<O>) -> u64 {
-    let mut bytes = [0; 8];
-    slot.host().entropy.fill(&mut bytes);
-    u64::from_le_bytes(bytes)
 }
 
 async fn turn<O: Object>(
@@ -146,120 +127,62 @@ async fn turn<O: Object>(
     (ran, cx.into_dealt())
 }
 
-fn settle<O: Object>(
-    slot: &Arc<Slot<O>>,
-    live: &mut Live<O>,
-    run: Run,
-    method: &'static MethodSpec,
-    (ran, dealt): (Ran<Result<(), String>>, Dealt),
-) -> AfterRing {
-    let Dealt { kv, sql, alarm, schedules, erases, fault } = dealt;
-    let (ended, encoded) = match (&ran, &fault) {
-        (Ran::Panicked(_), _) => (Ended::Panicked, Ok(None)),
-        (_, Some(error)) => (Ended::Failed, Err(error.clone())),
-        (Ran::Returned(Ok(())), None) => (Ended::Kept, catch_encode(live)),
-        (Ran::Returned(Err(_)) | Ran::Late, None) => (Ended::Rejected, Ok(None)),
-    };
-    let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
-    let is_kept = ended == Ended::Kept && encoded.is_ok();
-    let told_as = match ended {
-        Ended::Panicked => TurnEnd::Panicked,
-        _ if is_kept && erases => TurnEnd::Erased,
-        _ if is_kept => TurnEnd::Kept,
-        _ => TurnEnd::Rejected,
-    };
-    let told = Told { ended: told_as, kv: &kv, has_changes: true };
-    witness::turn_ended(slot, live, run.call, method, told);
-    match (ran, encoded) {
-        (_, Ok(_)) if is_kept && erases => {
-            live.erase(slot, run.call, Some(Held::new(run.firing, Rung::Done)));
-            AfterRing::Erased
-        }
-        (_, Ok(encoded)) if is_kept => {
-            let change = used_up(slot, live, &run.schedule, &schedules);
-            let alarm = live.alarm_change(alarm);
-            let (cause, schedules) = (Cause::Method(method.name.into()), Some(change));
-            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules };
-            live.submit(slot, changes, (run.call, Some(Held::new(run.firing, Rung::Done))));
-            AfterRing::On
-        }
-        (_, Err(error)) => {
-            let counts = !error.code().starts_with("storage.");
-            fail(slot, live, run, error.message(), counts);
-            AfterRing::RollBack
-        }
-        (Ran::Returned(Err(text)), _) => {
-            fail(slot, live, run, &text, true);
-            AfterRing::RollBack
-        }
-        (Ran::Late, _) => {
-            let text = late(slot, &run.spec);
-            fail(slot, live, run, &text, true);
-            AfterRing::RollBack
-        }
-        (Ran::Panicked(panic), _) => {
-            let text = text_of(panic.as_ref()).to_owned();
-            // What it did in the database is not to go with the commit that counts the failure.
-            let is_undone = live.end_sql(crate::object::sql::Fate::Undo).is_ok();
-            fail(slot, live, run, &format!("it panicked: {text}"), is_undone);
-            AfterRing::Crash(Crash::of_panic(text, fault.as_ref()))
-        }
-        (Ran::Returned(Ok(())), Ok(_)) => unreachable!("a turn that is not kept has failed"),
+impl<O: Object> Purpose<O> for Schedule {
+    fn cause(&self, method: &'static MethodSpec) -> Cause {
+        Cause::Method(method.name.into())
     }
-}
 
-/// All schedules after a run that succeeded, with what the run itself did to them: that is newer than what is left of it.
-fn used_up<O: Object>(
-    slot: &Slot<O>,
-    live: &Live<O>,
-    run: &Schedule,
-    deeds: &Deeds,
-) -> ScheduleChange {
-    let now = slot.host().clock.wall();
-    let left = run.after_run(now, &mut || chance(slot));
-    let all = replaced(live.schedules(), &run.name, left);
-    ScheduleChange { all: changed(&all, deeds), letter: None }
-}
-
-/// Counts a failure, in a commit of its own, unless it is the system's.
-fn fail<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>, run: Run, text: &str, counts: bool) {
-    let Run { firing, schedule, spec, .. } = run;
-    let (label, name) = (slot.label(), schedule.name.clone());
-    let error = failed(&label, &name, text);
-    if !counts || live.fence().broken().is_some() || slot.group().is_closing() {
-        return firing.end(Rung::Postponed(error));
+    /// What the run itself did to the schedules is newer than what is left of it.
+    fn used_up(&self, slot: &Slot<O>, live: &Live<O>, (alarm, schedules): Did<'_>) -> Left {
+        let now = slot.host().clock.wall();
+        let left = self.after_run(now, &mut || chance(slot));
+        let all = replaced(live.schedules(), &self.name, left);
+        let schedules = ScheduleChange { all: changed(&all, schedules), letter: None };
+        (live.alarm_change(alarm), Some(schedules))
     }
-    let now: WallMs = slot.host().clock.wall();
-    let (left, letter) = match schedule.after_failure(&spec, now, &mut || chance(slot)) {
-        Failed::Again(again) => {
-            let retry = again.retries;
-            tracing::warn!(object = label, schedule = name, error = text, retry, "a run failed");
-            (Some(again), None)
-        }
-        Failed::Dead { attempts, left } => {
-            tracing::error!(
-                object = label,
-                schedule = name,
-                error = text,
-                attempts,
-                "a run of a schedule is a dead letter"
-            );
-            let Schedule { method, args, scheduled, .. } = schedule;
-            let what = LetterOf::Schedule { name: name.clone(), method, args };
-            let letter = NewLetter { what, error: shortened(text), at: now, attempts, scheduled };
-            (left, Some(letter))
-        }
-    };
-    let all = replaced(live.schedules(), &name, left);
-    store(slot, live, ScheduleChange { all, letter }, (firing, Rung::Failed(error)));
-}
 
-fn failed(label: &str, name: &str, text: &str) -> Error {
-    let text = format!(
-        "schedule `{}` of {label} failed: {text}; its changes were undone, it is tried again",
-        name.escape_debug()
-    );
-    Code::AlarmFailed.error(text).with_object(label)
+    fn failed(self, slot: &Slot<O>, live: &Live<O>, spec: &AlarmSpec, text: &str) -> Changes {
+        let (label, now) = (slot.label(), slot.host().clock.wall());
+        let name = self.name.clone();
+        let (left, letter) = match self.after_failure(spec, now, &mut || chance(slot)) {
+            Failed::Again(again) => {
+                let retry = again.retries;
+                tracing::warn!(
+                    object = label,
+                    schedule = name,
+                    error = text,
+                    retry,
+                    "a run failed"
+                );
+                (Some(again), None)
+            }
+            Failed::Dead { attempts, left } => {
+                tracing::error!(
+                    object = label,
+                    schedule = name,
+                    error = text,
+                    attempts,
+                    "a run of a schedule is a dead letter"
+                );
+                let Schedule { method, args, scheduled, .. } = self;
+                let what = LetterOf::Schedule { name: name.clone(), method, args };
+                let letter =
+                    NewLetter { what, error: shortened(text), at: now, attempts, scheduled };
+                (left, Some(letter))
+            }
+        };
+        let all = replaced(live.schedules(), &name, left);
+        let schedules = Some(ScheduleChange { all, letter });
+        Changes { schedules, cause: Cause::Alarm, ..Changes::default() }
+    }
+
+    fn error(&self, label: &str, text: &str) -> Error {
+        let text = format!(
+            "schedule `{}` of {label} failed: {text}; its changes were undone, it is tried again",
+            self.name.escape_debug()
+        );
+        Code::AlarmFailed.error(text).with_object(label)
+    }
 }
 
 /// Stores a change that no turn made.

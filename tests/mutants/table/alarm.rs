@@ -69,7 +69,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "alarm_failure_not_stored",
         bug: "a failure of a handler is not stored, so that it is run again for ever",
         edits: &[Edit {
-            file: "durable/src/object/ring.rs",
+            file: "durable/src/object/uncalled.rs",
             find: "    if !counts || live",
             replace: r#"    if crate::mutant("alarm_failure_not_stored") || !counts || live"#,
         }],
@@ -82,9 +82,9 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "what a handler sets is not set",
         edits: &[Edit {
             file: "durable/src/object/ring.rs",
-            find: "            let next = if let Deed::Set(at) = deed { Some(at) } else { None };",
-            replace: r#"            let deed = if crate::mutant("alarm_re_arm_dropped") { Deed::Cancelled } else { deed };
-            let next = if let Deed::Set(at) = deed { Some(at) } else { None };"#,
+            find: "        let next = if let Deed::Set(at) = alarm { Some(at) } else { None };",
+            replace: r#"        let alarm = if crate::mutant("alarm_re_arm_dropped") { Deed::Cancelled } else { alarm };
+        let next = if let Deed::Set(at) = alarm { Some(at) } else { None };"#,
         }],
         seeds: 100,
         found_by: &["P6"],
@@ -133,11 +133,11 @@ pub const MUTANTS: &[Mutant] = &[
         name: "alarm_of_rolled_back_turn",
         bug: "the alarm of a turn that refused is set",
         edits: &[Edit {
-            file: "durable/src/object/activation.rs",
+            file: "durable/src/object/write.rs",
             find: "        (Verdict::RollBack, Ok(ran), _) => Ok(ran.reply),",
             replace: r#"        (Verdict::RollBack, Ok(ran), _) => {
             if crate::mutant("alarm_of_rolled_back_turn") && alarm.is_some() {
-                live.submit(slot, Changes { alarm, ..Changes::default() }, HOOK);
+                live.submit(slot, Changes { alarm, ..Changes::default() }, crate::object::activation::HOOK);
             }
             Ok(ran.reply)
         }"#,

@@ -7,7 +7,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "reply_before_sync",
         bug: "a write is answered when its commit is handed over, not when it is stored",
         edits: &[Edit {
-            file: "durable/src/object/activation.rs",
+            file: "durable/src/object/write.rs",
             find: "            if running.durability() == Durability::Relaxed {",
             replace: r#"            if running.durability() == Durability::Relaxed || crate::mutant("reply_before_sync") {"#,
         }],
@@ -34,7 +34,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "panic_keeps_its_changes",
         bug: "an activation goes on with what a panic has left of its object",
         edits: &[Edit {
-            file: "durable/src/object/activation.rs",
+            file: "durable/src/object/write.rs",
             find: "return Err(Crash::of_panic(text, fault.as_ref()));",
             replace: r#"let said = Crash::of_panic(text, fault.as_ref());
             return if crate::mutant("panic_keeps_its_changes") { Ok(()) } else { Err(said) };"#,
@@ -48,10 +48,10 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "an activation ends while a commit of it is under way, and the next one loads what was before",
         edits: &[Edit {
             file: "durable/src/object/activation.rs",
-            find: "        Box::pin(settled(slot, &live)).await;",
-            replace: r#"        if !crate::mutant("ends_before_it_is_settled") {
-            Box::pin(settled(slot, &live)).await;
-        }"#,
+            find: "    Box::pin(settled(slot, &live)).await;",
+            replace: r#"    if !crate::mutant("ends_before_it_is_settled") {
+        Box::pin(settled(slot, &live)).await;
+    }"#,
         }],
         seeds: 200,
         found_by: &["P1", "P2", "P8"],
@@ -144,7 +144,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "relaxed_change_never_stored",
         bug: "what a relaxed call changed stays in memory only",
         edits: &[Edit {
-            file: "durable/src/object/activation.rs",
+            file: "durable/src/object/write.rs",
             find: "                live.submit(slot, changes, (number, None));",
             replace: r#"                if !crate::mutant("relaxed_change_never_stored") {
                     live.submit(slot, changes, (number, None));

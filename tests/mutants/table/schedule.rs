@@ -11,7 +11,7 @@ pub const MUTANTS: &[Mutant] = &[
                 file: "durable/src/object/recur.rs",
                 find: "    let number = live.number();",
                 replace: r#"    let early = if crate::mutant("schedule_runs_early") { 500 } else { 0 };
-    let now = WallMs(now.0 + early);
+    let now = crate::time::WallMs(now.0 + early);
     let number = live.number();"#,
             },
             Edit {
@@ -31,9 +31,10 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a run leaves its schedule as it was",
         edits: &[Edit {
             file: "durable/src/object/recur.rs",
-            find: "    let all = replaced(live.schedules(), &run.name, left);",
-            replace: r#"    let left = if crate::mutant("schedule_not_used_up") { Some(run.clone()) } else { left };
-    let all = replaced(live.schedules(), &run.name, left);"#,
+            find: "        let all = replaced(live.schedules(), &self.name, left);",
+            replace: r#"        let is_left = crate::mutant("schedule_not_used_up");
+        let left = if is_left { Some(self.clone()) } else { left };
+        let all = replaced(live.schedules(), &self.name, left);"#,
         }],
         seeds: 100,
         found_by: &["P6"],
@@ -44,9 +45,9 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a schedule whose run becomes a dead letter does not go on",
         edits: &[Edit {
             file: "durable/src/object/recur.rs",
-            find: "            (left, Some(letter))",
-            replace: r#"            let left = left.filter(|_| !crate::mutant("schedule_lost_with_its_last_retry"));
-            (left, Some(letter))"#,
+            find: "                (left, Some(letter))",
+            replace: r#"                let left = left.filter(|_| !crate::mutant("schedule_lost_with_its_last_retry"));
+                (left, Some(letter))"#,
         }],
         seeds: 300,
         found_by: &["P6"],
@@ -56,13 +57,13 @@ pub const MUTANTS: &[Mutant] = &[
         name: "schedule_of_rolled_back_turn",
         bug: "the schedule of a turn that refused is set",
         edits: &[Edit {
-            file: "durable/src/object/activation.rs",
-            find: "    let_out(slot, live, running, answer);\n    roll_back",
+            file: "durable/src/object/write.rs",
+            find: "    let_out(slot, live, running, answer);\n    Ok(Left::Undone)",
             replace: r#"    if crate::mutant("schedule_of_rolled_back_turn") && schedules.is_some() {
-        live.submit(slot, Changes { schedules, ..Changes::default() }, HOOK);
+        live.submit(slot, Changes { schedules, ..Changes::default() }, crate::object::activation::HOOK);
     }
     let_out(slot, live, running, answer);
-    roll_back"#,
+    Ok(Left::Undone)"#,
         }],
         seeds: 100,
         found_by: &["P6"],
@@ -88,10 +89,11 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "what a run does to its own schedule is not kept",
         edits: &[Edit {
             file: "durable/src/object/recur.rs",
-            find: "    ScheduleChange { all: changed(&all, deeds), letter: None }",
-            replace: r#"    let none = Deeds::new();
-    let deeds = if crate::mutant("schedule_deed_of_a_run_dropped") { &none } else { deeds };
-    ScheduleChange { all: changed(&all, deeds), letter: None }"#,
+            find: "        let schedules = ScheduleChange { all: changed(&all, schedules), letter: None };",
+            replace: r#"        let none = crate::kernel::schedule::Deeds::new();
+        let is_dropped = crate::mutant("schedule_deed_of_a_run_dropped");
+        let schedules = if is_dropped { &none } else { schedules };
+        let schedules = ScheduleChange { all: changed(&all, schedules), letter: None };"#,
         }],
         seeds: 100,
         found_by: &["P6"],

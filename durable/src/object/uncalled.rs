@@ -1,0 +1,268 @@
+//! A turn that nobody called: that of an alarm or of a schedule. Its commit uses up what it was for, counts the failure, or
+//! makes a dead letter of it.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::task::Poll;
+
+use futures_util::FutureExt;
+use parking_lot::Mutex;
+
+use crate::class::MethodSpec;
+use crate::due::AlarmSpec;
+use crate::error::Error;
+use crate::history::Cause;
+use crate::host::TurnEnd;
+use crate::kernel::alarm::Kind;
+use crate::kernel::commit::Ended;
+use crate::kernel::schedule::Deeds;
+use crate::limits::DEAD_LETTER_ERROR_BYTES_MAX;
+use crate::object::activation::{catch_encode, end_sql, text_of};
+use crate::object::alarm::Deed;
+use crate::object::ends::Crash;
+use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
+use crate::object::sql::Fate;
+use crate::object::witness::{self, Told};
+use crate::object::{BoxFuture, Cut, Dealt, Object, Slot};
+use crate::storage::Release;
+
+/// What became of an alarm that was fired.
+#[derive(Clone, Debug)]
+pub(crate) enum Rung {
+    /// Its handler has run, and what it did is durable.
+    Done,
+    /// Its handler has failed, and that is durable.
+    Failed(Error),
+    /// The object has no such alarm: it was replaced, taken back, or is not due yet.
+    Void,
+    /// It could not be run, or nothing of the run could be stored; it is not counted.
+    Postponed(Error),
+}
+
+/// An alarm that is fired at its object.
+pub(crate) struct Firing {
+    pub(crate) kind: Kind,
+    /// The object's number and the commit that set the alarm, or the schedules. `None`: whatever alarm it has, due or not.
+    pub(crate) wanted: Option<(i64, u64)>,
+    /// The schedule that somebody wants to run. `None`: the one that is due.
+    pub(crate) schedule: Option<String>,
+    /// Is told what became of it, once. `None`: it was told.
+    told: Option<Box<dyn FnOnce(Rung) + Send>>,
+}
+
+impl Firing {
+    pub(crate) fn new(
+        kind: Kind,
+        wanted: Option<(i64, u64)>,
+        told: impl FnOnce(Rung) + Send + 'static,
+    ) -> Self {
+        Firing { kind, wanted, schedule: None, told: Some(Box::new(told)) }
+    }
+
+    /// Somebody wants a schedule to run, due or not.
+    pub(crate) fn by_hand(schedule: String, told: impl FnOnce(Rung) + Send + 'static) -> Self {
+        let mut firing = Firing::new(Kind::Schedule, None, told);
+        firing.schedule = Some(schedule);
+        firing
+    }
+
+    pub(crate) fn end(mut self, rung: Rung) {
+        self.tell(rung);
+    }
+
+    fn tell(&mut self, rung: Rung) {
+        if let Some(told) = self.told.take() {
+            told(rung);
+        }
+    }
+}
+
+impl Drop for Firing {
+    fn drop(&mut self) {
+        if self.told.is_some() {
+            self.tell(Rung::Postponed(crate::object::slot::gone()));
+        }
+    }
+}
+
+/// Tells what became of a firing when the commit is durable that says it.
+pub(super) struct Held(Mutex<Option<(Firing, Rung)>>);
+
+impl Held {
+    pub(super) fn new(firing: Firing, rung: Rung) -> Arc<Self> {
+        Arc::new(Held(Mutex::new(Some((firing, rung)))))
+    }
+}
+
+impl Release for Held {
+    fn release(&self, durable: Result<(), &Error>) {
+        let Some((firing, rung)) = self.0.lock().take() else { return };
+        firing.end(durable.map_or_else(|error| Rung::Postponed(error.clone()), |()| rung));
+    }
+}
+
+/// How a run of a handler ended.
+pub(super) enum Ran<T> {
+    Returned(T),
+    /// It ran over its limit and was cut off.
+    Late,
+    Panicked(Box<dyn Any + Send>),
+}
+
+/// What follows on the turn of an alarm.
+pub(crate) enum AfterRing {
+    /// The next turn.
+    On,
+    /// The struct in memory is not what the object is: it is to be undone.
+    RollBack,
+    /// The end: nothing of the object is left.
+    Erased,
+    /// The object in memory cannot be trusted any more.
+    Crash(Crash),
+}
+
+/// A turn that nobody called.
+pub(super) struct Uncalled<P> {
+    pub(super) firing: Firing,
+    pub(super) purpose: P,
+    pub(super) spec: AlarmSpec,
+    pub(super) method: &'static MethodSpec,
+    pub(super) call: u64,
+}
+
+/// What a turn did to its object's alarm and schedules.
+pub(super) type Did<'a> = (Deed, &'a Deeds);
+
+/// What is stored of them.
+pub(super) type Left = (Option<AlarmChange>, Option<ScheduleChange>);
+
+/// What a turn that nobody called is for.
+pub(super) trait Purpose<O: Object>: Sized {
+    /// What a history says of its commit.
+    fn cause(&self, method: &'static MethodSpec) -> Cause;
+    /// What is left to do for the object after a run that succeeded.
+    fn used_up(&self, slot: &Slot<O>, live: &Live<O>, did: Did<'_>) -> Left;
+    /// What is left to do after a run that failed: the next one, or none and a dead letter.
+    fn failed(self, slot: &Slot<O>, live: &Live<O>, spec: &AlarmSpec, text: &str) -> Changes;
+    /// What is said of a failure.
+    fn error(&self, label: &str, text: &str) -> Error;
+}
+
+/// Ends a turn that nobody called.
+pub(super) async fn settle<O: Object>(
+    slot: &Arc<Slot<O>>,
+    live: &mut Live<O>,
+    run: Uncalled<impl Purpose<O>>,
+    (ran, dealt): (Ran<Result<(), String>>, Dealt),
+) -> AfterRing {
+    let Dealt { kv, sql, alarm, schedules, erases, fault } = dealt;
+    let (ended, encoded) = match (&ran, &fault) {
+        (Ran::Panicked(_), _) => (Ended::Panicked, Ok(None)),
+        (_, Some(error)) => (Ended::Failed, Err(error.clone())),
+        (Ran::Returned(Ok(())), None) => (Ended::Kept, catch_encode(live)),
+        (Ran::Returned(Err(_)) | Ran::Late, None) => (Ended::Rejected, Ok(None)),
+    };
+    let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
+    let is_kept = ended == Ended::Kept && encoded.is_ok();
+    let told_as = match ended {
+        Ended::Panicked => TurnEnd::Panicked,
+        _ if is_kept && erases => TurnEnd::Erased,
+        _ if is_kept => TurnEnd::Kept,
+        _ => TurnEnd::Rejected,
+    };
+    let told = Told { ended: told_as, kv: &kv, has_changes: true };
+    witness::turn_ended(slot, live, run.call, run.method, told);
+    let why = match (ran, encoded) {
+        (_, Ok(_)) if is_kept && erases => {
+            slot.end_children(Cut::Parted).await;
+            live.erase(slot, run.call, Some(Held::new(run.firing, Rung::Done)));
+            return AfterRing::Erased;
+        }
+        (_, Ok(encoded)) if is_kept => {
+            let (alarm, schedules) = run.purpose.used_up(slot, live, (alarm, &schedules));
+            let cause = run.purpose.cause(run.method);
+            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules };
+            live.submit(slot, changes, (run.call, Some(Held::new(run.firing, Rung::Done))));
+            return AfterRing::On;
+        }
+        (Ran::Panicked(panic), Ok(_)) => {
+            let text = text_of(panic.as_ref()).to_owned();
+            // What it did in the database is not to go with the commit that counts the failure.
+            let is_undone = live.end_sql(Fate::Undo).is_ok();
+            fail(slot, live, run, &format!("it panicked: {text}"), is_undone);
+            return AfterRing::Crash(Crash::of_panic(text, fault.as_ref()));
+        }
+        (_, Err(error)) => {
+            let counts = !error.code().starts_with("storage.");
+            fail(slot, live, run, error.message(), counts);
+            return AfterRing::RollBack;
+        }
+        (Ran::Returned(Err(text)), _) => text,
+        (Ran::Late, _) => late(slot, &run.spec),
+        (Ran::Returned(Ok(())), Ok(_)) => unreachable!("a turn that is not kept has failed"),
+    };
+    fail(slot, live, run, &why, true);
+    AfterRing::RollBack
+}
+
+/// Counts a failure, in a commit of its own, unless it is the system's.
+pub(super) fn fail<O: Object>(
+    slot: &Arc<Slot<O>>,
+    live: &mut Live<O>,
+    run: Uncalled<impl Purpose<O>>,
+    text: &str,
+    counts: bool,
+) {
+    let Uncalled { firing, purpose, spec, .. } = run;
+    let error = purpose.error(&slot.label(), text);
+    if !counts || live.fence().broken().is_some() || slot.group().is_closing() {
+        return firing.end(Rung::Postponed(error));
+    }
+    let changes = purpose.failed(slot, live, &spec, text);
+    live.submit(slot, changes, (0, Some(Held::new(firing, Rung::Failed(error)))));
+}
+
+/// Eight bytes of chance, for delays.
+pub(super) fn chance<O: Object>(slot: &Slot<O>) -> u64 {
+    let mut bytes = [0; 8];
+    slot.host().entropy.fill(&mut bytes);
+    u64::from_le_bytes(bytes)
+}
+
+/// The end of the time that a run which begins now may take.
+pub(super) fn time_over<O: Object>(slot: &Slot<O>, spec: &AlarmSpec) -> BoxFuture<'static, ()> {
+    let limit = spec.limit.unwrap_or_else(|| slot.group().alarm_limit());
+    let clock = &slot.host().clock;
+    clock.sleep_until(clock.now() + limit)
+}
+
+/// Runs a turn until its time is over.
+pub(super) async fn limited<T>(
+    turn: BoxFuture<'_, T>,
+    mut time_over: BoxFuture<'static, ()>,
+) -> Ran<T> {
+    let mut turn = AssertUnwindSafe(turn).catch_unwind();
+    poll_fn(|task| match turn.poll_unpin(task) {
+        Poll::Ready(Ok(returned)) => Poll::Ready(Ran::Returned(returned)),
+        Poll::Ready(Err(panic)) => Poll::Ready(Ran::Panicked(panic)),
+        Poll::Pending => time_over.as_mut().poll(task).map(|()| Ran::Late),
+    })
+    .await
+}
+
+/// What a run that ran over its limit has failed with.
+pub(super) fn late<O: Object>(slot: &Slot<O>, spec: &AlarmSpec) -> String {
+    let limit = spec.limit.unwrap_or_else(|| slot.group().alarm_limit());
+    format!("it ran over its limit of {limit:?}")
+}
+
+/// As much of a text as a dead letter keeps.
+pub(super) fn shortened(text: &str) -> String {
+    let mut end = text.len().min(DEAD_LETTER_ERROR_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}

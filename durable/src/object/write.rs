@@ -1,0 +1,186 @@
+//! The turn of a write: it has the object to itself, and what it did is stored, undone, or nothing.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use crate::class::{Durability, MethodSpec};
+use crate::error::Error;
+use crate::history::Cause;
+use crate::host::TurnEnd;
+use crate::kernel::commit::{self, Encoded, Ended, Rows, Verdict};
+use crate::kv::KvChange;
+use crate::object::activation::{
+    Caught, Flow, answer_panic, catch_encode, end_sql, ended_as, let_out, roll_back,
+};
+use crate::object::call::{Begin, Running};
+use crate::object::ends::Crash;
+use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
+use crate::object::witness::{self, Told};
+use crate::object::{Cut, Dealt, Object, PendingCall, Slot};
+
+/// Runs one write.
+///
+/// # Errors
+/// The text of a panic: the object in memory cannot be trusted any more.
+pub(super) async fn run_write<O: Object>(
+    slot: &Arc<Slot<O>>,
+    live: &mut Live<O>,
+    call: Arc<PendingCall<O>>,
+) -> Result<Flow, Crash> {
+    let Begin::Run(message) = call.begin(|| slot.host().clock.now()) else { return Ok(Flow::On) };
+    let running = Running::new(call);
+    let method = O::method(&message);
+    witness::turn_began(slot, live, running.number(), method);
+    let (object, mut cx) = live.turn(slot, running.number());
+    let ran = if method.is_async {
+        AssertUnwindSafe(object.write_async(&mut cx, message)).catch_unwind().await
+    } else {
+        catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message)))
+    };
+    let dealt = cx.into_dealt();
+    // What is held across an await is held by every object in memory.
+    match settle_write(slot, live, (running, method), (ran, dealt))? {
+        Left::Whole => Ok(Flow::On),
+        Left::Undone => Box::pin(roll_back(slot, live)).await.map(|()| Flow::On),
+        Left::Nothing(running, reply) => {
+            Box::pin(erase(slot, live, running, reply)).await;
+            Ok(Flow::Erased)
+        }
+    }
+}
+
+/// What a write leaves in memory.
+enum Left<O: Object> {
+    /// What the object is.
+    Whole,
+    /// What is to be undone.
+    Undone,
+    /// Nothing is to be left; only then has it its answer.
+    Nothing(Running<O>, O::Reply),
+}
+
+/// Judges a write that has run.
+///
+/// # Errors
+/// The text of a panic.
+fn settle_write<O: Object>(
+    slot: &Slot<O>,
+    live: &mut Live<O>,
+    (running, method): (Running<O>, &'static MethodSpec),
+    (ran, dealt): (Caught<O::Reply>, Dealt),
+) -> Result<Left<O>, Crash> {
+    let Dealt { kv, sql, alarm, schedules, erases, fault } = dealt;
+    let (ended, encoded) = match (&ran, &fault) {
+        (Err(_), _) => (Ended::Panicked, Ok(None)),
+        (Ok(_), Some(error)) => (Ended::Failed, Err(error.clone())),
+        (Ok(ran), None) => {
+            let ended = if ran.is_rejected { Ended::Rejected } else { Ended::Kept };
+            (ended, catch_encode(live))
+        }
+    };
+    let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
+    let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
+    let is_awake = alarm.is_some() || schedules.is_some();
+    let has_changes = !kv.is_empty() || has_sql || is_awake || matches!(encoded, Ok(Some(_)));
+    let erases = erases && ended == Ended::Kept;
+    let told_as = if erases { TurnEnd::Erased } else { ended_as(&ran) };
+    let told = Told { ended: told_as, kv: &kv, has_changes };
+    witness::turn_ended(slot, live, running.number(), method, told);
+    if ran.is_ok() {
+        slot.turn_ended_well();
+    }
+    let ran = match ran {
+        Ok(ran) if erases => return Ok(Left::Nothing(running, ran.reply)),
+        ran => ran,
+    };
+    let method = method.name;
+    let write =
+        Write { running, method, ran, ended, encoded, kv, has_sql, alarm, schedules, fault };
+    judge_write(slot, live, write)
+}
+
+/// A write that has run.
+struct Write<O: Object> {
+    running: Running<O>,
+    method: &'static str,
+    ran: Caught<O::Reply>,
+    ended: Ended,
+    encoded: Result<Option<Vec<u8>>, Error>,
+    kv: Vec<KvChange>,
+    has_sql: bool,
+    alarm: Option<AlarmChange>,
+    schedules: Option<ScheduleChange>,
+    /// What has failed its turn below the method. `None`: nothing.
+    fault: Option<Error>,
+}
+
+/// Stores and answers a write.
+///
+/// # Errors
+/// As [`settle_write`].
+fn judge_write<O: Object>(
+    slot: &Slot<O>,
+    live: &mut Live<O>,
+    write: Write<O>,
+) -> Result<Left<O>, Crash> {
+    let Write { running, method, ran, ended, encoded, kv, has_sql, alarm, schedules, fault } =
+        write;
+    let comparison = match &encoded {
+        Ok(None) => Encoded::Same,
+        Ok(Some(_)) => Encoded::Different,
+        Err(_) => Encoded::Impossible,
+    };
+    let is_same = kv.is_empty() && !has_sql && alarm.is_none() && schedules.is_none();
+    let rows = if is_same { Rows::Same } else { Rows::Changed };
+    let answer = match (commit::judge(ended, comparison, rows), ran, encoded) {
+        (Verdict::Commit, Ok(ran), Ok(encoded)) => {
+            let cause = Cause::Method(Cow::Borrowed(method));
+            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules };
+            let number = running.number();
+            if running.durability() == Durability::Relaxed {
+                live.submit(slot, changes, (number, None));
+                running.answer(Ok(ran.reply));
+            } else {
+                live.submit(slot, changes, (number, Some(running.hold(Ok(ran.reply)))));
+            }
+            return Ok(Left::Whole);
+        }
+        (Verdict::Answer, Ok(ran), _) => {
+            let_out(slot, live, running, Ok(ran.reply));
+            return Ok(Left::Whole);
+        }
+        (Verdict::RollBack, Ok(ran), _) => Ok(ran.reply),
+        (Verdict::Refuse, _, Err(error)) => Err(error.with_object(slot.label())),
+        (Verdict::Crash, Err(panic), _) => {
+            let text = answer_panic(slot, live, running, method, panic.as_ref());
+            return Err(Crash::of_panic(text, fault.as_ref()));
+        }
+        (verdict, ..) => unreachable!("{verdict:?} does not follow from how the turn ended"),
+    };
+    let_out(slot, live, running, answer);
+    Ok(Left::Undone)
+}
+
+/// Answers a turn that wants nothing of its object to be left. Nothing of its children is, either, so they go first.
+async fn erase<O: Object>(
+    slot: &Arc<Slot<O>>,
+    live: &mut Live<O>,
+    running: Running<O>,
+    reply: O::Reply,
+) {
+    Box::pin(slot.end_children(Cut::Parted)).await;
+    let owns_nothing =
+        async { matches!(slot.group().shard(&slot.id()).has_kin(slot.id()).await, Ok(false)) };
+    if !live.is_stored() && owns_nothing.await {
+        let_out(slot, live, running, Ok(reply));
+    } else if running.durability() == Durability::Relaxed {
+        live.erase(slot, running.number(), None);
+        running.answer(Ok(reply));
+    } else {
+        let number = running.number();
+        live.erase(slot, number, Some(running.hold(Ok(reply))));
+    }
+}
