@@ -37,7 +37,7 @@ pub const MUTANTS: &[Mutant] = &[
             file: "durable/src/object/write.rs",
             find: "return Err(Crash::of_panic(text, fault.as_ref()));",
             replace: r#"let said = Crash::of_panic(text, fault.as_ref());
-            return if crate::mutant("panic_keeps_its_changes") { Ok(()) } else { Err(said) };"#,
+            return if crate::mutant("panic_keeps_its_changes") { Ok(Left::Whole) } else { Err(said) };"#,
         }],
         seeds: 200,
         found_by: &["P2", "panic"],
