@@ -4,9 +4,11 @@ use std::future::IntoFuture;
 use std::time::Duration;
 
 use durable::prelude::*;
+use durable::{Supervisor, objects};
 use durable_testing::prelude::*;
+use futures_util::future::join3;
 use tests::poison::code;
-use tests::together::{Home, HomeStub, KidStub, homes, kid_of};
+use tests::together::{Home, HomeStub, Kid, KidStub, homes, kid_of};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -326,4 +328,37 @@ fn a_child_at_work_may_call_its_sibling_while_the_parent_is_to_leave() {
         assert!(asked.is_ok_and(|turns| turns == 1) && left?);
         TestResult::Ok(())
     });
+}
+
+#[tokio::test]
+async fn children_do_not_wake_a_parent_whose_class_is_stopped() {
+    let dir = tempfile::tempdir().unwrap();
+    let tree = Supervisor::one_for_one("top").child(objects::<Home>());
+    let builder = Runtime::builder(dir.path()).register::<Kid>().supervise(tree);
+    let runtime = builder.start().await.unwrap();
+    let home = runtime.get::<Home>("h");
+    let mut kids = Vec::new();
+    for name in ["a", "b"] {
+        home.play(name.to_owned()).await.unwrap();
+        kids.push(runtime.bind(&home.kid(name.to_owned()).await.unwrap()).unwrap());
+    }
+    let [a, b] = &kids[..] else { panic!("there are two") };
+    runtime.evict(b.id().unwrap()).await.unwrap();
+    let top = runtime.supervisor("top");
+    let mut slow = a.slow(200).into_future();
+    assert!(futures_util::poll!(&mut slow).is_pending());
+    let late = async {
+        while home.told().await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        b.turns().await
+    };
+    let (slow, stopped, late) = join3(slow, top.terminate_child("together.Home"), late).await;
+    (slow.unwrap(), stopped.unwrap());
+    assert_eq!(code(late), "class.stopped", "its parent leaves, and does not come back for it");
+    assert_eq!(runtime.resident_objects(), 0);
+    assert_eq!(code(b.turns().await), "class.stopped");
+    top.restart_child("together.Home").await.unwrap();
+    assert_eq!(b.turns().await.unwrap(), 1);
+    runtime.shutdown().await.unwrap();
 }

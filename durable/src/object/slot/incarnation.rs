@@ -31,6 +31,11 @@ impl<O: Object> Incarnation for Slot<O> {
         let crash = state.crash.take().map(|exit| *exit);
         let is_dead = std::mem::take(&mut state.was_erased) || crash.is_some();
         let untied = self.untie(&mut state, is_dead);
+        // A class that is stopped serves the calls that wait, and is not woken by children of its objects.
+        let stopped = state.ties.as_mut().filter(|ties| ties.is_wanted()).and_then(|ties| {
+            let error = self.group.stopped()?;
+            Some((std::mem::take(&mut ties.wanting), error))
+        });
         let are_calls_waiting = state.ties.as_ref().is_some_and(|ties| ties.is_wanted())
             || !state.inbox.is_empty()
             || !state.firings.is_empty()
@@ -44,6 +49,9 @@ impl<O: Object> Incarnation for Slot<O> {
         }
         self.group.left();
         self.part(untied, crash);
+        if let Some((wanting, error)) = stopped {
+            self.refuse_children(wanting, &error.with_object(Slot::label(&self)));
+        }
         for waiter in waiters {
             // Whoever no longer waits does not need to be told.
             let _ = waiter.send(());
