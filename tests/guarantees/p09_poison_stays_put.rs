@@ -1,12 +1,15 @@
 //! P9: an object that cannot start or keeps crashing is quarantined: its callers get a typed error at once, nobody else
 //! notices, and an operator can inspect, retry, revert or release it.
 
+use std::path::Path;
 use std::time::Duration;
 
 use durable::prelude::*;
 use durable::{DataDirectory, ErrorKind, Outcome};
 use durable_testing::disk::FaultKind;
 use durable_testing::prelude::*;
+use futures_util::future::join;
+use futures_util::poll;
 use tests::poison::{Patient, PatientStub, code, ward};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -94,11 +97,8 @@ fn one_call_is_let_through_success_opens_and_failure_doubles_the_wait() {
         poison(&patient).await;
         for doubled in [2, 4, 8] {
             sim.advance(doubled * SECOND / 2).await;
-            let (crashed, refused) = futures_util::future::join(
-                patient.crash().into_future(),
-                patient.turns().into_future(),
-            )
-            .await;
+            let (crashed, refused) =
+                join(patient.crash().into_future(), patient.turns().into_future()).await;
             assert_eq!((code(crashed), code(refused)), ("call.panicked", "object.quarantined"));
             let wait = patient.turns().await.expect_err("shut in again").retry_after();
             assert!(wait.is_some_and(|wait| wait > doubled * SECOND * 9 / 10), "{wait:?}");
@@ -269,6 +269,40 @@ async fn the_budget_is_the_builders_to_say() {
     runtime.shutdown().await.unwrap();
     let error = Runtime::builder(dir.path()).crashes(0, SECOND).start().await.unwrap_err();
     assert_eq!(error.code(), "config.invalid");
+}
+
+/// Objects on a disk, one of which has failed too often.
+async fn poisoned(dir: &Path) -> (Runtime, PatientStub) {
+    let runtime = Runtime::builder(dir).register::<Patient>().crashes(1, 60 * SECOND);
+    let runtime = runtime.start().await.unwrap();
+    let patient = runtime.get::<Patient>("p");
+    patient.count().await.unwrap();
+    crash(&patient, 2).await;
+    (runtime, patient)
+}
+
+#[tokio::test]
+async fn a_trial_whose_caller_has_left_shows_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (runtime, patient) = poisoned(dir.path()).await;
+    let id = patient.id().unwrap();
+    assert_eq!(code(patient.turns().await), "object.quarantined");
+    while runtime.resident_objects() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(runtime.retry(id).unwrap());
+    let mut left = patient.turns().into_future();
+    assert!(poll!(&mut left).is_pending(), "it is let through");
+    drop(left);
+    while runtime.resident_objects() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let found = runtime.quarantined(None, None).await.unwrap();
+    assert_eq!((found.len(), found[0].failed_trials), (1, 0));
+    let (next, refused) = join(patient.turns().into_future(), patient.turns().into_future()).await;
+    assert_eq!((code(next), code(refused)), ("ok", "object.quarantined"), "one, in its place");
+    assert_eq!(patient.count().await.unwrap(), 2);
+    runtime.shutdown().await.unwrap();
 }
 
 /// May crash once in ten seconds, whatever the runtime says.

@@ -23,7 +23,7 @@ use crate::host::TurnEnd;
 use crate::kernel::commit::Ended;
 use crate::kernel::gate::{self, Gate};
 use crate::limits::TURNS_PER_SLICE;
-use crate::object::call::{Begin, Running};
+use crate::object::call::Running;
 use crate::object::ends::{Crash, End, begin, ended};
 use crate::object::errand;
 use crate::object::live::Live;
@@ -269,7 +269,7 @@ fn begin_read<'a, O: Object>(
     live: &'a Live<O>,
     call: Arc<PendingCall<O>>,
 ) -> Result<Option<BoxFuture<'a, Result<(), Crash>>>, Crash> {
-    let Begin::Run(message) = call.begin(|| slot.host().clock.now()) else { return Ok(None) };
+    let Some(message) = slot.take(&call) else { return Ok(None) };
     let running = Running::new(call);
     let method = O::method(&message);
     witness::turn_began(slot, live, running.number(), method);

@@ -44,6 +44,7 @@ pub(super) async fn recur<O: Object>(
     let is_forced = firing.schedule.is_some();
     let Some(schedule) = found.cloned() else {
         firing.end(Rung::Void);
+        slot.turn_skipped();
         return AfterRing::On;
     };
     let spec = O::CLASS.schedules;
@@ -69,6 +70,7 @@ pub(super) async fn recur<O: Object>(
         Due::Pass(left) => {
             let all = replaced(live.schedules(), &schedule.name, left);
             store(slot, live, ScheduleChange { all, letter: None }, (firing, Rung::Done));
+            slot.turn_skipped();
             return AfterRing::On;
         }
     };
@@ -84,6 +86,7 @@ pub(super) async fn recur<O: Object>(
             let error = undecodable::<O>(&error, Outcome::RolledBack);
             let run = Uncalled { firing, purpose: schedule, spec, method: &UNREAD, call };
             fail(slot, live, run, &error.to_string(), true);
+            slot.turn_skipped();
             AfterRing::On
         }
     }

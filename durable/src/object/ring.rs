@@ -38,6 +38,7 @@ pub(crate) async fn ring<O: Object>(
     });
     let (Some(stored), Some(spec)) = (alarm, O::CLASS.alarm) else {
         firing.end(Rung::Void);
+        slot.turn_skipped();
         return AfterRing::On;
     };
     let call = slot.host().director.as_ref().map_or(0, |director| director.number_call());

@@ -15,7 +15,7 @@ use crate::kv::KvChange;
 use crate::object::activation::{
     Caught, Flow, answer_panic, catch_encode, end_sql, ended_as, let_out, roll_back,
 };
-use crate::object::call::{Begin, Running};
+use crate::object::call::Running;
 use crate::object::ends::Crash;
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::witness::{self, Told};
@@ -30,7 +30,7 @@ pub(super) async fn run_write<O: Object>(
     live: &mut Live<O>,
     call: Arc<PendingCall<O>>,
 ) -> Result<Flow, Crash> {
-    let Begin::Run(message) = call.begin(|| slot.host().clock.now()) else { return Ok(Flow::On) };
+    let Some(message) = slot.take(&call) else { return Ok(Flow::On) };
     let running = Running::new(call);
     let method = O::method(&message);
     witness::turn_began(slot, live, running.number(), method);

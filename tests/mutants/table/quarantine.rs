@@ -33,8 +33,9 @@ pub const MUTANTS: &[Mutant] = &[
             },
             Edit {
                 file: "durable/src/object/slot/refusal.rs",
-                find: "        if !self.group.knows_of_faults() {",
-                replace: r#"        if crate::mutant("everybody_on_trial") || !self.group.knows_of_faults() {"#,
+                find: "        if state.trial == Some(Trial::Turn) && state.has_served {",
+                replace: r#"        let is_all = crate::mutant("everybody_on_trial");
+        if state.trial == Some(Trial::Turn) && state.has_served && !is_all {"#,
             },
             Edit {
                 file: "durable/src/object/slot.rs",

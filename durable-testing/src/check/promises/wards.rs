@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use durable::host::Event;
+use durable::host::{Event, TurnEnd};
 use durable::{Code, Error, ObjectId};
 
 use super::{Verdict, broken};
@@ -36,8 +36,13 @@ enum State {
     Shut {
         is_stored: bool,
     },
-    /// A call was let through, of which so many turns have begun.
-    Tried(u32),
+    /// A call was let through, or a child.
+    Tried {
+        /// Turns that have begun since.
+        turns: u32,
+        /// One has ended and not crashed, or a child has come.
+        is_shown: bool,
+    },
     /// It was let out by a call, at this time.
     Probation(u64),
 }
@@ -59,7 +64,7 @@ impl Ward {
         let count = self.crashes.len();
         let is_watched = match self.state {
             State::Probation(since) => now - since <= ns(durable::limits::PROBATION),
-            State::Tried(_) | State::Shut { .. } => true,
+            State::Tried { .. } | State::Shut { .. } => true,
             State::Free => false,
         };
         let must = is_watched || self.is_unloadable || count > max as usize;
@@ -87,7 +92,7 @@ impl Wards {
             ward.crashes.clear();
             ward.state = match ward.state {
                 _ if std::mem::take(&mut ward.is_erased) => State::Free,
-                State::Shut { is_stored: true } | State::Tried(_) => {
+                State::Shut { is_stored: true } | State::Tried { .. } => {
                     State::Shut { is_stored: true }
                 }
                 State::Shut { is_stored: false } | State::Free | State::Probation(_) => State::Free,
@@ -133,31 +138,46 @@ impl Wards {
                 }
             }
             Event::QuarantineTried { object } => {
-                self.0.entry(*object).or_default().state = State::Tried(0);
+                self.0.entry(*object).or_default().state =
+                    State::Tried { turns: 0, is_shown: false };
             }
             Event::QuarantineEnded { object, is_trial } => {
                 let ward = self.0.entry(*object).or_default();
+                if is_trial && matches!(ward.state, State::Tried { is_shown: false, .. }) {
+                    let text = "an object comes out of quarantine, and nothing that was let through went well";
+                    return broken("P9", text.to_owned());
+                }
                 ward.state = if is_trial { State::Probation(now) } else { State::Free };
                 if !is_trial {
                     ward.crashes.clear();
                 }
             }
             Event::TurnBegan { object, .. } => return self.turn_began(object),
+            Event::TurnEnded { object, ended, .. } if ended != TurnEnd::Panicked => {
+                self.went_well(object);
+            }
+            Event::Joined { parent, .. } => self.went_well(parent),
             _ => {}
         }
         Ok(())
     }
 
+    fn went_well(&mut self, object: &ObjectId) {
+        if let Some(Ward { state: State::Tried { is_shown, .. }, .. }) = self.0.get_mut(object) {
+            *is_shown = true;
+        }
+    }
+
     fn turn_began(&mut self, object: &ObjectId) -> Verdict {
         let Some(ward) = self.0.get_mut(object) else { return Ok(()) };
         match &mut ward.state {
-            State::Free | State::Probation(_) | State::Tried(0) => {
-                if let State::Tried(turns) = &mut ward.state {
+            State::Free | State::Probation(_) | State::Tried { turns: 0, .. } => {
+                if let State::Tried { turns, .. } = &mut ward.state {
                     *turns += 1;
                 }
                 Ok(())
             }
-            State::Tried(_) => {
+            State::Tried { .. } => {
                 broken("P9", "a second call to a quarantined object is let through".to_owned())
             }
             State::Shut { .. } => broken("P9", "a turn of a quarantined object runs".to_owned()),

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use super::kin::Wanting;
 use super::{Slot, State, Trial, Visit};
 use crate::error::Error;
-use crate::kernel::activation::Action;
+use crate::kernel::activation::{Action, EndWish};
+use crate::object::call::Begin;
 use crate::object::{Firing, Object, PendingCall, Rung};
 
 impl<O: Object> Slot<O> {
@@ -47,6 +48,30 @@ impl<O: Object> Slot<O> {
             (state.trial, state.refusal) = (None, None);
             drop(state);
             self.group.on_passed(self);
+        }
+    }
+
+    /// Takes the message of a call whose turn may begin. `None`: nobody waits for it any more.
+    pub(crate) fn take(&self, call: &PendingCall<O>) -> Option<O::Call> {
+        match call.begin(|| self.host().clock.now()) {
+            Begin::Run(message) => Some(message),
+            Begin::Skip => {
+                self.turn_skipped();
+                None
+            }
+        }
+    }
+
+    /// A turn that was to begin does not: its caller has left, or what was due no longer is. If it is what was let through,
+    /// nothing was shown, and the activation ends, so that the next call is let through in its place.
+    pub(crate) fn turn_skipped(&self) {
+        if !self.group.knows_of_faults() {
+            return;
+        }
+        let mut state = self.state.lock();
+        if state.trial == Some(Trial::Turn) {
+            state.has_served = false;
+            state.life.on_evict(EndWish::Soon);
         }
     }
 
