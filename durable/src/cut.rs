@@ -17,8 +17,10 @@ pub enum CutOff {
         id: ObjectId,
         /// Its object, as errors call it: `bank.Account(ada)`.
         object: String,
-        /// The method, by its name on wires.
+        /// The method, by its name on wires; `#[alarm]` stands for the handler of its alarm.
         method: &'static str,
+        /// The schedule whose run it was. `None`: it was called, or its alarm.
+        schedule: Option<String>,
     },
     /// An activation between two turns: one that did not come up, or whose last commits the disk had not taken.
     Activation {
@@ -47,6 +49,9 @@ pub enum CutOff {
 impl fmt::Display for CutOff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            CutOff::Turn { object, method, schedule: Some(schedule), .. } => {
+                write!(f, "{object}.{method} (schedule `{}`)", schedule.escape_debug())
+            }
             CutOff::Turn { object, method, .. } => write!(f, "{object}.{method}"),
             CutOff::Activation { object, has_served: true, .. } => {
                 write!(f, "{object}.its commits")

@@ -35,6 +35,11 @@ impl Stuck {
     pub async fn hang_reading(&self) {
         pending::<()>().await;
     }
+
+    /// Plans a run that hangs, as late as nobody waits for it.
+    pub fn plan(&mut self, cx: &mut Context<'_, Self>) {
+        cx.schedule("sweep").every(Duration::from_secs(86_400)).call(cx.me().hang());
+    }
 }
 
 async fn stuck(dir: &Path) -> Runtime {
@@ -65,7 +70,7 @@ async fn what_does_not_end_in_time_is_cut_off_undone_and_named() {
     }
     assert!(!first.message().contains("well"), "{first}");
     let turn = |object: &StuckStub, method| match first.cut().iter().find_map(|cut| match cut {
-        CutOff::Turn { class: "test.Stuck", id, object, method: at } if *at == method => {
+        CutOff::Turn { class: "test.Stuck", id, object, method: at, .. } if *at == method => {
             Some((*id, object.clone()))
         }
         _ => None,
@@ -89,6 +94,29 @@ async fn what_does_not_end_in_time_is_cut_off_undone_and_named() {
         2,
         "it is undone, and the rest is there"
     );
+    runtime.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_run_of_a_schedule_that_is_cut_off_is_named_as_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = stuck(dir.path()).await;
+    let one = runtime.get::<Stuck>("one");
+    one.plan().await.unwrap();
+    let mut run = Box::pin(runtime.run_schedule(one.id().unwrap(), "sweep"));
+    assert!(poll!(&mut run).is_pending());
+    let error = runtime.shutdown().await.unwrap_err();
+    assert!(error.message().contains("test.Stuck(one).hang (schedule `sweep`)"), "{error}");
+    let [CutOff::Turn { id, method: "hang", schedule: Some(schedule), .. }] = error.cut() else {
+        panic!("{:?}", error.cut())
+    };
+    assert_eq!((*id, schedule.as_str()), (one.id().unwrap(), "sweep"));
+    assert_eq!(run.await.unwrap_err().code(), "runtime.closed");
+    drop((one, runtime));
+    let runtime = stuck(dir.path()).await;
+    let one = runtime.get::<Stuck>("one");
+    assert_eq!(one.add().await.unwrap(), 1, "it is undone");
+    assert_eq!(runtime.schedules(one.id().unwrap()).unwrap().len(), 1, "and still planned");
     runtime.shutdown().await.unwrap();
 }
 

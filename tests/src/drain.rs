@@ -17,7 +17,7 @@ pub struct Guest {
     pub turns: u64,
 }
 
-#[durable_object(name = "drain.Guest")]
+#[durable_object(name = "drain.Guest", alarm_retries = 0, alarm_limit = "3s")]
 impl Guest {
     /// One more.
     pub fn count(&mut self) -> u64 {
@@ -30,6 +30,12 @@ impl Guest {
         self.turns += 1_000;
         let _ = cx.kv().put("hung", &self.turns);
         pending::<()>().await;
+    }
+
+    /// Lets a run of its schedule hang soon.
+    pub fn plan(&mut self, cx: &mut Context<'_, Self>, after_ms: u64) {
+        let at = durable::WallMs(cx.now().0 + after_ms);
+        cx.schedule("late").once(at).call(cx.me().hang());
     }
 
     /// Looks, and never ends.
@@ -90,7 +96,8 @@ pub async fn work_and_stop(sim: Sim, faults: Faults) -> TestResult {
             let (guest, other) = client.pick_two(&names);
             let guest = client.sim().get::<Guest>(*guest);
             // The node may have been asked before the call came, so that nobody ends it soon.
-            match client.int(0..10) {
+            match client.int(0..11) {
+                10 => drop(guest.plan(client.int(0..2_000)).timeout(3 * DEADLINE).await),
                 0 => drop(guest.hang().timeout(3 * DEADLINE).await),
                 1 => drop(guest.hang_reading().timeout(3 * DEADLINE).await),
                 2 => drop(guest.wait_for((*other).to_owned()).timeout(3 * DEADLINE).await),
@@ -112,6 +119,7 @@ pub async fn work_and_stop(sim: Sim, faults: Faults) -> TestResult {
         ("a turn was cut off", "drain.Guest(ada).hang"),
         ("a read was cut off", ".hang_reading"),
         ("a turn that calls was cut off", ".wait_for"),
+        ("a run of a schedule was cut off", ".hang (schedule `late`)"),
         ("a task was cut off", "inn/yard/"),
     ] {
         sim.sometimes(name, |trace| {

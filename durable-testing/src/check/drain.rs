@@ -22,17 +22,29 @@ const AFTERWARDS: Duration = Duration::from_secs(2);
 pub(crate) struct Drain {
     /// Turns that run, by call. Hooks have none, and are not followed.
     turns: BTreeMap<u64, Turn>,
+    /// Schedules that have fired and whose runs have not begun, by call.
+    fired: BTreeMap<u64, String>,
     /// Tasks that run, by their paths and runs.
     tasks: BTreeSet<(String, u64)>,
     phase: Phase,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 struct Turn {
     object: ObjectId,
     method: &'static str,
+    /// `None`: it is no run of a schedule.
+    schedule: Option<String>,
     /// Its activation has gone with it when its time was over.
     is_cut: bool,
+}
+
+impl Turn {
+    fn is_named(&self, cut: &CutOff) -> bool {
+        let own = (&self.object, self.method, self.schedule.as_deref());
+        matches!(cut, CutOff::Turn { id, method, schedule, .. }
+            if (id, *method, schedule.as_deref()) == own)
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,9 +80,13 @@ impl Drain {
         }
         let is_over = matches!(self.phase, Phase::Stopping { deadline, .. } if now >= deadline);
         match *event {
+            Event::ScheduleFires { call, schedule, run: Some(_), .. } => {
+                self.fired.insert(call, schedule.name.clone());
+            }
             Event::TurnBegan { object, call, method, .. } if call > 0 => {
-                let turn = Turn { object: *object, method: method.name, is_cut: false };
-                self.turns.insert(call, turn);
+                let (object, method) = (*object, method.name);
+                let schedule = self.fired.remove(&call);
+                self.turns.insert(call, Turn { object, method, schedule, is_cut: false });
             }
             Event::TurnEnded { call, .. } => drop(self.turns.remove(&call)),
             Event::Gone { object, .. } if is_over => {
@@ -129,7 +145,7 @@ impl Drain {
     fn named(&self, cut: &[CutOff]) -> Verdict {
         for turn in self.turns.values() {
             let is_named = cut.iter().any(|cut| match cut {
-                CutOff::Turn { id, method, .. } => *id == turn.object && *method == turn.method,
+                CutOff::Turn { .. } => turn.is_named(cut),
                 // The handler of an alarm is no method.
                 CutOff::Activation { id, .. } => {
                     *id == turn.object && turn.method.starts_with("#[")
@@ -150,9 +166,7 @@ impl Drain {
             }
         }
         let has_run = |cut: &CutOff| match cut {
-            CutOff::Turn { id, method, .. } => {
-                self.turns.values().any(|turn| turn.object == *id && turn.method == *method)
-            }
+            CutOff::Turn { .. } => self.turns.values().any(|turn| turn.is_named(cut)),
             CutOff::Task { path, incarnation, .. } => {
                 self.tasks.contains(&(path.clone(), *incarnation))
             }

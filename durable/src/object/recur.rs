@@ -77,6 +77,7 @@ pub(super) async fn recur<O: Object>(
     match O::decode_call(&schedule.method, &schedule.args) {
         Ok(message) => {
             let method = O::method(&message);
+            slot.runs_schedule(&schedule.name, method.name);
             witness::turn_began(slot, live, call, method);
             let (ran, dealt) = turn(slot, live, (&schedule, spec, call), (message, method)).await;
             let run = Uncalled { firing, purpose: schedule, spec, method, call };

@@ -64,8 +64,8 @@ struct State<O: Object> {
     errands: Vec<Errand>,
     /// Whether the present activation has taken a call.
     has_served: bool,
-    /// The method that has the object to itself. `None`: none does, or it reads.
-    writing: Option<&'static str>,
+    /// What has the object to itself. `None`: nothing does, or it reads.
+    writing: Option<Writing>,
     /// The methods that read it and wait in the middle of that.
     reading: Vec<&'static str>,
     /// What callers are told, but for those that wait already. `None`: they are served.
@@ -87,6 +87,13 @@ struct State<O: Object> {
     was_erased: bool,
     /// `None`: the object is tied to no other.
     ties: Option<Box<Ties>>,
+}
+
+/// A turn that has the object to itself.
+struct Writing {
+    method: &'static str,
+    /// The schedule whose run it is. `None`: of none.
+    schedule: Option<String>,
 }
 
 /// What an object that is in quarantine is let run for.
@@ -404,13 +411,14 @@ impl<O: Object> Slot<O> {
                 return Poll::Ready(Work::Notice(notice.expect("it was seen")));
             }
             Next::BeginWrite if is_alarm_next => {
-                (state.has_served, state.writing) = (true, Some("#[alarm]"));
+                state.has_served = true;
+                state.writing = Some(Writing { method: "#[alarm]", schedule: None });
                 let (_, firing) = state.firings.pop_front().expect("the head was seen");
                 return Poll::Ready(Work::Alarm(firing));
             }
             Next::BeginWrite => {
                 let call = pop(state);
-                state.writing = Some(call.method());
+                state.writing = Some(Writing { method: call.method(), schedule: None });
                 return Poll::Ready(Work::Write(call));
             }
             Next::End => {
@@ -431,6 +439,12 @@ impl<O: Object> Slot<O> {
         Poll::Pending
     }
 
+    /// What was fired is a run of a schedule.
+    pub(crate) fn runs_schedule(&self, schedule: &str, method: &'static str) {
+        let schedule = Some(schedule.to_owned());
+        self.state.lock().writing = Some(Writing { method, schedule });
+    }
+
     /// A read waits in the middle.
     pub(crate) fn read_waits(&self, method: &'static str) {
         self.state.lock().reading.push(method);
@@ -444,20 +458,25 @@ impl<O: Object> Slot<O> {
         }
     }
 
-    /// What the activation is at, as `class(name).method`. Empty: none is there.
+    /// What the activation is at. Empty: none is there.
     pub(crate) fn unfinished(&self) -> Vec<CutOff> {
         let state = self.state.lock();
         if !state.life.is_resident() {
             return Vec::new();
         }
         let (class, id, object) = (O::CLASS.name, self.id, self.label());
-        let mut methods: Vec<_> = state.writing.iter().chain(&state.reading).copied().collect();
-        methods.sort_unstable();
-        if methods.is_empty() {
+        let reading = state.reading.iter().map(|method| (*method, None));
+        let writing = state.writing.iter().map(|turn| (turn.method, turn.schedule.clone()));
+        let mut turns: Vec<_> = writing.chain(reading).collect();
+        turns.sort_unstable();
+        if turns.is_empty() {
             return vec![CutOff::Activation { class, id, object, has_served: state.has_served }];
         }
-        let turn = |method| CutOff::Turn { class, id, object: object.clone(), method };
-        methods.into_iter().map(turn).collect()
+        let turn = |(method, schedule)| {
+            let object = object.clone();
+            CutOff::Turn { class, id, object, method, schedule }
+        };
+        turns.into_iter().map(turn).collect()
     }
 
     /// The activation ends of itself, between two turns.
