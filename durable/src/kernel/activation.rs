@@ -71,6 +71,11 @@ impl Lifecycle {
         !matches!(self.phase, Phase::Cold | Phase::Abandoned)
     }
 
+    /// Whether an activation is ending: what is queued is the next one's.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.phase == Phase::Ending
+    }
+
     /// Whether nothing may be queued any more.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.phase == Phase::Abandoned

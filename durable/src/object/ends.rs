@@ -73,6 +73,7 @@ pub(super) async fn begin<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Cut
     slot.host().report(|| Event::Unstartable { object: slot.id_ref(), error });
     tracing::error!(object = slot.label(), %error, "the object cannot start");
     if let Unstarted::Own(error) = &unstarted {
+        slot.end();
         if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Corrupt) {
             slot.crashed(Exit::new(ExitReason::Error, error.message()));
         }

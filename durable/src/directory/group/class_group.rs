@@ -225,7 +225,11 @@ impl<O: Object> ClassGroup for Group<O> {
     }
 
     fn retry_quarantined(&self, id: &ObjectId) -> bool {
-        self.retry_quarantined(id)
+        let is_quarantined = self.retry_quarantined(id);
+        if is_quarantined && let Some(slot) = self.directory.find(id) {
+            slot.accept_for_the_next();
+        }
+        is_quarantined
     }
 
     fn drain(&self) -> BoxFuture<'_, ()> {

@@ -97,6 +97,15 @@ impl<O: Object> Slot<O> {
         self.state.lock().refusal = None;
     }
 
+    /// Somebody wants the next call to be let through. One that meets an activation which ends queues for the next one, at
+    /// whose start it is decided who that is; an activation that runs goes on refusing.
+    pub(crate) fn accept_for_the_next(&self) {
+        let mut state = self.state.lock();
+        if state.life.is_ending() {
+            state.refusal = None;
+        }
+    }
+
     /// The activation that was to start does not: everybody who waits is told `error`.
     pub(crate) fn turn_away(self: &Arc<Self>, error: &Error) {
         let mut state = self.state.lock();
