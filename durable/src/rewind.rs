@@ -126,6 +126,9 @@ impl Runtime {
     /// Makes a new object of what another one of its class was at a moment: struct, KV and database. It has no past of its
     /// own before that. It is in the jurisdiction of the object that it is made of. Gives its id.
     ///
+    /// It has no parent, and no children: those of the object stay with the object, and `cx.child` of the new one makes new
+    /// ones. A [`StubRef`](crate::StubRef) in its state leads to where it led.
+    ///
     /// All of the object is held in memory meanwhile.
     ///
     /// # Errors

@@ -17,6 +17,7 @@ mod family;
 mod faults;
 mod history;
 mod ids;
+mod kinship;
 mod kv;
 mod lifecycle;
 mod listing;

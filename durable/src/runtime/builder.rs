@@ -126,7 +126,8 @@ impl RuntimeBuilder {
         self
     }
 
-    /// Says that the class `from` is called `to` from here on. Its objects keep their ids, names and states.
+    /// Says that the class `from` is called `to` from here on. Its objects keep their ids, names, states,
+    /// parents and children.
     ///
     /// It is carried out by the first start that says it, before any call; later starts find that it was. Keep saying it
     /// until every data directory was started once. Several steps are carried out in the order in which they are said.
