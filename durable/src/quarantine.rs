@@ -17,11 +17,12 @@ pub struct Quarantined {
     pub class: String,
     /// `None`: only its id is known.
     pub name: Option<String>,
-    /// What it failed with last, in words for people.
+    /// What it failed with last, in words for people; or that the row which says it cannot be read. Then its calls fail with
+    /// `storage.corrupt` until somebody releases it.
     pub reason: String,
-    /// Since when it has not run, but for calls that were let through to see whether it can.
+    /// Since when it has not run, but for calls that were let through to see whether it can. 0 if that cannot be read.
     pub since: WallMs,
-    /// From when on one call is let through.
+    /// From when on one call is let through. The last time there is if that cannot be read.
     pub retry_at: WallMs,
     /// How often it was let run again in vain.
     pub failed_trials: u32,

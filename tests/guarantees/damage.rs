@@ -78,6 +78,7 @@ fn rows(dir: &Path) -> Vec<String> {
         ("alarms", "object_no, due_ms, retries, set_by"),
         ("schedules", "object_no, due_ms, set_by, body"),
         ("dead_letters", "letter_no, kind"),
+        ("quarantines", "id, class_no, retry_ms, delay_ms, failed_trials"),
         ("sql_log", "log_no, object_no, before_no, deltas"),
         ("sql_pages", "place, page"),
         ("meta", "erased_no, erased_log"),
@@ -175,39 +176,69 @@ const TABLE: &[Planted] = &[
         Works,
     ),
     (
-        "INSERT INTO quarantines SELECT x'00', class_no, name, 'no', 1, 1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
+        "INSERT INTO quarantines SELECT x'00', class_no, name, NULL, 'no', 1, 1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
         &[RowUnreadable],
         "ada",
-        Start(CORRUPT),
+        Works,
     ),
     (
-        "INSERT INTO quarantines SELECT id, class_no, name, 'no', 1, -1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
+        "INSERT INTO quarantines SELECT id, class_no, name, NULL, 'no', 1, -1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
         &[RowUnreadable],
         "ada",
-        Start(CORRUPT),
+        Ada(CORRUPT),
     ),
     (
-        "INSERT INTO quarantines SELECT id, class_no, name, 'no', 1, 1, -1, 1, 1, NULL FROM objects WHERE object_no = ADA",
+        "INSERT INTO quarantines SELECT id, class_no, name, NULL, 'no', 1, 1, -1, 1, 1, NULL FROM objects WHERE object_no = ADA",
         &[RowUnreadable],
         "ada",
-        Start(CORRUPT),
+        Ada(CORRUPT),
     ),
     (
-        "INSERT INTO quarantines SELECT id, class_no, name, 'no', 1, 1, 1, -1, 1, NULL FROM objects WHERE object_no = ADA",
+        "INSERT INTO quarantines SELECT id, class_no, name, NULL, 'no', 1, 1, 1, -1, 1, NULL FROM objects WHERE object_no = ADA",
         &[RowUnreadable],
         "ada",
-        Start(CORRUPT),
+        Ada(CORRUPT),
     ),
     (
-        "INSERT INTO quarantines SELECT id, 9, name, 'no', 1, 1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
+        "INSERT INTO quarantines SELECT id, 9, name, NULL, 'no', 1, 1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
         &[ClassUnknown],
         "ada",
         Works,
     ),
     (
-        "INSERT INTO quarantines SELECT zeroblob(32), class_no, 'eve', 'no', 1, 1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
+        "INSERT INTO quarantines SELECT zeroblob(32), class_no, 'eve', NULL, 'no', 1, 1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
         &[ObjectForeign],
         "eve",
+        Works,
+    ),
+    (
+        "INSERT INTO quarantines SELECT id, 1 << 40, name, NULL, 'no', 1, 1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
+        &[RowUnreadable],
+        "ada",
+        Ada(CORRUPT),
+    ),
+    (
+        "INSERT INTO quarantines SELECT id, class_no, CAST(x'ff' AS TEXT), NULL, 'no', 1, 1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
+        &[RowUnreadable],
+        "damage.Hoarder(",
+        Ada(CORRUPT),
+    ),
+    (
+        "INSERT INTO quarantines SELECT id, class_no, name, NULL, 'no', 1, 1, 1, 1, 1, x'00' FROM objects WHERE object_no = ADA",
+        &[RowUnreadable],
+        "ada",
+        Ada(CORRUPT),
+    ),
+    (
+        "INSERT INTO quarantines SELECT id, class_no, 'eve', NULL, 'no', 1, 1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
+        &[ObjectMisnamed],
+        "eve",
+        Works,
+    ),
+    (
+        "INSERT INTO quarantines SELECT id, class_no, name, 'eu', 'no', 1, 1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
+        &[ObjectMisnamed],
+        "ada",
         Works,
     ),
     ("UPDATE kin SET object_no = ADA", &[KinWrong, KinWrong], "kin", Works),
@@ -368,4 +399,45 @@ async fn outcome(dir: &Path) -> Then {
 fn typed(error: &Error, object: &str) -> &'static str {
     let is_named = error.object().is_some_and(|named| named.contains(object));
     if is_named && error.kind() == ErrorKind::Corrupt { error.code() } else { "untyped" }
+}
+
+/// A quarantine of `ada` whose time is none.
+const UNREADABLE: &str = "INSERT INTO quarantines
+    SELECT id, class_no, name, NULL, 'no', 1, -1, 1, 1, 1, NULL FROM objects WHERE name = 'ada'";
+
+#[tokio::test]
+async fn a_quarantine_that_cannot_be_read_stands_until_it_is_released() {
+    let dir = tempfile::tempdir().unwrap();
+    fill(dir.path()).await;
+    tests::first_shard(dir.path()).execute_batch(UNREADABLE).unwrap();
+    let directory = DataDirectory::open(dir.path()).unwrap();
+    let runtime = start(dir.path()).await.unwrap();
+    let (ada, bob) = (runtime.get::<Hoarder>("ada"), runtime.get::<Hoarder>("bob"));
+    let id = ada.id().unwrap();
+    let listed = runtime.quarantined(None, None).await.unwrap();
+    assert_eq!(directory.quarantined(None).unwrap(), listed);
+    let [one] = &listed[..] else { panic!("{listed:?}") };
+    assert_eq!(
+        (one.id, one.class.as_str(), one.name.as_deref()),
+        (id, "damage.Hoarder", Some("ada"))
+    );
+    assert!(one.reason.contains("cannot be read"), "{}", one.reason);
+    assert_eq!(runtime.quarantined(None, Some(id)).await.unwrap(), []);
+    for _ in 0..3 {
+        let error = ada.n().await.unwrap_err();
+        assert_eq!(typed(&error, "damage.Hoarder(ada)"), CORRUPT);
+        assert!(error.message().contains("until somebody releases it"), "{error}");
+        assert!(runtime.retry(id).unwrap(), "which does not make it readable");
+    }
+    assert_eq!(bob.n().await.unwrap(), 1);
+    assert!(runtime.release(id).await.unwrap());
+    assert_eq!((ada.n().await.unwrap(), runtime.release(id).await.unwrap()), (2, false));
+    runtime.shutdown().await.unwrap();
+    assert!(directory.verify().unwrap().is_sound());
+    tests::first_shard(dir.path()).execute_batch(UNREADABLE).unwrap();
+    let runtime = start(dir.path()).await.unwrap();
+    assert!(runtime.delete(id).await.unwrap(), "it takes its quarantine along");
+    assert_eq!(runtime.get::<Hoarder>("ada").n().await.unwrap(), 0);
+    runtime.shutdown().await.unwrap();
+    assert!(directory.verify().unwrap().is_sound());
 }

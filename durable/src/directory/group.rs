@@ -63,7 +63,7 @@ impl<O: Object> Group<O> {
         let key = ClassKey::new(shared.store.id_key(), &origin);
         let residency = shared.residents.add_class(O::CLASS.idle.unwrap_or(shared.config.idle));
         let directory = Directory::new();
-        let stored = shared.store.take_quarantines(class_no);
+        let stored = shared.store.take_quarantines(class_no, |id| key.owns(id));
         let rules = (O::CLASS.crash_budget(shared.config.crashes), shared.config.breaker);
         let wards = Wards::new(rules, stored, code_of::<O>(fingerprint));
         Arc::new(Group {

@@ -18,7 +18,7 @@ use crate::kernel::restart::Decision;
 use crate::limits::{PROBATION, QUARANTINE_DELAY, QUARANTINE_REASON_BYTES_MAX};
 use crate::object::{Object, Slot};
 use crate::quarantine::{BreakerRule, CrashBudget, Sentence};
-use crate::storage::{Chore, StoredQuarantine};
+use crate::storage::{Chore, FoundQuarantine, StoredQuarantine};
 use crate::time::{MonoNs, WallMs};
 
 /// The objects of one class that have failed lately.
@@ -82,6 +82,8 @@ pub(super) enum Gate {
     /// It may for one call; the others are told this.
     Trial(Sentence),
     Refuse(Sentence),
+    /// What is stored of its quarantine cannot be read, for this reason.
+    Unreadable(String),
 }
 
 impl Known {
@@ -95,12 +97,21 @@ impl Wards {
     /// `stored`: those that are quarantined. `code`: what the class is now.
     pub(super) fn new(
         (budget, rule): (CrashBudget, BreakerRule),
-        stored: Vec<StoredQuarantine>,
+        stored: Vec<FoundQuarantine>,
         code: u64,
     ) -> Self {
         let (mut wards, mut above) = (BTreeMap::new(), BTreeMap::new());
-        for StoredQuarantine { id, sentence, code: failed_in, lineage, .. } in stored {
-            wards.insert(id, Ward::stored(budget, sentence, failed_in != code));
+        for found in stored {
+            let (id, lineage, ward) = match found {
+                Ok(StoredQuarantine { id, sentence, code: failed_in, lineage, .. }) => {
+                    (id, lineage, Ward::stored(budget, sentence, failed_in != code))
+                }
+                Err(damaged) => {
+                    let Some(id) = damaged.id else { continue };
+                    (id, damaged.lineage, Ward::unreadable(budget, damaged.what))
+                }
+            };
+            wards.insert(id, ward);
             above.extend(lineage.map(|lineage| (id, lineage)));
         }
         let count = AtomicUsize::new(wards.len());
@@ -122,6 +133,9 @@ impl Wards {
                 Admission::Rest(until) => Gate::Rest(until),
                 Admission::Trial => Gate::Trial(sentence(ward)),
                 Admission::Refuse => Gate::Refuse(sentence(ward)),
+                Admission::Unreadable => {
+                    Gate::Unreadable(ward.damage().expect("it is unreadable").to_owned())
+                }
             }
         })
     }
@@ -173,7 +187,7 @@ impl Wards {
     /// How many are quarantined.
     pub(crate) fn quarantined(&self) -> usize {
         let known = self.wards.lock();
-        known.wards.values().filter(|ward| ward.sentence().is_some()).count()
+        known.wards.values().filter(|ward| ward.is_shut()).count()
     }
 }
 
@@ -229,14 +243,26 @@ impl<O: Object> Group<O> {
                     return self.spawn(slot);
                 }
                 self.undecided(slot);
-                if slot.refuse_calls(&refusal) {
-                    return self.spawn(slot);
-                }
-                slot.turn_away(&refusal);
+                self.refuse(slot, &refusal);
             }
-            // What is done to it from outside is done all the same.
-            Gate::Refuse(sentence) if slot.refuse_calls(&refusal(&sentence)) => self.spawn(slot),
-            Gate::Refuse(sentence) => slot.turn_away(&refusal(&sentence)),
+            Gate::Refuse(sentence) => self.refuse(slot, &refusal(&sentence)),
+            Gate::Unreadable(what) => {
+                let label = slot.label();
+                let text = format!(
+                    "what is stored of the quarantine of {label} cannot be read: {what}; \
+                     it does not run until somebody releases it"
+                );
+                self.refuse(slot, &Code::StorageCorrupt.error(text).with_object(label));
+            }
+        }
+    }
+
+    /// Whoever waits for it is told. What is done to it from outside is done all the same.
+    fn refuse(&self, slot: &Arc<Slot<O>>, error: &Error) {
+        if slot.refuse_calls(error) {
+            self.spawn(slot);
+        } else {
+            slot.turn_away(error);
         }
     }
 
@@ -273,6 +299,10 @@ impl<O: Object> Group<O> {
             id: slot.id(),
             class_no: self.class_no(),
             name: slot.name().map(str::to_owned),
+            jurisdiction: slot
+                .placement()
+                .and_then(|wishes| wishes.jurisdiction.as_deref())
+                .map(str::to_owned),
             sentence,
             code: self.code(),
             lineage: slot.lineage().cloned(),
@@ -312,7 +342,7 @@ impl<O: Object> Group<O> {
             return false;
         }
         self.wards().with(self.host().clock.now(), |known| {
-            let is_shut = known.wards.get(id).is_some_and(|ward| ward.sentence().is_some());
+            let is_shut = known.wards.get(id).is_some_and(Ward::is_shut);
             if is_shut {
                 known.forget(id);
             }

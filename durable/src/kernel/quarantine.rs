@@ -39,6 +39,8 @@ pub(crate) enum Admission {
     /// It may, for one call.
     Trial,
     Refuse,
+    /// It may not, until somebody releases it: nobody knows what it was shut in for.
+    Unreadable,
 }
 
 /// An object that has failed lately.
@@ -61,6 +63,8 @@ enum Phase {
     Trial(Sentence),
     /// It runs, and its next crash is one too many.
     Probation(Sentence),
+    /// What is stored of its quarantine cannot be read, for this reason.
+    Unreadable(String),
 }
 
 impl Ward {
@@ -76,12 +80,27 @@ impl Ward {
         Ward { phase: Phase::Closed(Sentence { retry_at, ..sentence }), ..Ward::new(budget) }
     }
 
-    /// Why it does not run. `None`: it may.
+    /// One that is stored, and what it was shut in for cannot be read.
+    pub(crate) fn unreadable(budget: CrashBudget, what: String) -> Self {
+        Ward { phase: Phase::Unreadable(what), ..Ward::new(budget) }
+    }
+
+    /// Why it does not run. `None`: it may, or nobody can say.
     pub(crate) fn sentence(&self) -> Option<&Sentence> {
         match &self.phase {
             Phase::Closed(sentence) | Phase::Trial(sentence) => Some(sentence),
-            Phase::Counted | Phase::Probation(_) => None,
+            Phase::Counted | Phase::Probation(_) | Phase::Unreadable(_) => None,
         }
+    }
+
+    /// Why nobody can say what it was shut in for. `None`: its sentence is known, or it may run.
+    pub(crate) fn damage(&self) -> Option<&str> {
+        if let Phase::Unreadable(what) = &self.phase { Some(what) } else { None }
+    }
+
+    /// Whether it is quarantined.
+    pub(crate) fn is_shut(&self) -> bool {
+        self.sentence().is_some() || self.damage().is_some()
     }
 
     /// Whether nothing need be known of it any more.
@@ -90,7 +109,7 @@ impl Ward {
         match self.phase {
             Phase::Counted => now - self.touched > period,
             Phase::Probation(_) => now - self.touched > PROBATION,
-            Phase::Closed(_) | Phase::Trial(_) => false,
+            Phase::Closed(_) | Phase::Trial(_) | Phase::Unreadable(_) => false,
         }
     }
 
@@ -116,8 +135,9 @@ impl Ward {
     }
 
     fn shut_in(&mut self, at: Moment, reason: &str) -> Verdict {
+        assert!(self.damage().is_none(), "what does not run does not fail");
         let (since, delay, failed_trials) = match &self.phase {
-            Phase::Counted => (at.wall, QUARANTINE_DELAY, 0),
+            Phase::Counted | Phase::Unreadable(_) => (at.wall, QUARANTINE_DELAY, 0),
             Phase::Closed(before) | Phase::Trial(before) | Phase::Probation(before) => {
                 let delay = (before.delay * 2).min(QUARANTINE_DELAY_MAX);
                 (before.since, delay, before.failed_trials.saturating_add(1))
@@ -135,6 +155,7 @@ impl Ward {
     pub(crate) fn admit(&mut self, now: MonoNs, wall: WallMs) -> Admission {
         match &mut self.phase {
             Phase::Trial(_) => Admission::Refuse,
+            Phase::Unreadable(_) => Admission::Unreadable,
             Phase::Closed(sentence) => {
                 // The clock may have been set back: nobody waits for longer than the delay.
                 let left = sentence.left(wall);
@@ -173,7 +194,7 @@ impl Ward {
         if let Phase::Closed(sentence) = &mut self.phase {
             sentence.retry_at = WallMs(0);
         }
-        self.sentence().is_some()
+        self.is_shut()
     }
 }
 

@@ -8,7 +8,7 @@ use crate::id::ObjectId;
 use crate::limits::LIST_PAGE_MAX;
 use crate::quarantine::Quarantined;
 use crate::runtime::Runtime;
-use crate::storage::{StoredQuarantine, quarantine_page};
+use crate::storage::{ClassNo, quarantine_page, quarantine_told};
 
 impl Runtime {
     /// One page of the objects that are kept from running, in the order of their ids: at most
@@ -33,15 +33,19 @@ impl Runtime {
         for shard in self.registry().shared().store.shards() {
             shards.push(shard.read_quarantines(class_no, after, LIST_PAGE_MAX).await?);
         }
-        let name = |number| {
-            let group = self.registry().groups().iter().find(|group| group.class_no() == number);
-            group.map_or_else(|| format!("class {number}"), |group| group.name().to_owned())
+        let groups = self.registry().groups();
+        let named = |class: Result<ClassNo, &ObjectId>| match class {
+            Ok(number) => {
+                let group = groups.iter().find(|group| group.class_no() == number);
+                group.map_or_else(|| format!("class {number}"), |group| group.name().to_owned())
+            }
+            Err(id) => {
+                let group = groups.iter().find(|group| group.owns(id));
+                group.map_or_else(|| "an unknown class".to_owned(), |group| group.name().to_owned())
+            }
         };
-        let told = |stored: StoredQuarantine| {
-            let class = name(stored.class_no);
-            stored.told(class)
-        };
-        Ok(quarantine_page(shards).into_iter().map(told).collect())
+        let found = quarantine_page(shards).into_iter();
+        Ok(found.map(|found| quarantine_told(found, named)).collect())
     }
 
     /// Lets an object run again, as if it had never failed. Gives whether it was quarantined. An alarm that has waited
@@ -57,7 +61,8 @@ impl Runtime {
         Arc::clone(self.owner(&id)?).release(id).await
     }
 
-    /// Lets the next call to a quarantined object through, whatever its time. Gives whether it is quarantined.
+    /// Lets the next call to a quarantined object through, whatever its time. Gives whether it is quarantined. One whose
+    /// quarantine cannot be read stays refused until it is released.
     ///
     /// # Errors
     /// `id.foreign` if the id is one of no registered class.

@@ -13,14 +13,15 @@ use super::lock;
 use super::look::{Look, asked};
 use super::numbers::ClassNo;
 use super::rows::class;
-use super::rows::quarantine::{self, StoredQuarantine};
+use super::rows::quarantine::{self, DamagedQuarantine, Found, StoredQuarantine};
 use super::sqlite::Role;
 use super::store::{check_meta, renew_log, unopened};
 use crate::error::Error;
-use crate::id::ObjectId;
+use crate::id::{ClassKey, ObjectId};
 use crate::kernel::lifecycle::Class;
 use crate::limits::LIST_PAGE_MAX;
 use crate::quarantine::Quarantined;
+use crate::time::WallMs;
 
 /// What is to be stored.
 #[derive(Clone, Debug)]
@@ -104,26 +105,44 @@ pub(super) fn answer(chores: Vec<(Chore, Answer)>, stored: Result<(), Error>) {
     }
 }
 
-impl StoredQuarantine {
-    /// As it is told to those who ask for it. `class`: its class's name.
-    pub(crate) fn told(self, class: String) -> Quarantined {
-        let StoredQuarantine { id, name, sentence, .. } = self;
-        Quarantined {
+/// As it is told to those who ask for it. `class`: says the name of its class, by the number that is stored, or by the
+/// object's id where the row cannot be read.
+pub(crate) fn told(
+    found: Found,
+    class: impl FnOnce(Result<ClassNo, &ObjectId>) -> String,
+) -> Quarantined {
+    match found {
+        Ok(StoredQuarantine { id, class_no, name, sentence, .. }) => Quarantined {
             id,
-            class,
+            class: class(Ok(class_no)),
             name,
             reason: sentence.reason,
             since: sentence.since,
             retry_at: sentence.retry_at,
             failed_trials: sentence.failed_trials,
+        },
+        Err(DamagedQuarantine { id, name, what, .. }) => {
+            let id = id.expect("only those are listed whose ids can be read");
+            Quarantined {
+                id,
+                class: class(Err(&id)),
+                name,
+                reason: format!("what is stored of its quarantine cannot be read: {what}"),
+                since: WallMs(0),
+                retry_at: WallMs::MAX,
+                failed_trials: 0,
+            }
         }
     }
 }
 
 /// One page of what several shards have, in the order of ids.
-pub(crate) fn page(shards: Vec<Vec<StoredQuarantine>>) -> Vec<StoredQuarantine> {
+pub(crate) fn page(shards: Vec<Vec<Found>>) -> Vec<Found> {
     let mut page: Vec<_> = shards.into_iter().flatten().collect();
-    page.sort_by_key(|stored| stored.id);
+    page.sort_by_key(|found| match found {
+        Ok(stored) => Some(stored.id),
+        Err(damaged) => damaged.id,
+    });
     page.truncate(LIST_PAGE_MAX);
     page
 }
@@ -137,12 +156,22 @@ impl Look {
         let classes = self.merged(self.each_shard(|_, connection| class::all(connection))?)?;
         let read =
             |_, connection: &Connection| quarantine::list(connection, None, after, LIST_PAGE_MAX);
-        let told = |stored: StoredQuarantine| {
-            let ClassNo(class_no) = stored.class_no;
-            let name = classes.get(&class_no).and_then(|Class { name, .. }| name.clone());
-            stored.told(name.unwrap_or_else(|| format!("class {class_no}")))
+        let owns = |Class { origin, .. }: &Class, id: &ObjectId| {
+            ClassKey::new(&self.manifest.id_key, origin).owns(id)
         };
-        Ok(page(self.each_shard(read)?).into_iter().map(told).collect())
+        let named = |class: Result<ClassNo, &ObjectId>| match class {
+            Ok(ClassNo(class_no)) => {
+                let name = classes.get(&class_no).and_then(|Class { name, .. }| name.clone());
+                name.unwrap_or_else(|| format!("class {class_no}"))
+            }
+            Err(id) => {
+                let class = classes.values().find(|class| owns(class, id));
+                let name = class.and_then(|Class { name, .. }| name.clone());
+                name.unwrap_or_else(|| "an unknown class".to_owned())
+            }
+        };
+        let found = page(self.each_shard(read)?).into_iter();
+        Ok(found.map(|found| told(found, named)).collect())
     }
 
     /// Lets an object run again. Whether it was quarantined.

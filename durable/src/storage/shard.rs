@@ -21,7 +21,7 @@ use super::reader::{Patience, ReadConnection, Reader};
 use super::rows::alarm::StoredAlarm;
 use super::rows::dead_letter::StoredLetter;
 use super::rows::kin::{self, Kin};
-use super::rows::quarantine::{self, StoredQuarantine};
+use super::rows::quarantine;
 use super::rows::schedule::StoredSchedules;
 use super::rows::schema;
 use super::rows::sql::{PageError, StoredSql};
@@ -56,7 +56,7 @@ pub(super) struct Opened {
     pub(super) has_alarms: [bool; 2],
     /// Whether it holds anything of the past of its objects.
     pub(super) has_past: bool,
-    pub(super) quarantines: Vec<StoredQuarantine>,
+    pub(super) quarantines: Vec<quarantine::Found>,
 }
 
 /// What the shards of a store are started with.
@@ -346,7 +346,7 @@ impl Shard {
         class_no: Option<ClassNo>,
         after: Option<ObjectId>,
         limit: usize,
-    ) -> Result<Vec<StoredQuarantine>, Error> {
+    ) -> Result<Vec<quarantine::Found>, Error> {
         // What came of earlier calls is to be seen; what cannot be stored is told to whom it concerns.
         let _ = self.tend_quarantine(Chore::Nothing).await;
         self.read(move |connection| quarantine::list(connection, class_no, after, limit)).await

@@ -17,7 +17,7 @@ use super::lock;
 use super::manifest::{self, Manifest};
 use super::numbers::{ClassNo, Epoch, ObjectNo};
 use super::rows::meta::{self, FORMAT, Meta};
-use super::rows::quarantine::{self, StoredQuarantine};
+use super::rows::quarantine::{self, DamagedQuarantine as Damaged, Found};
 use super::rows::{alarm, class, create_tables, history, object, schedule, schema};
 use super::shard::{Opened, Settings, Shard};
 use super::shared::DirectoryLock;
@@ -36,7 +36,7 @@ pub(crate) struct Store {
     shards: Vec<Arc<Shard>>,
     classes: BTreeMap<String, Named>,
     /// Those of objects that were quarantined at the start, until their classes have taken them.
-    quarantines: Mutex<Vec<StoredQuarantine>>,
+    quarantines: Mutex<Vec<Found>>,
     /// Rung when the first row of a past comes, and when the store is closed.
     bell: Arc<Notify>,
     /// The backup that is under way.
@@ -79,7 +79,13 @@ impl Store {
         };
         let classes = classes::settle(&mut opened, declared, host.clock.wall())?;
         let quarantines =
-            opened.iter_mut().flat_map(|shard| std::mem::take(&mut shard.quarantines)).collect();
+            opened.iter_mut().flat_map(|shard| std::mem::take(&mut shard.quarantines));
+        let quarantines: Vec<_> = quarantines.collect();
+        for Damaged { name, what, .. } in
+            quarantines.iter().filter_map(|found| found.as_ref().err())
+        {
+            tracing::error!(name, what, "a quarantine cannot be read; its object does not run");
+        }
         let bounds = Bounds { keep_ms: history.keep_ms(), bytes: history.bytes_per_object };
         let bell = Arc::new(Notify::new());
         let settings = Settings { log_pages, bounds, bell: Arc::clone(&bell) };
@@ -112,10 +118,18 @@ impl Store {
         self.shards.iter().any(|shard| shard.has_past())
     }
 
-    /// The objects of a class that were quarantined at the start. Gives them once.
-    pub(crate) fn take_quarantines(&self, class_no: ClassNo) -> Vec<StoredQuarantine> {
+    /// The objects of a class that were quarantined at the start. Gives them once. `owns`: whether an id is one of the class,
+    /// which is asked where the row cannot be read.
+    pub(crate) fn take_quarantines(
+        &self,
+        class_no: ClassNo,
+        owns: impl Fn(&ObjectId) -> bool,
+    ) -> Vec<Found> {
         let mut all = self.quarantines.lock().unwrap_or_else(PoisonError::into_inner);
-        let (its, others) = all.drain(..).partition(|stored| stored.class_no == class_no);
+        let (its, others) = all.drain(..).partition(|found| match found {
+            Ok(stored) => stored.class_no == class_no,
+            Err(Damaged { id, .. }) => id.as_ref().is_some_and(&owns),
+        });
         *all = others;
         its
     }

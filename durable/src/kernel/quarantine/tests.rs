@@ -116,6 +116,18 @@ fn other_code_and_somebody_who_asks_are_let_through_at_once() {
     assert!(!Ward::new(BUDGET).retry());
 }
 
+#[test]
+fn what_cannot_be_read_stays_shut_whoever_asks_and_whatever_the_time() {
+    let mut ward = Ward::unreadable(BUDGET, "a negative time".to_owned());
+    for ms in [0, 1_000, 10_000_000_000] {
+        assert_eq!(admit(&mut ward, ms), Admission::Unreadable);
+        assert!(ward.retry() && ward.is_shut() && !ward.is_over(at(ms).now));
+        ward.on_undecided();
+        assert!(!ward.on_passed(at(ms).now));
+    }
+    assert_eq!((ward.sentence(), ward.damage()), (None, Some("a negative time")));
+}
+
 /// Whether crashes at these times, each with those within the period before it, are too many, and at which.
 fn first_too_many(times: &[u64]) -> Option<usize> {
     let within = |one: u64, other: u64| other - one <= 60_000;
@@ -157,6 +169,7 @@ proptest! {
                         }
                         Admission::Refuse => prop_assert!(ward.sentence().is_some()),
                         Admission::Go | Admission::Rest(_) => prop_assert!(due.is_none()),
+                        Admission::Unreadable => prop_assert!(false, "its sentence is known"),
                     }
                 }
                 3 if is_on_trial || ward.sentence().is_none() => {

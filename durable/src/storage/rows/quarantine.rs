@@ -1,17 +1,19 @@
 //! Quarantines: the objects that are kept from running, whether they were ever stored or not.
 //!
-//! Layout: `id` 32 bytes; `class_no`; `name` NULL if only the id is known; `reason` what it failed
-//! with last; `since_ms` and `retry_ms` wall clock, since when it does not run and from when on one
+//! Layout: `id` 32 bytes; `class_no`; `name` NULL if only the id is known; `jurisdiction` NULL if it
+//! is in none, part of what the id is made of; `reason` what it failed with last; `since_ms` and `retry_ms` wall clock, since when it does not run and from when on one
 //! call is let through; `delay_ms` how long that was to wait; `failed_trials` how often a call was
 //! let through in vain; `code` what tells the code apart that it failed in, as a signed integer;
 //! `lineage` NULL for an object without a parent, else its [ancestors](crate::id::Lineage): it goes
 //! with them also if it was never stored.
 //!
+//! A row that cannot be read says that its object does not run, and nothing else, until somebody takes
+//! it away.
+//!
 //! Never reuse: a row says nothing of an object but that it does not run, so it may go and come.
 
 use std::time::Duration;
 
-use rusqlite::types::Type;
 use rusqlite::{Connection, Row, params};
 
 use super::{signed, unsigned};
@@ -24,6 +26,7 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS quarantines (
     id BLOB PRIMARY KEY,
     class_no INTEGER NOT NULL,
     name TEXT,
+    jurisdiction TEXT,
     reason TEXT NOT NULL,
     since_ms INTEGER NOT NULL,
     retry_ms INTEGER NOT NULL,
@@ -40,6 +43,8 @@ pub(crate) struct StoredQuarantine {
     pub(crate) class_no: ClassNo,
     /// `None`: only its id is known.
     pub(crate) name: Option<String>,
+    /// `None`: it is in none.
+    pub(crate) jurisdiction: Option<String>,
     pub(crate) sentence: Sentence,
     /// Tells the code apart that it failed in.
     pub(crate) code: u64,
@@ -47,17 +52,34 @@ pub(crate) struct StoredQuarantine {
     pub(crate) lineage: Option<Lineage>,
 }
 
+/// One whose row cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DamagedQuarantine {
+    /// `None`: the row does not say whose it is.
+    pub(crate) id: Option<ObjectId>,
+    /// `None`: there is none, or it is no text.
+    pub(crate) name: Option<String>,
+    /// `None`: it has no parent, or that cannot be read.
+    pub(crate) lineage: Option<Lineage>,
+    /// What is wrong with the row.
+    pub(crate) what: String,
+}
+
+/// What is found in a row.
+pub(crate) type Found = Result<StoredQuarantine, DamagedQuarantine>;
+
 /// Stores one, in the place of an earlier one of its object.
 pub(crate) fn put(connection: &Connection, stored: &StoredQuarantine) -> rusqlite::Result<()> {
-    let StoredQuarantine { id, class_no, name, sentence, code, lineage } = stored;
+    let StoredQuarantine { id, class_no, name, jurisdiction, sentence, code, lineage } = stored;
     let Sentence { reason, since, retry_at, delay, failed_trials } = sentence;
     let delay_ms = i64::try_from(delay.as_millis()).expect("a delay is short");
     let sql = "INSERT OR REPLACE INTO quarantines
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     let row = params![
         &id.as_bytes()[..],
         class_no.0,
         name,
+        jurisdiction,
         reason,
         signed(since.0),
         signed(retry_at.0),
@@ -104,77 +126,65 @@ pub(crate) fn erase_class(connection: &Connection, class_no: ClassNo) -> rusqlit
     connection.execute("DELETE FROM quarantines WHERE class_no = ?1", [class_no.0]).map(drop)
 }
 
-const COLUMNS: &str = "SELECT id, class_no, name, reason, since_ms, retry_ms, delay_ms, \
-                       failed_trials, code, lineage FROM quarantines";
+const COLUMNS: &str = "SELECT id, class_no, name, jurisdiction, reason, since_ms, retry_ms, \
+                       delay_ms, failed_trials, code, lineage FROM quarantines";
 
 fn read(row: &Row<'_>) -> rusqlite::Result<StoredQuarantine> {
     let sentence = Sentence {
-        reason: row.get(3)?,
-        since: WallMs(unsigned(row, 4)?),
-        retry_at: WallMs(unsigned(row, 5)?),
-        delay: Duration::from_millis(unsigned(row, 6)?),
-        failed_trials: row.get(7)?,
+        reason: row.get(4)?,
+        since: WallMs(unsigned(row, 5)?),
+        retry_at: WallMs(unsigned(row, 6)?),
+        delay: Duration::from_millis(unsigned(row, 7)?),
+        failed_trials: row.get(8)?,
     };
     Ok(StoredQuarantine {
         id: ObjectId::from_bytes(row.get(0)?),
         class_no: ClassNo(row.get(1)?),
         name: row.get(2)?,
+        jurisdiction: row.get(3)?,
         sentence,
-        code: row.get::<_, i64>(8)?.cast_unsigned(),
-        lineage: super::object::lineage(row, 9)?,
+        code: row.get::<_, i64>(9)?.cast_unsigned(),
+        lineage: super::object::lineage(row, 10)?,
+    })
+}
+
+fn found(row: &Row<'_>) -> Found {
+    read(row).map_err(|cause| {
+        let name = row.get_ref(2).ok().and_then(|name| name.as_bytes_or_null().ok()?);
+        DamagedQuarantine {
+            id: row.get(0).ok().map(ObjectId::from_bytes),
+            name: name.map(|name| String::from_utf8_lossy(name).into_owned()),
+            lineage: super::object::lineage(row, 10).ok().flatten(),
+            what: cause.to_string(),
+        }
     })
 }
 
 /// All of them.
-pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<StoredQuarantine>> {
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<Found>> {
     let mut select = connection.prepare(&format!("{COLUMNS} ORDER BY id"))?;
-    let named = |cause, row: &Row<'_>| {
-        let text = described(&cause, row)?;
-        Err(rusqlite::Error::FromSqlConversionFailure(0, Type::Null, text.into()))
-    };
-    let rows = select.query_map([], |row| read(row).or_else(|cause| named(cause, row)))?;
+    let rows = select.query_map([], |row| Ok(found(row)))?;
     rows.collect()
 }
 
-/// What is wrong with those that cannot be read.
-pub(crate) fn damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut select = connection.prepare(&format!("{COLUMNS} ORDER BY id"))?;
-    let mut rows = select.query([])?;
-    let mut found = Vec::new();
-    while let Some(row) = rows.next()? {
-        if let Err(cause) = read(row) {
-            found.push(described(&cause, row)?);
-        }
-    }
-    Ok(found)
-}
-
-/// Whose quarantine cannot be read, and why.
-fn described(cause: &rusqlite::Error, row: &Row<'_>) -> rusqlite::Result<String> {
-    let name = row.get_ref(2)?.as_bytes_or_null()?.map(String::from_utf8_lossy);
-    let name = match name {
-        Some(name) => format!("`{}`", name.escape_debug()),
-        None => row.get::<_, [u8; ObjectId::BYTES]>(0).map_or_else(
-            |_| "an object without an id".to_owned(),
-            |id| ObjectId::from_bytes(id).to_string(),
-        ),
-    };
-    Ok(format!("the quarantine of {name}: {cause}"))
-}
-
-/// Those after one id, in the order of their ids, at most `limit`. `class_no`: of this class only.
+/// Those after one id, in the order of their ids, at most `limit`, but for those whose rows do not say whose they are.
+/// `class_no`: of this class only.
 pub(crate) fn list(
     connection: &Connection,
     class_no: Option<ClassNo>,
     after: Option<ObjectId>,
     limit: usize,
-) -> rusqlite::Result<Vec<StoredQuarantine>> {
-    let sql =
-        format!("{COLUMNS} WHERE id > ?1 AND (?2 IS NULL OR class_no = ?2) ORDER BY id LIMIT ?3");
+) -> rusqlite::Result<Vec<Found>> {
+    let sql = format!(
+        "{COLUMNS} WHERE id > ?1 AND length(id) = {} AND (?2 IS NULL OR class_no = ?2) \
+         ORDER BY id LIMIT ?3",
+        ObjectId::BYTES
+    );
     let after: &[u8] = after.as_ref().map_or(&[], |after| after.as_bytes());
     let mut select = connection.prepare_cached(&sql)?;
     let class_no = class_no.map(|class_no| class_no.0);
-    let rows = select.query_map(params![after, class_no, signed(limit as u64)], read)?;
+    let rows =
+        select.query_map(params![after, class_no, signed(limit as u64)], |row| Ok(found(row)))?;
     rows.collect()
 }
 
@@ -193,7 +203,7 @@ mod tests {
         fn a_quarantine_round_trips(
             bytes: [u8; ObjectId::BYTES], class_no: u32, name: Option<String>, reason: String,
             since in 0..=MAX, retry_at in 0..=MAX, delay_ms in 0..=MAX, failed_trials: u32, code: u64,
-            is_child: bool,
+            jurisdiction: Option<String>, is_child: bool,
         ) {
             let (since, retry_at) = (WallMs(since), WallMs(retry_at));
             let delay = Duration::from_millis(delay_ms);
@@ -201,14 +211,15 @@ mod tests {
             let sentence = Sentence { reason, since, retry_at, delay, failed_trials };
             let above = Ancestor { id: ObjectId::from_bytes([7; ObjectId::BYTES]), name: None };
             let lineage = is_child.then(|| Lineage::below(above.clone(), None));
-            let stored = StoredQuarantine { id, class_no, name, sentence, code, lineage };
+            let stored =
+                StoredQuarantine { id, class_no, name, jurisdiction, sentence, code, lineage };
             let connection = in_memory();
             put(&connection, &stored).expect("stored");
             put(&connection, &stored).expect("stored again");
-            prop_assert_eq!(all(&connection).expect("read"), vec![stored.clone()]);
+            prop_assert_eq!(all(&connection).expect("read"), vec![Ok(stored.clone())]);
             let list = |class_no, after| list(&connection, class_no, after, 9).expect("read");
-            prop_assert_eq!(list(Some(class_no), None), vec![stored.clone()]);
-            prop_assert_eq!(list(None, None), vec![stored]);
+            prop_assert_eq!(list(Some(class_no), None), vec![Ok(stored.clone())]);
+            prop_assert_eq!(list(None, None), vec![Ok(stored)]);
             prop_assert_eq!(list(None, Some(id)), vec![]);
             prop_assert_eq!(list(Some(ClassNo(class_no.0 ^ 1)), None), vec![]);
             let below = |id| below(&connection, id).expect("read");

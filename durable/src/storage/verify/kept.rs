@@ -6,7 +6,7 @@ use super::Findings;
 use super::objects::Shard;
 use crate::inspection::ProblemKind;
 use crate::storage::numbers::ClassNo;
-use crate::storage::rows::quarantine::{self, StoredQuarantine};
+use crate::storage::rows::quarantine::{self, DamagedQuarantine, StoredQuarantine};
 use crate::storage::rows::{meta, sql};
 
 /// Every quarantine, then the numbers.
@@ -15,14 +15,11 @@ pub(super) fn verify(
     connection: &Connection,
     findings: &mut Findings,
 ) -> rusqlite::Result<()> {
-    let damaged = quarantine::damaged(connection)?;
-    if damaged.is_empty() {
-        for stored in quarantine::all(connection)? {
-            verify_one(shard, &stored, findings);
+    for found in quarantine::all(connection)? {
+        match found {
+            Ok(stored) => verify_one(shard, &stored, findings),
+            Err(damaged) => tell(shard, damaged, findings),
         }
-    }
-    for what in damaged {
-        findings.add(ProblemKind::RowUnreadable, what);
     }
     let (object_no, log_no) = meta::erased(connection)?;
     if !sql::is_possible(object_no) {
@@ -38,8 +35,28 @@ pub(super) fn verify(
     Ok(())
 }
 
+/// Whose quarantine cannot be read, and why.
+fn tell(shard: &Shard<'_>, damaged: DamagedQuarantine, findings: &mut Findings) {
+    let DamagedQuarantine { id, name, what, .. } = damaged;
+    let label = id.and_then(|id| shard.label_owned(name.as_deref(), &id));
+    if let Some(label) = label {
+        return findings.add_of(
+            ProblemKind::RowUnreadable,
+            label,
+            format!("its quarantine: {what}"),
+        );
+    }
+    let whose = match (name, id) {
+        (Some(name), _) => format!("`{}`", name.escape_debug()),
+        (None, Some(id)) => id.to_string(),
+        (None, None) => "an object without an id".to_owned(),
+    };
+    findings.add(ProblemKind::RowUnreadable, format!("the quarantine of {whose}: {what}"));
+}
+
 fn verify_one(shard: &Shard<'_>, stored: &StoredQuarantine, findings: &mut Findings) {
-    let StoredQuarantine { id, class_no: ClassNo(class_no), name, .. } = stored;
+    let StoredQuarantine { id, class_no: ClassNo(class_no), name, jurisdiction, lineage, .. } =
+        stored;
     let label = || shard.label(*class_no, name.as_deref(), id);
     match shard.owns(*class_no, id) {
         None => {
@@ -56,6 +73,12 @@ fn verify_one(shard: &Shard<'_>, stored: &StoredQuarantine, findings: &mut Findi
                 let what =
                     format!("its quarantine is kept here, its id {id} belongs to shard {owner}");
                 findings.add_of(ProblemKind::ObjectMisplaced, label(), what);
+            }
+            let parent = lineage.as_ref().map(|lineage| lineage.parent().id);
+            let whose = (name.as_deref(), jurisdiction.as_deref(), parent);
+            if shard.is_misnamed(*class_no, id, whose) {
+                let what = format!("its quarantine is of id {id}, and its name that of another");
+                findings.add_of(ProblemKind::ObjectMisnamed, label(), what);
             }
         }
     }

@@ -54,6 +54,29 @@ impl<'l> Shard<'l> {
         self.classes.get(&class_no).map(|(_, key)| key.owns(id))
     }
 
+    /// Whether the id of an object of a class does not follow from its name, its jurisdiction and its parent. Without a name it
+    /// follows from nothing, and neither does that of a child whose parent is not known.
+    pub(super) fn is_misnamed(
+        &self,
+        class_no: u32,
+        id: &ObjectId,
+        (name, jurisdiction, parent): (Option<&str>, Option<&str>, Option<ObjectId>),
+    ) -> bool {
+        let (Some((_, key)), Some(name)) = (self.classes.get(&class_no), name) else {
+            return false;
+        };
+        match parent {
+            Some(parent) => key.child(&parent, name) != *id,
+            None => !key.owns_child(id) && key.named(name, jurisdiction) != *id,
+        }
+    }
+
+    /// What an object is called in a problem, by the class that owns its id. `None`: none does.
+    pub(super) fn label_owned(&self, name: Option<&str>, id: &ObjectId) -> Option<String> {
+        let (class_no, _) = self.classes.iter().find(|(_, (_, key))| key.owns(id))?;
+        Some(self.label(*class_no, name, id))
+    }
+
     /// The shard that an id belongs to.
     pub(super) fn owner_of(&self, id: &ObjectId) -> u16 {
         self.look.owner_of(id)
@@ -156,12 +179,11 @@ fn verify_one(shard: &Shard<'_>, stored: &Stored, findings: &mut Findings) {
                     if stored.parent.is_some() { ("no", "a") } else { ("a", "no") };
                 let what = format!("its id {id} is of {says} child, and {stored} parent is stored");
                 findings.add_of(ProblemKind::KinWrong, label(), what);
-            } else if let Some(name) = name
-                && stored.parent.map_or_else(
-                    || key.named(name, stored.jurisdiction.as_deref()),
-                    |parent| key.child(&parent, name),
-                ) != *id
-            {
+            } else if shard.is_misnamed(
+                *class_no,
+                id,
+                (name.as_deref(), stored.jurisdiction.as_deref(), stored.parent),
+            ) {
                 let what = format!("its name is that of another id than {id}");
                 findings.add_of(ProblemKind::ObjectMisnamed, label(), what);
             }
