@@ -330,6 +330,38 @@ fn a_child_at_work_may_call_its_sibling_while_the_parent_is_to_leave() {
     });
 }
 
+#[test]
+fn a_run_of_a_childs_schedule_may_end_before_the_node_does() {
+    on_every_seed(async |sim: Sim| {
+        let home = sim.get::<Home>("h");
+        let kid = kid_of(&sim, &home, "a").await?;
+        kid.slowly(10, 300).await?;
+        sim.advance(SECOND / 20).await;
+        sim.restart().await;
+        assert_eq!(kid.later().await?.0, 1);
+        sim.advance(SECOND).await;
+        assert_eq!((kid.later().await?.0, sim.schedules(&kid)?.len()), (1, 0), "once");
+        TestResult::Ok(())
+    });
+}
+
+#[test]
+fn who_waits_for_a_child_that_rests_does_not_hang_when_the_node_ends() {
+    on_every_seed(async |sim: Sim| {
+        let home = sim.get::<Home>("h");
+        let kid = kid_of(&sim, &home, "a").await?;
+        for _ in 0..5 {
+            assert_eq!(code(kid.crash().await), "call.panicked");
+        }
+        let began = sim.now();
+        let (turns, ()) =
+            futures_util::future::join(kid.turns().into_future(), sim.restart()).await;
+        assert!(turns.is_ok_and(|turns| turns == 1) && sim.now() - began < SECOND);
+        assert_eq!(kid.turns().await?, 1);
+        TestResult::Ok(())
+    });
+}
+
 #[tokio::test]
 async fn children_do_not_wake_a_parent_whose_class_is_stopped() {
     let dir = tempfile::tempdir().unwrap();

@@ -13,6 +13,7 @@ use tests::past;
 use tests::poison::{ward, work_with_poison};
 use tests::releases;
 use tests::schedules::{clocks, tick_and_work};
+use tests::together;
 use tests::tree::{supervised, work_in_a_tree};
 use tests::workload::{Objects, work, work_a_little};
 
@@ -66,6 +67,12 @@ fn poison_stays_put_whatever_fails() {
         .allow_panics()
         .worlds(include_str!("seeds_poison.txt"));
     simulation.check(ward, async |sim| work_with_poison(sim, Faults::all()).await);
+}
+
+#[test]
+fn families_that_act_later_and_are_poisoned_keep_every_promise() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(together::homes, async |sim| together::work(sim, Faults::all()).await);
 }
 
 /// Hardly any room: objects come and go all the time, calls are turned away, and every shard is small.

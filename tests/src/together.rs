@@ -201,8 +201,8 @@ pub async fn kid_of(sim: &Sim, home: &HomeStub, name: &str) -> TestResult<KidStu
     Ok(sim.get_by_id::<Kid>(reference.id())?)
 }
 
-/// What clients do to one kid.
-async fn call_a_kid(client: &Crew, kid: &KidStub, sibling: StubRef<Kid>) {
+/// What clients do to one kid. `later`: one that it may call. Two that call each other would wait for each other.
+async fn call_a_kid(client: &Crew, kid: &KidStub, later: Option<StubRef<Kid>>) {
     let sim = client.sim();
     match client.int(0..20) {
         0 | 1 => drop(kid.count().await),
@@ -218,7 +218,10 @@ async fn call_a_kid(client: &Crew, kid: &KidStub, sibling: StubRef<Kid>) {
         14 => drop(sim.release(kid).await),
         15 => drop(sim.retry(kid)),
         16 => drop(sim.evict(kid).await),
-        17 => drop(kid.ask(client.int(0..20), sibling).await),
+        17 => match later {
+            Some(sibling) => drop(kid.ask(client.int(0..20), sibling).await),
+            None => drop(kid.later().await),
+        },
         _ => drop(kid.turns().await),
     }
 }
@@ -237,10 +240,11 @@ async fn call_something(client: &Crew, homes: &[HomeStub]) {
         12 => drop(client.sim().release(home).await),
         13 => drop(homes[1].daze().await),
         _ => {
+            let is_later = name.as_str() < *other;
             let Ok(own) = home.kid(name).await else { return };
             let Ok(sibling) = home.kid((*other).to_owned()).await else { return };
             let Ok(kid) = client.sim().get_by_id::<Kid>(own.id()) else { return };
-            call_a_kid(client, &kid, sibling).await;
+            call_a_kid(client, &kid, is_later.then_some(sibling)).await;
         }
     }
 }
