@@ -50,10 +50,16 @@ const ALARMS: &str = "workload::alarms_keep_every_promise";
 const SCHEDULES: &str = "workload::schedules_keep_every_promise";
 /// Objects that crash and do not start.
 const POISON: &str = "workload::poison_stays_put_whatever_fails";
+/// Objects that crash when the period of their budget ends.
+const EDGE: &str = "workload::crashes_are_counted_to_the_edge_of_their_period";
+/// Turns and tasks that never end, in a node that is asked to.
+const DRAIN: &str = "workload::what_does_not_end_is_cut_off_when_the_node_is_asked_to";
 /// A tree of supervisors, whose children crash, hang and start slowly.
 const TREE: &str = "workload::a_tree_of_supervisors_does_what_otp_does";
 /// Objects that own objects.
 const KIN: &str = "workload::objects_that_own_objects_keep_every_promise";
+/// Objects that own objects, act later, crash and are shut in.
+const TOGETHER: &str = "workload::families_that_act_later_and_are_poisoned_keep_every_promise";
 const STARTS: &str = "workload::starts_that_fail_keep_every_promise";
 const CROWD: &str = "workload::the_workload_keeps_every_promise_in_a_crowd";
 
@@ -82,8 +88,11 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
         Ok(workload) => workload,
         Err(why) => panic!("\n{why}\n"),
     };
-    let healthy = [CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, POISON, TREE, KIN]
-        .map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
+    let healthy = [
+        CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, POISON, EDGE, DRAIN, TREE, KIN,
+        TOGETHER,
+    ];
+    let healthy = healthy.map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {
         let is_good = matches!(course, Course::Passed);
         assert!(is_good, "\nwithout any mutant the copy's {} must pass; {course}\n", job.test);

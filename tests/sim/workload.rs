@@ -10,7 +10,7 @@ use tests::classes::{Account, bank};
 use tests::drain::{guests, work_and_stop};
 use tests::kin;
 use tests::past;
-use tests::poison::{ward, work_with_poison};
+use tests::poison::{punctual, ward, work_at_the_edge, work_with_poison};
 use tests::releases;
 use tests::schedules::{clocks, tick_and_work};
 use tests::together;
@@ -67,6 +67,12 @@ fn poison_stays_put_whatever_fails() {
         .allow_panics()
         .worlds(include_str!("seeds_poison.txt"));
     simulation.check(ward, async |sim| work_with_poison(sim, Faults::all()).await);
+}
+
+#[test]
+fn crashes_are_counted_to_the_edge_of_their_period() {
+    let simulation = Simulation::new().seeds(seeds() / 6).allow_panics();
+    simulation.check(punctual, async |sim| work_at_the_edge(sim, Faults::all()).await);
 }
 
 #[test]

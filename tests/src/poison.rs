@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use durable::RuntimeBuilder;
 use durable::prelude::*;
+use durable::{RuntimeBuilder, Supervisor, task};
 use durable_testing::prelude::*;
 
 /// Counts, and fails as it is told.
@@ -78,6 +78,79 @@ pub fn ward(builder: RuntimeBuilder) -> RuntimeBuilder {
     builder.register::<Patient>()
 }
 
+/// May crash once in a second.
+#[derive(Debug, Default, DurableState)]
+pub struct Punctual {
+    /// Turns that were kept.
+    pub turns: u64,
+}
+
+#[durable_object(name = "poison.Punctual", crashes = 1, crash_period = "1s")]
+impl Punctual {
+    /// Crashes.
+    pub fn crash(&mut self) {
+        panic!("on time");
+    }
+
+    /// One more.
+    pub fn count(&mut self) -> u64 {
+        self.turns += 1;
+        self.turns
+    }
+}
+
+/// Crashes objects when halves of a second begin, so that crashes lie halves of a second apart, and no more or less. They are
+/// in memory by then.
+async fn clockwork(cx: TaskContext) {
+    let half = Duration::from_millis(500);
+    let mut due: Option<PunctualStub> = None;
+    loop {
+        let (early, next) = (cx.sleep(half * 4 / 5), cx.sleep(half));
+        if let Some(object) = due.take() {
+            drop(object.crash().timeout(half / 5).await);
+        }
+        if cx.until_stopping(early).await.is_none() {
+            return;
+        }
+        let number = cx.random() % 3;
+        if number < 2 {
+            let object = cx.get::<Punctual>(number.to_string());
+            drop(object.count().timeout(half / 10).await);
+            due = Some(object);
+        }
+        next.await;
+    }
+}
+
+/// Its class, and who crashes its objects.
+pub fn punctual(builder: RuntimeBuilder) -> RuntimeBuilder {
+    let tree = Supervisor::one_for_one("clock").child(task("work", clockwork));
+    builder.register::<Punctual>().supervise(tree).breaker(100, 1_000, Duration::from_secs(10))
+}
+
+/// Objects crash so that the next crash is within the period, or is not, by nothing at all.
+pub async fn work_at_the_edge(sim: Sim, faults: Faults) -> TestResult {
+    let objects: Vec<_> = ["0", "1"].map(|name| sim.get::<Punctual>(name)).into();
+    sim.faults(faults);
+    sim.clients(1, async |client| {
+        for _ in 0..30 {
+            client.sleep(Duration::from_millis(700)).await;
+            match client.int(0..3) {
+                0 => drop(client.pick(&objects).count().await),
+                _ => drop(client.sim().release(client.pick(&objects)).await),
+            }
+        }
+    })
+    .await;
+    sim.heal().await?;
+    for (name, point) in
+        [("an object crashed", "object.crashed"), ("one was quarantined", "object.quarantined")]
+    {
+        sim.sometimes(name, |trace| trace.count(point) > 0);
+    }
+    Ok(())
+}
+
 /// The code of a failure.
 pub fn code<T>(answer: Result<T, Error>) -> &'static str {
     answer.map_or_else(|error| error.code(), |_| "ok")
@@ -90,16 +163,19 @@ pub async fn work_with_poison(sim: Sim, faults: Faults) -> TestResult {
     sim.clients(3, async |client| {
         for _ in 0..30 {
             let patient = client.pick(&patients);
-            match client.int(0..17) {
-                0..=7 => drop(patient.crash().await),
+            match client.int(0..18) {
+                0..=6 => drop(patient.crash().await),
                 8 => drop(patient.crash_reading().await),
                 9 => drop(client.sim().release(patient).await),
                 10 => drop(client.sim().evict(patient).await),
                 11 => drop(patient.ring_after(500).await),
                 12 => drop(patient.daze().await),
                 13 => drop(client.sim().delete(patient).await),
-                // Its caller leaves, often before its turn, and in the worst case when it is what was let through.
-                14 => drop(patient.count().timeout(Duration::from_millis(1)).await),
+                // Its caller leaves, at once or soon, and in the worst case when it is what was let through.
+                7 | 14 | 15 => {
+                    let soon = Duration::from_micros(100 * client.int(0..3));
+                    drop(patient.count().timeout(soon).await);
+                }
                 _ => drop(patient.count().await),
             }
             if client.chance(30) {

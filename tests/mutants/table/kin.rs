@@ -106,4 +106,18 @@ pub const MUTANTS: &[Mutant] = &[
         found_by: &["stuck", "tree", "family"],
         test: KIN,
     },
+    Mutant {
+        name: "sibling_is_left_out",
+        bug: "a strategy that restarts all leaves the last one alone",
+        edits: &[Edit {
+            file: "durable/src/kernel/restart.rs",
+            find: "        let others = others.into_iter().filter(|other| *other != key).collect();",
+            replace: r#"        let others = others.into_iter().filter(|other| *other != key);
+        let is_all = self.strategy == Strategy::OneForAll;
+        let others = others.skip((is_all && crate::mutant("sibling_is_left_out")).into()).collect();"#,
+        }],
+        seeds: 100,
+        found_by: &["tree", "stuck"],
+        test: KIN,
+    },
 ];

@@ -2,6 +2,7 @@
 
 mod alarm;
 mod copies;
+mod drain;
 mod evolved;
 mod kernel;
 mod kin;
@@ -22,6 +23,7 @@ pub fn all() -> Vec<&'static Mutant> {
     let tables = [
         alarm::MUTANTS,
         copies::MUTANTS,
+        drain::MUTANTS,
         evolved::MUTANTS,
         kernel::MUTANTS,
         kin::MUTANTS,

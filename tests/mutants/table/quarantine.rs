@@ -1,6 +1,6 @@
 //! Quarantines that let out what they should keep, and forget what they should know.
 
-use crate::{Edit, Mutant, POISON};
+use crate::{EDGE, Edit, Mutant, POISON};
 
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -89,5 +89,46 @@ pub const MUTANTS: &[Mutant] = &[
         seeds: 100,
         found_by: &["P9"],
         test: POISON,
+    },
+    Mutant {
+        name: "failed_trial_passes",
+        bug: "an object comes out although the call crashed that was let through",
+        edits: &[Edit {
+            file: "durable/src/object/activation.rs",
+            find: "    if ran.is_ok() {\n        slot.turn_ended_well();",
+            replace: r#"    if ran.is_ok() || crate::mutant("failed_trial_passes") {
+        slot.turn_ended_well();"#,
+        }],
+        seeds: 100,
+        found_by: &["P9"],
+        test: POISON,
+    },
+    Mutant {
+        name: "nobody_passes_the_trial",
+        bug: "an object comes out although the caller has left whose call was let through",
+        edits: &[Edit {
+            file: "durable/src/object/slot/refusal.rs",
+            find: "        if state.trial == Some(Trial::Turn) {\n            state.has_served = false;",
+            replace: r#"        let is_taken = crate::mutant("nobody_passes_the_trial");
+        if state.trial == Some(Trial::Turn) && !is_taken {
+            state.has_served = false;"#,
+        }],
+        seeds: 100,
+        found_by: &["P9"],
+        test: POISON,
+    },
+    Mutant {
+        name: "edge_of_the_crash_period_is_forgotten",
+        bug: "a crash of an object that is exactly a period old does not count",
+        edits: &[Edit {
+            file: "durable/src/kernel/quarantine.rs",
+            find: "        let crashes = Intensity::new(budget.crashes, budget.period);",
+            replace: r#"        let is_short = crate::mutant("edge_of_the_crash_period_is_forgotten");
+        let period = budget.period - Duration::from_nanos(is_short.into());
+        let crashes = Intensity::new(budget.crashes, period);"#,
+        }],
+        seeds: 100,
+        found_by: &["P9"],
+        test: EDGE,
     },
 ];
