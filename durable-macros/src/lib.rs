@@ -44,6 +44,8 @@ use proc_macro::TokenStream;
 ///   1 in 5 s unless it is said.
 /// - `crashes = 5` and `crash_period = "60s"`: how often an object may crash within which time before it
 ///   is quarantined; as the runtime's builder says unless the class does, each by itself.
+/// - `turn_limit = "30s"`: how long the turn of a call may run before it is cut off at an `.await` and undone; as the
+///   runtime's builder says unless it is said.
 /// - `migrations = "migrations/account"`: a folder, from the crate's directory, of files called
 ///   `0001_orders.sql`, `0002_….sql` and so on, which make the tables of the objects' databases. An
 ///   object is given those that it has not had when it comes into memory, in one commit; never
@@ -58,6 +60,10 @@ use proc_macro::TokenStream;
 /// # Attributes inside the block
 /// - `#[rpc(skip)]`: a public method that cannot be called from outside.
 /// - `#[rpc(name = "…")]`: the method's name on wires, when the Rust name has changed.
+/// - `#[rpc(timeout = "5s")]`: how much time calls of the method have that do not say it themselves.
+/// - `#[rpc(reentrant)]`: a `&self` method that may be called back: if a `&self` turn of the object waits for such a call, through
+///   whatever objects, the call does not wait behind a `&mut self` call that came before it. A `&mut self` turn has the object to
+///   itself while it waits, so nothing is called back into one: that is `call.cycle`.
 /// - `#[on_activate]`: runs when an object comes into memory, before its first turn.
 /// - `#[alarm]`: runs when the object's alarm is due: `async fn ring(&mut self, cx: &mut Context<'_,
 ///   Self>, info: AlarmInfo)`, of which `async`, `cx` and `info` may be left out; it returns nothing,

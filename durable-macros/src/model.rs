@@ -42,6 +42,8 @@ pub(crate) struct Class {
     pub(crate) crashes: Option<u32>,
     /// In milliseconds. `None`: as the runtime says.
     pub(crate) crash_period_ms: Option<u64>,
+    /// In milliseconds. `None`: as the runtime says.
+    pub(crate) turn_limit_ms: Option<u64>,
     /// By `cfg`. Empty: the class hears of no child's end.
     pub(crate) child_exits: Vec<Hook>,
     /// By `cfg`. Empty: the class hears of no end of those that it watches.
@@ -93,6 +95,9 @@ pub(crate) struct Method {
     pub(crate) variant: Ident,
     pub(crate) access: Access,
     pub(crate) is_async: bool,
+    /// In milliseconds. `None`: its calls have as much time as they take.
+    pub(crate) timeout_ms: Option<u64>,
+    pub(crate) is_reentrant: bool,
     pub(crate) has_context: bool,
     pub(crate) args: Vec<Arg>,
     /// `None`: it returns nothing.
@@ -172,6 +177,7 @@ impl Class {
             },
             crashes: options.crashes.and_then(|number| number.base10_parse().ok()),
             crash_period_ms: options.crash_period_ms,
+            turn_limit_ms: options.turn_limit_ms,
             child_exits: Vec::new(),
             downs: Vec::new(),
             birth: Birth::Default,
@@ -194,6 +200,8 @@ impl Method {
             variant: names::variant(&ident),
             access: access(function),
             is_async: function.sig.asyncness.is_some(),
+            timeout_ms: marks.timeout_ms,
+            is_reentrant: marks.reentrant.is_some(),
             has_context: has_context(function),
             args: function.sig.inputs.iter().filter_map(arg).collect(),
             output: output(function).cloned(),

@@ -38,6 +38,8 @@ pub struct ClassSpec {
     pub crashes: Option<u32>,
     /// How long a crash counts. `None`: as the runtime says.
     pub crash_period: Option<Duration>,
+    /// How long a turn of a call may run. `None`: as the runtime says.
+    pub turn_limit: Option<Duration>,
     /// Whether it has `#[on_child_exit]`.
     pub hears_child_exits: bool,
     /// Whether it has `#[on_down]`.
@@ -134,6 +136,7 @@ impl ClassSpec {
             children: ChildrenSpec::new(),
             crashes: None,
             crash_period: None,
+            turn_limit: None,
             hears_child_exits: false,
             hears_downs: false,
         }
@@ -154,6 +157,12 @@ impl ClassSpec {
     #[doc(hidden)]
     pub const fn crash_period_ms(mut self, period_ms: u64) -> Self {
         self.crash_period = Some(Duration::from_millis(period_ms));
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn turn_limit_ms(mut self, limit_ms: u64) -> Self {
+        self.turn_limit = Some(Duration::from_millis(limit_ms));
         self
     }
 
@@ -278,6 +287,10 @@ pub struct MethodSpec {
     pub access: Access,
     /// Whether it may wait inside its turn.
     pub is_async: bool,
+    /// How much time its calls have that do not say it. `None`: as much as it takes.
+    pub timeout: Option<Duration>,
+    /// Whether its calls may overtake writes that wait, where a read that runs waits for them.
+    pub is_reentrant: bool,
     /// The types of its arguments, as they are written.
     pub args: &'static str,
     /// The type that it returns, as it is written.
@@ -287,7 +300,21 @@ pub struct MethodSpec {
 impl MethodSpec {
     #[doc(hidden)]
     pub const fn new(name: &'static str, access: Access, is_async: bool) -> Self {
-        MethodSpec { name, access, is_async, args: "", returns: "()" }
+        let (timeout, is_reentrant) = (None, false);
+        MethodSpec { name, access, is_async, timeout, is_reentrant, args: "", returns: "()" }
+    }
+
+    #[doc(hidden)]
+    pub const fn timeout_ms(mut self, timeout_ms: u64) -> Self {
+        self.timeout = Some(Duration::from_millis(timeout_ms));
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn reentrant(mut self) -> Self {
+        assert!(matches!(self.access, Access::Read), "only reads run beside each other");
+        self.is_reentrant = true;
+        self
     }
 
     #[doc(hidden)]

@@ -15,6 +15,7 @@ pub(crate) struct Config {
     pub(crate) inbox_calls_max: usize,
     pub(crate) in_flight_calls_max: usize,
     pub(crate) alarm_limit: Duration,
+    pub(crate) turn_limit: Duration,
     pub(crate) alarms_per_second: u32,
     /// `None`: as the data directory says, or the default for a new one.
     pub(crate) shards: Option<u16>,
@@ -33,6 +34,7 @@ impl Default for Config {
             inbox_calls_max: limits::INBOX_CALLS_MAX,
             in_flight_calls_max: limits::IN_FLIGHT_CALLS_MAX,
             alarm_limit: limits::ALARM_LIMIT,
+            turn_limit: limits::TURN_LIMIT,
             alarms_per_second: limits::ALARMS_PER_SECOND,
             shards: None,
             log_pages: limits::CHECKPOINT_PAGES,

@@ -1,11 +1,11 @@
-//! What a shutdown has cut off, as plain data.
+//! What was cut off because its time was over, as plain data.
 
 use std::fmt;
 
 use crate::id::ObjectId;
 
-/// Something that had not ended when the time of a shutdown was over, and was cut off. Comes from
-/// [`Error::cut`](crate::Error::cut) of `shutdown.cut`.
+/// Something that had not ended when the time of a shutdown was over, or its own, and was cut off. Comes from
+/// [`Error::cut`](crate::Error::cut) of `shutdown.cut` and `call.overlong`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CutOff {

@@ -37,7 +37,7 @@ struct Body {
     outcome: Outcome,
     /// How long to wait before the next try. `None`: nobody knows.
     retry_after: Option<Duration>,
-    /// What a shutdown has cut off. Empty: it is another error, or came over a wire.
+    /// What was cut off. Empty: it is another error, or came over a wire.
     cut: Vec<CutOff>,
     /// `None`: nothing below this crate reported the failure.
     source: Option<Arc<dyn StdError + Send + Sync>>,
@@ -134,6 +134,10 @@ codes! {
     CallPanicked = "call.panicked", Internal, RolledBack;
     /// The activation ended while the method ran; its changes were undone.
     CallAborted = "call.aborted", Retry, RolledBack;
+    /// The call would wait for itself.
+    CallCycle = "call.cycle", FixCall, NotStarted;
+    /// The turn ran over its class's limit and was cut off; its changes were undone.
+    CallOverlong = "call.overlong", Backoff, RolledBack;
     /// The class has no method of that name.
     CallUnknownMethod = "call.unknown_method", FixCall, NotStarted;
     /// Arguments or a result that came over a wire do not decode as the method's types.
@@ -362,7 +366,8 @@ impl Error {
         self.0.retry_after
     }
 
-    /// What a shutdown has cut off, if this is `shutdown.cut`: all of it, also what the text only counts.
+    /// What was cut off: by a shutdown, if this is `shutdown.cut`, all of it, also what the text only counts; if it is
+    /// `call.overlong`, the turn.
     pub fn cut(&self) -> &[CutOff] {
         &self.0.cut
     }

@@ -201,7 +201,7 @@ pub use kv::KvKey;
 pub use listing::{Listed, Listing};
 pub use object::{
     Alarm, ChildExit, Children, Context, Down, Kv, KvList, Object, OwnedChild, Planned, Rng,
-    Schedule, Sql, SqlExecuted, SqlRow, SqlRows,
+    Schedule, Sql, SqlExecuted, SqlRow, SqlRows, TurnTask,
 };
 pub use quarantine::Quarantined;
 pub use runtime::{Runtime, RuntimeBuilder};

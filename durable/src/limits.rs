@@ -186,6 +186,13 @@ pub(crate) const ALARM_DOUBLINGS_MAX: u32 = 9;
 /// How long a run of an alarm's handler may take. It has its object to itself, so that nobody else is served meanwhile.
 pub const ALARM_LIMIT: Duration = Duration::from_secs(15 * 60);
 
+/// How long the turn of a call may run. Nobody else is served by its object meanwhile, and callers rarely wait longer.
+pub const TURN_LIMIT: Duration = Duration::from_secs(30);
+
+/// Calls of a circle that its error names; more are counted. People follow no longer ones, and a circle can be as long as
+/// there are calls in flight.
+pub(crate) const CHAIN_NAMED_MAX: usize = 64;
+
 /// How far ahead an alarm may be set: a hundred years. More is a mistake in the unit.
 pub const ALARM_AHEAD_MAX: Duration = Duration::from_secs(36_525 * 86_400);
 

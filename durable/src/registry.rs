@@ -15,6 +15,7 @@ use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::ObjectId;
 use crate::limits::{CUT_GRACE, CUTS_NAMED_MAX};
+use crate::object::inside::Waits;
 use crate::object::{BoxFuture, Object, Permit};
 use crate::storage::Store;
 use crate::supervise::Service;
@@ -29,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) service: Arc<Service>,
     /// Its owners, but for this one, are the calls in flight.
     pub(crate) in_flight: Permit,
+    /// Who waits for whom, of the turns that call objects.
+    pub(crate) waits: Arc<Waits>,
     pub(crate) alarm_ends: Arc<Ends>,
     /// No calls from outside are taken.
     is_draining: AtomicBool,
@@ -53,6 +56,7 @@ impl Shared {
             residents,
             service,
             in_flight,
+            waits: Arc::default(),
             alarm_ends,
             is_draining,
             is_closed,

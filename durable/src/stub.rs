@@ -1,6 +1,8 @@
 //! Stubs: typed handles that send calls to one object, and the calls that they make.
 
+mod departure;
 mod reference;
+mod wire;
 
 use std::fmt::{self, Debug};
 use std::future::{Future, IntoFuture};
@@ -16,11 +18,14 @@ use crate::directory::{Group, Known};
 use crate::error::{Code, Error, Outcome};
 use crate::host::Event;
 use crate::id::{Lineage, ObjectId, Placement};
-use crate::object::{BoxFuture, FromError, Kin, Object, PendingCall, Slot, expired};
-use crate::storage::{Fence, Release, Shard};
+use crate::object::inside::calling_turn;
+use crate::object::{BoxFuture, CallSpec, FromError, Kin, Object, PendingCall, Slot, expired};
+use crate::storage::{Fence, Shard};
 
+use self::departure::Departure;
 pub use self::reference::StubRef;
 pub(crate) use self::reference::Told;
+use self::wire::{over_the_wire, reply_over_the_wire};
 
 /// What every generated stub can do beside its class's own methods.
 ///
@@ -309,8 +314,10 @@ impl<O: Object, Out> Call<O, Out> {
         self
     }
 
-    /// Gives the call `timeout` from the moment it is made. After that it fails with `call.expired`; a turn that had not
-    /// begun by then never begins.
+    /// Gives the call `timeout` from the moment it is made, whatever its method says by `#[rpc(timeout = "5s")]`. After that
+    /// it fails with `call.expired`; a turn that had not begun by then never begins.
+    ///
+    /// A call that is made inside a turn never has more time than the call of that turn has left.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
@@ -394,11 +401,14 @@ impl<O: Object, Out> Call<O, Out> {
         let Way::Here(target) = address.way()? else { unreachable!("the way was looked at") };
         let permit = target.group.admit(address.is_inside())?;
         let host = target.group.host();
-        let deadline = timeout.map(|timeout| host.clock.now() + timeout);
+        let (calling, method) = (calling_turn(target.group.waits()), O::method(&call));
+        let own = timeout.or(method.timeout).map(|timeout| host.clock.now() + timeout);
+        // A turn has no more to give than is left of what it was given.
+        let deadline = own.into_iter().chain(calling.as_ref().and_then(|turn| turn.deadline)).min();
         let durability = durability.unwrap_or(O::CLASS.durability);
         let (mut number, mut watched) = (0, None);
         if let Some(director) = &host.director {
-            let (method, is_inside) = (O::method(&call), sent.is_none());
+            let is_inside = sent.is_none();
             let is_wired = is_inside && director.is_wired();
             if is_wired {
                 call = over_the_wire::<O>(&call)?;
@@ -410,6 +420,7 @@ impl<O: Object, Out> Call<O, Out> {
             number = call;
             let (object, class, args) = (&target.id, O::CLASS.name, args.as_deref());
             let from = address.0.origin.as_ref().map(Origin::number);
+            let within = calling.as_ref().map(|turn| turn.call);
             director.saw(&Event::Sent {
                 object,
                 class,
@@ -418,10 +429,13 @@ impl<O: Object, Out> Call<O, Out> {
                 method,
                 durability,
                 from,
+                within,
                 args,
             });
         }
-        let pending = PendingCall::new(call, number, (deadline, durability), permit, task.waker());
+        let nested = calling.map(|turn| turn.nested);
+        let spec = CallSpec { method, number, deadline, durability, nested };
+        let pending = PendingCall::new(call, spec, permit, task.waker());
         match &address.0.origin {
             Some(origin) if address.is_departing() || origin.is_behind() => {
                 address.0.departing.fetch_add(1, Ordering::AcqRel);
@@ -434,25 +448,6 @@ impl<O: Object, Out> Call<O, Out> {
         let time_over = deadline.map(|deadline| host.clock.sleep_until(deadline));
         Ok(State::Made { pending, unpack, time_over, object: address, watched })
     }
-}
-
-/// A call as it comes out of the codec.
-fn over_the_wire<O: Object>(call: &O::Call) -> Result<O::Call, Error> {
-    let args = O::encode_call(call);
-    let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
-    O::decode_call(O::method(call).name, &args)
-        .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted))
-}
-
-/// A reply as it comes out of the codec.
-fn reply_over_the_wire<O: Object>(
-    reply: &O::Reply,
-    method: &MethodSpec,
-) -> Result<O::Reply, Error> {
-    let bytes = O::encode_reply(reply);
-    let bytes = bytes.map_err(|error| unencodable::<O>(&error, Outcome::Committed))?;
-    O::decode_reply(method.name, &bytes)
-        .map_err(|error| undecodable::<O>(&error, Outcome::Committed))
 }
 
 impl<O: Object> Target<O> {
@@ -468,25 +463,6 @@ impl<O: Object> Target<O> {
             slot.learn_lineage(lineage.as_ref());
             slot
         })
-    }
-}
-
-/// A call made inside a turn, which leaves when the changes that the turn may have seen are durable. The lane lets such
-/// calls go in the order in which they were made.
-struct Departure<O: Object> {
-    address: Address<O>,
-    pending: Arc<PendingCall<O>>,
-}
-
-impl<O: Object> Release for Departure<O> {
-    fn release(&self, durable: Result<(), &Error>) {
-        match (durable, self.address.way()) {
-            (Ok(()), Ok(Way::Here(target))) => target.deliver(&self.pending),
-            (Ok(()), Ok(Way::Away(_))) => unreachable!("only calls from here wait for a shard"),
-            (Err(error), _) => self.pending.answer(Err(error.clone())),
-            (_, Err(error)) => self.pending.answer(Err(error)),
-        }
-        self.address.0.departing.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

@@ -6,6 +6,7 @@
 mod activation;
 mod backup;
 mod damage;
+mod deadlines;
 mod deletion;
 mod drain;
 mod durability;
@@ -34,6 +35,7 @@ mod p08_a_crash_costs_one_call;
 mod p09_poison_stays_put;
 mod p10_bad_state_is_never_overwritten;
 mod p11_bounded;
+mod p13_deadlocks;
 mod runtime;
 mod schedules_by_hand;
 mod sql;

@@ -111,7 +111,8 @@ async fn a_call_whose_caller_left_before_it_began_never_begins() {
 async fn calls_that_were_taken_back_give_their_places_back() {
     let dir = tempfile::tempdir().unwrap();
     let builder = Runtime::builder(dir.path()).register::<Counter>();
-    let runtime = builder.in_flight_max(20).inbox_max(10).start().await.unwrap();
+    let builder = builder.in_flight_max(20).inbox_max(10).turn_limit(Duration::from_secs(7_200));
+    let runtime = builder.start().await.unwrap();
     let (stuck, other) = (runtime.get::<Counter>("stuck"), runtime.get::<Counter>("other"));
     stuck.count().await.unwrap();
     let slow = tokio::spawn(stuck.add_slowly(1, 3_600_000).into_future());

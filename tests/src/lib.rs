@@ -12,6 +12,7 @@ pub mod releases;
 pub mod schedules;
 pub mod together;
 pub mod tree;
+pub mod waits;
 pub mod workload;
 
 use std::io;

@@ -15,9 +15,9 @@ const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idl
                              `durability = \"relaxed\"`, `alarm_retries = 6`, `alarm_delay = \"2s\"`, \
                              `alarm_limit = \"15m\"`, `migrations = \"migrations/account\"`, \
                              `children = \"one_for_one\"`, `intensity = 3`, `period = \"5s\"`, \
-                             `crashes = 5`, `crash_period = \"60s\"`, \
+                             `crashes = 5`, `crash_period = \"60s\"`, `turn_limit = \"30s\"`, \
                              `history`, `visibility = \"pub(crate)\"`, `crate = path`";
-const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`";
+const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`, `timeout = \"5s\"`, `reentrant`";
 const MIGRATE_OPTIONS: &str = "`from = 1`";
 
 /// Most retries of an alarm; the runtime has the same limit.
@@ -58,6 +58,8 @@ pub(crate) struct ClassOptions {
     pub(crate) crashes: Option<LitInt>,
     /// In milliseconds. `None`: as the runtime says.
     pub(crate) crash_period_ms: Option<u64>,
+    /// In milliseconds. `None`: as the runtime says.
+    pub(crate) turn_limit_ms: Option<u64>,
     /// The folder of the migrations. `None`: there are none.
     pub(crate) migrations: Option<LitStr>,
     /// Former states are kept.
@@ -92,6 +94,7 @@ impl ClassOptions {
                 "period" => set(&mut options.period_ms, some_time(key, value), errors),
                 "crashes" => set(&mut options.crashes, crashes(key, value), errors),
                 "crash_period" => set(&mut options.crash_period_ms, some_time(key, value), errors),
+                "turn_limit" => set(&mut options.turn_limit_ms, some_time(key, value), errors),
                 "migrations" => {
                     set(&mut options.migrations, literal(key, value, "migrations/account"), errors)
                 }
@@ -132,6 +135,10 @@ pub(crate) struct Marks {
     pub(crate) skip: bool,
     /// The wire name, if it is not the method's own.
     pub(crate) name: Option<LitStr>,
+    /// In milliseconds. `None`: its calls have as much time as they take.
+    pub(crate) timeout_ms: Option<u64>,
+    /// The `reentrant` of `#[rpc(reentrant)]`.
+    pub(crate) reentrant: Option<Ident>,
 }
 
 impl Marks {
@@ -199,6 +206,8 @@ impl Marks {
             match names::text(key).as_str() {
                 "skip" => self.skip = true,
                 "name" => return set(&mut self.name, literal(key, value, "deposit"), errors),
+                "timeout" => return set(&mut self.timeout_ms, some_time(key, value), errors),
+                "reentrant" => self.reentrant = Some(key.clone()),
                 _ => return false,
             }
             true

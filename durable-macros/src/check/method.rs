@@ -91,6 +91,16 @@ fn no_idle_rpc_mark(
             `#[rpc(…)]`"
             ),
         );
+    } else if let (true, Some(reentrant)) = (may_change(function), &marks.reentrant) {
+        errors.at(
+            reentrant,
+            format!(
+                "a turn that is called back borrows its object, so nothing else may change it meanwhile; \
+            take `&self` in `{name}`, or remove `reentrant`"
+            ),
+        );
+    } else if marks.skip && (marks.timeout_ms.is_some() || marks.reentrant.is_some()) {
+        errors.at(rpc, format!("`{name}` is skipped, so nobody calls it; keep `skip` or the rest"));
     } else if marks.skip && marks.name.is_some() {
         errors.at(
             rpc,

@@ -75,7 +75,8 @@ fn spec(class: &Class) -> TokenStream {
     let history = class.keeps_history.then(|| quote!(.history()));
     let alarm = alarm::spec(class);
     let kin = kin::spec(class);
-    let settings = quote!(#version #idle #relaxed #history #tables #alarm #kin);
+    let turn_limit = class.turn_limit_ms.map(|limit_ms| quote!(.turn_limit_ms(#limit_ms)));
+    let settings = quote!(#version #idle #relaxed #turn_limit #history #tables #alarm #kin);
     quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#settings)
 }
 
@@ -97,6 +98,9 @@ fn tables(class: &Class) -> Option<TokenStream> {
 fn method_spec(class: &Class, method: &Method) -> TokenStream {
     let private = &class.private;
     let Method { wire_name, is_async, .. } = method;
+    let timeout = method.timeout_ms.map(|timeout_ms| quote!(.timeout_ms(#timeout_ms)));
+    let is_read = method.access == Access::Read;
+    let reentrant = (method.is_reentrant && is_read).then(|| quote!(.reentrant()));
     let access = match method.access {
         Access::Read => quote!(Read),
         Access::Write => quote!(Write),
@@ -106,7 +110,7 @@ fn method_spec(class: &Class, method: &Method) -> TokenStream {
     let returns = method.output.as_ref().map_or_else(|| "()".to_owned(), written);
     quote! {
         #private::MethodSpec::new(#wire_name, #private::Access::#access, #is_async)
-            .typed(#args, #returns)
+            .typed(#args, #returns) #timeout #reentrant
     }
 }
 

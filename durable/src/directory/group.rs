@@ -12,11 +12,14 @@ use crate::client::Client;
 use crate::directory::failing::OPEN;
 use crate::directory::{Directory, Residency, Wards};
 use crate::error::{Code, Error};
-use crate::host::Host;
+use crate::host::{Event, Host};
 use crate::id::{Ancestor, ClassKey, Lineage, ObjectId, Placement, check_name};
 use crate::kernel::admission::{self, Refusal};
 use crate::kernel::restart::Decision;
+use crate::kernel::waits::Link;
+use crate::limits::CHAIN_NAMED_MAX;
 use crate::listing::Listed;
+use crate::object::inside::Waits;
 use crate::object::{Incarnation, Kin, Object, PendingCall, Permit, Refused, Slot, gone};
 use crate::registry::{Registry, Shared};
 use crate::state::{Fingerprint, Schemas};
@@ -101,6 +104,16 @@ impl<O: Object> Group<O> {
     /// How long a handler of an alarm may run whose class does not say it.
     pub(crate) fn alarm_limit(&self) -> Duration {
         self.shared.config.alarm_limit
+    }
+
+    /// How long a turn of a call may run.
+    pub(crate) fn turn_limit(&self) -> Duration {
+        O::CLASS.turn_limit.unwrap_or(self.shared.config.turn_limit)
+    }
+
+    /// Who waits for whom in this runtime.
+    pub(crate) fn waits(&self) -> &Arc<Waits> {
+        &self.shared.waits
     }
 
     /// Whether the runtime takes no more calls from outside.
@@ -260,6 +273,11 @@ impl<O: Object> Group<O> {
                 Code::RuntimeClosed.error("the runtime is shut down; start it again")
             }
             Err(Refused::Quarantined(error)) => error,
+            Err(Refused::Circular(chain, is_held)) => {
+                let (object, call) = (slot.id_ref(), call.number());
+                self.host().report(|| Event::Circular { object, call, is_held });
+                self.circular(&chain)
+            }
             Err(Refused::Full(waiting)) => Code::ObjectOverloaded.error(format!(
                 "{waiting} calls wait at {}, the limit is {}; call again later",
                 slot.label(),
@@ -267,6 +285,33 @@ impl<O: Object> Group<O> {
             )),
         };
         call.answer(Err(error.with_object(slot.label())));
+    }
+
+    /// The error of a call that the turn which makes it would wait for in vain.
+    fn circular(&self, chain: &[Link]) -> Error {
+        let step = |Link { object, method, behind }: &Link| {
+            let label = self.label_of(&Ancestor { id: *object, name: self.name_of(object) });
+            match behind {
+                Some(behind) => format!("{label}.{method}, behind its {behind}"),
+                None => format!("{label}.{method}"),
+            }
+        };
+        let named: Vec<_> = chain.iter().take(CHAIN_NAMED_MAX).map(step).collect();
+        let more = match chain.len().saturating_sub(CHAIN_NAMED_MAX) {
+            0 => String::new(),
+            more => format!(" → … {more} more"),
+        };
+        Code::CallCycle.error(format!(
+            "the call would wait for itself: {}{more}; call outside of the turn, \
+             or put `#[rpc(reentrant)]` on a `&self` method that is called back from one",
+            named.join(" → ")
+        ))
+    }
+
+    /// What an object of the runtime is called, if that is known in memory.
+    fn name_of(&self, id: &ObjectId) -> Option<Arc<str>> {
+        let registry = self.registry.upgrade()?;
+        registry.group_owning(id).ok()?.name_of(id)
     }
 
     /// All classes of the runtime. None: it is gone.

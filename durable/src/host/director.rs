@@ -51,11 +51,25 @@ pub enum Event<'a> {
         /// The shard and the epoch of the activation whose turn makes it: what that has submitted must be durable before the
         /// call arrives. `None`: no turn makes it.
         from: Option<(u16, u64)>,
+        /// The turn that makes it, by its call. `None`: no turn does; 0: a hook.
+        within: Option<u64>,
         /// Encoded. `None`: the call came from elsewhere, and whoever sent it knows them.
         args: Option<&'a [u8]>,
     },
     /// A call waits at its object, with all that do, and may.
-    Queued { object: &'a ObjectId, call: u64, waiting: usize, waiting_max: usize },
+    /// `overtakes`: it goes before all others. `is_held`: something else than calls that has the object to itself comes first, or
+    /// the end of its activation.
+    Queued {
+        object: &'a ObjectId,
+        call: u64,
+        overtakes: bool,
+        is_held: bool,
+        waiting: usize,
+        waiting_max: usize,
+    },
+    /// A call is refused at its object, because the turn that makes it would wait for itself.
+    /// `is_held`: as of one that is queued.
+    Circular { object: &'a ObjectId, call: u64, is_held: bool },
     /// An activation is there, and begins to load.
     Activating {
         object: &'a ObjectId,
@@ -259,6 +273,7 @@ impl Event<'_> {
         "activation.died",
         "schedule.dealt",
         "schedule.fires",
+        "call.circular",
     ];
 
     /// The name of its place.
@@ -302,6 +317,7 @@ impl Event<'_> {
             Event::Died { .. } => 35,
             Event::ScheduleDealt { .. } => 36,
             Event::ScheduleFires { .. } => 37,
+            Event::Circular { .. } => 38,
         };
         Self::POINTS[index]
     }

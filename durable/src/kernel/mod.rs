@@ -24,3 +24,4 @@ pub(crate) mod residency;
 pub(crate) mod restart;
 pub(crate) mod schedule;
 pub(crate) mod turn;
+pub(crate) mod waits;

@@ -13,29 +13,27 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use futures_util::FutureExt;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
-use crate::class::MethodSpec;
 use crate::directory::Fault;
 use crate::error::{Code, Error};
 use crate::host::TurnEnd;
 use crate::kernel::commit::Ended;
 use crate::kernel::gate::{self, Gate};
-use crate::limits::TURNS_PER_SLICE;
 use crate::object::call::Running;
 use crate::object::ends::{Crash, End, begin, ended};
 use crate::object::errand;
+use crate::object::inside;
 use crate::object::live::Live;
 use crate::object::notice::{self, AfterNotice, Notice};
+use crate::object::reads::{Reads, run_reads};
 use crate::object::ring::ring;
 use crate::object::settled::settled;
-use crate::object::slot::Work;
 use crate::object::sql::{Fate, SqlDealt};
 use crate::object::uncalled::{AfterRing, Firing};
-use crate::object::witness::{self, Presence, Told};
+use crate::object::witness::Presence;
 use crate::object::write::run_write;
-use crate::object::{BoxFuture, Cut, Object, PendingCall, Ran, Slot};
+use crate::object::{Cut, Object, Ran, Slot};
 use crate::storage::Release;
 
 /// The changes of a hook: of no call, and nobody waits for them.
@@ -173,152 +171,30 @@ async fn run<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> End {
     }
 }
 
-/// Why no more reads run.
-enum Reads<O: Object> {
-    /// The next call has the object to itself.
-    Write(Arc<PendingCall<O>>),
-    /// The next turn is its alarm's, which has the object to itself, too.
-    Alarm(Firing),
-    /// The next turn is a hook's, which has the object to itself, too.
-    Notice(Notice),
-    End(End),
-}
-
-/// The reads of an object that run beside each other.
-type Readers<'a> = FuturesUnordered<BoxFuture<'a, Result<(), Crash>>>;
-
-/// Runs reads, beside each other, until the next call is a write or the activation ends.
-async fn run_reads<O: Object>(slot: &Arc<Slot<O>>, live: &Live<O>, turns: &mut usize) -> Reads<O> {
-    // Most reads do not wait, and then there is never a set of them.
-    let mut readers: Option<Readers<'_>> = None;
-    // The first panic among reads that overlap; the others may end before the activation does.
-    let mut panic = None;
-    loop {
-        if *turns >= TURNS_PER_SLICE {
-            *turns = 0;
-            tokio::task::yield_now().await;
-        }
-        if let Some(director) = &slot.host().director
-            && let Some(passed) = director.pass(slot.id_ref())
-        {
-            passed.await;
-        }
-        let step = poll_fn(|task| {
-            if let Some(Poll::Ready(Some(ended))) =
-                readers.as_mut().map(|readers| readers.poll_next_unpin(task))
-            {
-                return Poll::Ready(Step::Ended(ended));
-            }
-            let running = readers.as_ref().map_or(0, Readers::len);
-            // Looked at whenever the activation is woken: it may have been idle while a commit failed.
-            match panic.clone().or_else(|| broken(live)) {
-                Some(reason) if running == 0 => Poll::Ready(Step::Crash(reason)),
-                Some(_) => Poll::Pending,
-                None => slot.poll_work(task, running).map(Step::Work),
-            }
-        });
-        let ended = match step.await {
-            Step::Ended(ended) => ended,
-            Step::Crash(reason) => {
-                slot.end();
-                return Reads::End(End::Crash(reason));
-            }
-            Step::Work(Work::Write(call)) => return Reads::Write(call),
-            Step::Work(Work::Alarm(firing)) => return Reads::Alarm(firing),
-            Step::Work(Work::Notice(notice)) => return Reads::Notice(notice),
-            Step::Work(Work::End) => return Reads::End(End::Asked),
-            Step::Work(Work::Visit(visit)) => {
-                // A panic in it was reported by the panic hook, and is the visitor's own.
-                let _ = catch_unwind(AssertUnwindSafe(|| visit(live.object())));
-                continue;
-            }
-            Step::Work(Work::Read(call)) => {
-                *turns += 1;
-                begin_read(slot, live, call).map(|reader| {
-                    if let Some(reader) = reader {
-                        readers.get_or_insert_default().push(reader);
-                    }
-                })
-            }
-        };
-        panic = panic.or(ended.err());
-    }
-}
-
-/// What happened while reads ran.
-enum Step<O: Object> {
-    /// A read ended, or panicked.
-    Ended(Result<(), Crash>),
-    /// The object in memory cannot be trusted any more, and no read runs.
-    Crash(Crash),
-    Work(Work<O>),
-}
-
 /// Why the activation must not go on, if a commit of it has failed: its state was never stored.
-fn broken<O: Object>(live: &Live<O>) -> Option<Crash> {
+pub(super) fn broken<O: Object>(live: &Live<O>) -> Option<Crash> {
     let crash = |error| Crash { text: format!("a commit failed: {error}"), fault: Fault::System };
     live.fence().broken().map(crash)
 }
 
-/// Runs a read that does not wait, or gives the future of one that may.
-///
-/// # Errors
-/// The text of a panic.
-fn begin_read<'a, O: Object>(
-    slot: &'a Arc<Slot<O>>,
-    live: &'a Live<O>,
-    call: Arc<PendingCall<O>>,
-) -> Result<Option<BoxFuture<'a, Result<(), Crash>>>, Crash> {
-    let Some(message) = slot.take(&call) else { return Ok(None) };
-    let running = Running::new(call);
-    let method = O::method(&message);
-    witness::turn_began(slot, live, running.number(), method);
-    let (object, cx) = live.read(slot, running.number());
-    if method.is_async {
-        slot.read_waits(method.name);
-        return Ok(Some(Box::pin(async move {
-            let turn = object.read_async(&cx, message);
-            let ran = AssertUnwindSafe(turn).catch_unwind().await;
-            slot.read_ends(method.name);
-            settle_read(slot, live, running, method, (ran, cx.into_dealt().fault))
-        })));
-    }
-    let ran = catch_unwind(AssertUnwindSafe(|| object.read(&cx, message)));
-    settle_read(slot, live, running, method, (ran, cx.into_dealt().fault)).map(|()| None)
-}
+/// What the method of a turn came to.
+pub(super) type Came<R> = inside::Ran<Ran<R>>;
 
-/// What a turn came to, or its panic.
-pub(super) type Caught<R> = Result<Ran<R>, Box<dyn Any + Send>>;
+/// What a method that does not wait came to.
+pub(super) fn at_once<R>(ran: Result<Ran<R>, Box<dyn Any + Send>>) -> Came<R> {
+    match ran {
+        Ok(ran) => Came::Returned(ran),
+        Err(panic) => Came::Panicked(panic),
+    }
+}
 
 /// How a turn ended, for the host's director.
-pub(super) fn ended_as<R>(ran: &Caught<R>) -> TurnEnd {
+pub(super) fn ended_as<R>(ran: &Came<R>) -> TurnEnd {
     match ran {
-        Ok(ran) if ran.is_rejected => TurnEnd::Rejected,
-        Ok(_) => TurnEnd::Kept,
-        Err(_) => TurnEnd::Panicked,
-    }
-}
-
-fn settle_read<O: Object>(
-    slot: &Slot<O>,
-    live: &Live<O>,
-    running: Running<O>,
-    method: &'static MethodSpec,
-    (ran, fault): (Caught<O::Reply>, Option<Error>),
-) -> Result<(), Crash> {
-    let told = Told { ended: ended_as(&ran), kv: &[], has_changes: false };
-    witness::turn_ended(slot, live, running.number(), method, told);
-    match ran {
-        Ok(ran) => {
-            slot.turn_ended_well();
-            let failure = fault.map(|error| error.with_object(slot.label()));
-            let_out(slot, live, running, failure.map_or(Ok(ran.reply), Err));
-            Ok(())
-        }
-        Err(panic) => {
-            let text = answer_panic(slot, live, running, method.name, panic.as_ref());
-            Err(Crash::of_panic(text, fault.as_ref()))
-        }
+        Came::Returned(ran) if ran.is_rejected => TurnEnd::Rejected,
+        Came::Returned(_) => TurnEnd::Kept,
+        Came::Late => TurnEnd::Rejected,
+        Came::Panicked(_) => TurnEnd::Panicked,
     }
 }
 

@@ -12,6 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::class::{Access, Durability, MethodSpec};
 use crate::error::{Code, Error, Outcome};
 use crate::object::Object;
+use crate::object::inside::Nested;
 use crate::storage::Release;
 use crate::time::MonoNs;
 
@@ -28,6 +29,20 @@ pub(crate) struct PendingCall<O: Object> {
     /// `None`: it may wait as long as it takes.
     deadline: Option<MonoNs>,
     durability: Durability,
+    /// `None`: no turn makes it.
+    nested: Option<Box<Nested>>,
+}
+
+/// What a call is made of beside its message.
+pub(crate) struct CallSpec {
+    pub(crate) method: &'static MethodSpec,
+    /// For the host's director; 0 if there is none.
+    pub(crate) number: u64,
+    /// `None`: it may wait as long as it takes.
+    pub(crate) deadline: Option<MonoNs>,
+    pub(crate) durability: Durability,
+    /// `None`: no turn makes it.
+    pub(crate) nested: Option<Box<Nested>>,
 }
 
 struct State<O: Object> {
@@ -61,17 +76,28 @@ pub(crate) enum Begin<C> {
 
 impl<O: Object> PendingCall<O> {
     /// `waker`: the caller's, until it looks again.
-    pub(crate) fn new(
-        call: O::Call,
-        number: u64,
-        (deadline, durability): (Option<MonoNs>, Durability),
-        permit: Permit,
-        waker: &Waker,
-    ) -> Arc<Self> {
-        let method = O::method(&call);
+    pub(crate) fn new(call: O::Call, spec: CallSpec, permit: Permit, waker: &Waker) -> Arc<Self> {
+        let CallSpec { method, number, deadline, durability, nested } = spec;
         let (phase, waker) = (Phase::Waiting(call), Some(waker.clone()));
         let state = Mutex::new(State { phase, permit: Some(permit), waker });
-        Arc::new(PendingCall { state, method, number, deadline, durability })
+        Arc::new(PendingCall { state, method, number, deadline, durability, nested })
+    }
+
+    /// What it knows of the turn that makes it. `None`: no turn does.
+    pub(crate) fn nested(&self) -> Option<&Nested> {
+        self.nested.as_deref()
+    }
+
+    /// Until when its caller waits. `None`: as long as it takes.
+    pub(crate) fn deadline(&self) -> Option<MonoNs> {
+        self.deadline
+    }
+
+    /// Nobody waits for a turn because of it any more.
+    fn is_over(&self) {
+        if let Some(nested) = &self.nested {
+            nested.over();
+        }
     }
 
     /// Whether somebody waits for its turn to begin.
@@ -92,9 +118,9 @@ impl<O: Object> PendingCall<O> {
         self.method.access
     }
 
-    /// What its method is called.
-    pub(crate) fn method(&self) -> &'static str {
-        self.method.name
+    /// Its method.
+    pub(crate) fn spec(&self) -> &'static MethodSpec {
+        self.method
     }
 
     /// Takes the message, for its turn.
@@ -149,6 +175,7 @@ impl<O: Object> PendingCall<O> {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Waiting(_) | Phase::Running) {
             let before = std::mem::replace(&mut state.phase, Phase::Answered(answer));
+            self.is_over();
             Self::wake(state);
             discard(before);
         } else {
@@ -171,7 +198,10 @@ impl<O: Object> PendingCall<O> {
     pub(crate) fn poll(&self, task: &mut TaskContext<'_>) -> Poll<Result<O::Reply, Error>> {
         let mut state = self.state.lock();
         match std::mem::replace(&mut state.phase, Phase::Closed) {
-            Phase::Answered(answer) => Poll::Ready(answer),
+            Phase::Answered(answer) => {
+                self.is_over();
+                Poll::Ready(answer)
+            }
             Phase::Closed => panic!("a call was awaited after it had given its answer"),
             other => {
                 state.phase = other;
@@ -193,6 +223,7 @@ impl<O: Object> PendingCall<O> {
         // A turn that runs keeps the place until it is over: it still loads the runtime.
         let permit = if has_begun { None } else { state.permit.take() };
         let waker = state.waker.take();
+        self.is_over();
         drop(state);
         drop((permit, waker));
         discard(before);
@@ -234,11 +265,16 @@ impl<O: Object> Running<O> {
     }
 
     pub(crate) fn number(&self) -> u64 {
-        self.call.as_ref().map_or(0, |call| call.number())
+        self.call().number()
+    }
+
+    /// Its call.
+    pub(crate) fn call(&self) -> &PendingCall<O> {
+        self.call.as_ref().expect("a turn that runs has a call")
     }
 
     pub(crate) fn durability(&self) -> Durability {
-        self.call.as_ref().map_or(Durability::Synced, |call| call.durability())
+        self.call().durability()
     }
 
     /// The turn has ended; the answer waits for the gate.

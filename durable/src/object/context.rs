@@ -1,6 +1,7 @@
 //! What a turn knows of its object and its world.
 
 use std::fmt;
+use std::future::Future;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock, Weak};
 
@@ -15,6 +16,7 @@ use crate::object::alone::Alone;
 use crate::object::kv::{Base, Desk, Kv, KvDealt, Owner, Turn, Witness};
 use crate::object::schedule::{Schedule, ScheduleBase, ScheduleDesk};
 use crate::object::sql::{Fate, Seat, Sql, SqlDealt, SqlDesk};
+use crate::object::task::{TurnTask, TurnTasks};
 use crate::object::{Object, Slot};
 use crate::schedule::{ScheduleInfo, ScheduleView};
 use crate::storage::{Around, Asked, Fence};
@@ -53,6 +55,7 @@ pub struct Context<'a, O: Object> {
     erases: bool,
     /// Empty until the turn asks for the time; then fixed for the turn.
     now: OnceLock<WallMs>,
+    tasks: TurnTasks,
 }
 
 /// What a turn works on beside the struct.
@@ -118,6 +121,7 @@ impl<'a, O: Object> Context<'a, O> {
             call,
             erases: false,
             now: OnceLock::new(),
+            tasks: TurnTasks::default(),
         }
     }
 
@@ -136,6 +140,7 @@ impl<'a, O: Object> Context<'a, O> {
             call: 0,
             erases: false,
             now: OnceLock::new(),
+            tasks: TurnTasks::default(),
         }
     }
 
@@ -349,8 +354,8 @@ impl<'a, O: Object> Context<'a, O> {
     /// A stub of the object of class `C` called `key`. Making it touches nothing.
     ///
     /// A call through it leaves once every change that this turn could have seen is durable. It is not part of this
-    /// turn's transaction: if this turn fails afterwards, the other object keeps what the call did. An object that awaits
-    /// a call of its own, or of one that waits for it, waits for ever; give such calls a [timeout](crate::Call::timeout).
+    /// turn's transaction: if this turn fails afterwards, the other object keeps what the call did. A call that would wait
+    /// for this turn itself, directly or through others, fails with `call.cycle`.
     pub fn get<C: Object>(&self, key: impl IntoKey<C::Key>) -> C::Stub {
         self.client().get::<C>(key)
     }
@@ -368,7 +373,51 @@ impl<'a, O: Object> Context<'a, O> {
         self.client().unique::<C>()
     }
 
-    /// A stub of this object itself, to hand out. Awaiting a call through it inside a turn would wait for itself.
+    /// Runs `task` beside the turn, on whatever thread is free. It ends with the turn, or when what this gives is dropped:
+    /// then it is cut off at its next `.await`.
+    ///
+    /// A call that it makes is a call of the turn, with the turn's time, and fails with `call.cycle` if it would wait for the
+    /// turn. Of calls in tasks that were started in another way, such as by `tokio::spawn`, nobody knows where they come
+    /// from: a turn that waits for one that waits for it is only cut off when its time is over.
+    ///
+    /// ```
+    /// use durable::prelude::*;
+    ///
+    /// #[derive(Default, DurableState)]
+    /// struct Report { sum: u64 }
+    ///
+    /// #[durable_object(name = "doc.Report")]
+    /// impl Report {
+    ///     pub async fn add_up(&mut self, cx: &mut Context<'_, Self>, numbers: Vec<u64>) -> u64 {
+    ///         let evens = numbers.clone();
+    ///         let evens = cx.task(async move { evens.iter().filter(|n| **n % 2 == 0).sum::<u64>() });
+    ///         let odds = cx.task(async move { numbers.iter().filter(|n| **n % 2 == 1).sum::<u64>() });
+    ///         self.sum = evens.await + odds.await;
+    ///         self.sum
+    ///     }
+    /// }
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let runtime = Runtime::builder(dir.path()).register::<Report>().start().await?;
+    /// assert_eq!(runtime.get::<Report>("r").add_up(vec![1, 2, 3]).await?, 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn task<T: Send + 'static>(
+        &self,
+        task: impl Future<Output = T> + Send + 'static,
+    ) -> TurnTask<T> {
+        match self.scene {
+            Scene::Slot { slot, .. } => {
+                self.tasks.start(slot.group().waits(), &*slot.host().tasks, task)
+            }
+            Scene::Alone(_) => TurnTask::lazy(Box::pin(task)),
+        }
+    }
+
+    /// A stub of this object itself, to hand out. A call through it that is awaited inside a turn fails with `call.cycle`,
+    /// unless both only read.
     pub fn me(&self) -> O::Stub {
         O::Stub::from_address(match (&self.scene, self.origin()) {
             (Scene::Slot { slot, .. }, Some(origin)) => slot.address().within_turn(origin),

@@ -3,6 +3,7 @@
 use std::any::type_name;
 use std::sync::{Arc, OnceLock};
 
+use crate::class::{Access, MethodSpec};
 use crate::codec::{self, EncodeError};
 use crate::due::Alarm;
 use crate::error::{Code, Error, Outcome};
@@ -13,6 +14,7 @@ use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
 use crate::object::alarm::{AlarmBase, Deed};
 use crate::object::erased;
+use crate::object::inside::run_hook;
 use crate::object::kv::{Base, LiveKv, Turn};
 use crate::object::schedule::{ScheduleBase, schedules_unreadable};
 use crate::object::sql::{Below, Fate, LiveSql, Seat};
@@ -26,6 +28,9 @@ use crate::storage::{
     AlarmWrite, Birth, Fence, Loaded, NewLetter, ObjectNo, Release, ScheduleWrite, SqlWrite,
     StoredAlarm, StoredObject, WriteSet, schedule,
 };
+
+/// What `#[on_activate]` is called in errors and reports.
+static ON_ACTIVATE: MethodSpec = MethodSpec::new("#[on_activate]", Access::Write, true);
 
 /// An object in memory.
 pub(crate) struct Live<O: Object> {
@@ -221,7 +226,7 @@ impl<O: Object> Live<O> {
         }
         let (object, mut cx) = self.turn(slot, 0);
         if let Some(hook) = object.on_activate(&mut cx) {
-            hook.await.map_err(|reason| {
+            run_hook(slot, &ON_ACTIVATE, hook).await.map_err(|reason| {
                 Code::ObjectUnstartable.error(format!(
                     "`#[on_activate]` failed: {reason}; mend its cause and call again"
                 ))

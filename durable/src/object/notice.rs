@@ -3,10 +3,7 @@
 //! Each is a turn of its own, run by a hook. They are in memory only: an activation that ends has heard what it has heard.
 
 use std::fmt::Display;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-
-use futures_util::FutureExt;
 
 use crate::class::{Access, MethodSpec};
 use crate::history::Cause;
@@ -16,6 +13,7 @@ use crate::kernel::commit::Ended;
 use crate::kernel::family::ChildEnd;
 use crate::kernel::restart::ExitReason;
 use crate::object::activation::{catch_encode, end_sql, text_of};
+use crate::object::inside::{Inside, Ran, overlong, run_limited};
 use crate::object::live::{Changes, Live};
 use crate::object::witness::{self, Told};
 use crate::object::{Cut, Dealt, Object, Slot};
@@ -139,30 +137,29 @@ pub(crate) async fn tell<O: Object>(
     let (object, mut cx) = live.turn(slot, call);
     // Nothing of the user's runs before the first poll.
     let ran = match object.hear(&mut cx, notice) {
-        Some(hook) => AssertUnwindSafe(hook).catch_unwind().await,
-        None => Ok(Ok(())),
+        Some(heard) => {
+            let inside = Inside::of_none(slot, hook, call);
+            run_limited(slot, inside, slot.group().turn_limit(), heard).await
+        }
+        None => Ran::Returned(Ok(())),
     };
     let Dealt { kv, sql, alarm, schedules, erases, fault } = cx.into_dealt();
     let (ended, encoded) = match (&ran, fault) {
-        (Err(_), _) => (Ended::Panicked, Ok(None)),
-        (Ok(_), Some(error)) => (Ended::Failed, Err(error)),
-        (Ok(Ok(())), None) => (Ended::Kept, catch_encode(live)),
-        (Ok(Err(_)), None) => (Ended::Rejected, Ok(None)),
+        (Ran::Panicked(_), _) => (Ended::Panicked, Ok(None)),
+        (_, Some(error)) => (Ended::Failed, Err(error)),
+        (Ran::Returned(Ok(())), None) => (Ended::Kept, catch_encode(live)),
+        (Ran::Returned(Err(_)), None) => (Ended::Rejected, Ok(None)),
+        (Ran::Late, None) => (Ended::Failed, Err(overlong(slot, hook.name))),
     };
     let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
     let is_kept = ended == Ended::Kept && encoded.is_ok();
-    let told_as = match ended {
-        Ended::Panicked => TurnEnd::Panicked,
-        _ if is_kept && erases => TurnEnd::Erased,
-        _ if is_kept => TurnEnd::Kept,
-        _ => TurnEnd::Rejected,
-    };
+    let told_as = told_as(ended, is_kept, erases);
     let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
     let has_times = alarm.is_some() || schedules.is_some();
     let has_changes = !kv.is_empty() || has_sql || has_times || matches!(encoded, Ok(Some(_)));
     witness::turn_ended(slot, live, call, hook, Told { ended: told_as, kv: &kv, has_changes });
     let why_not = match (ran, encoded) {
-        (Err(panic), _) => {
+        (Ran::Panicked(panic), _) => {
             let text = text_of(panic.as_ref()).to_owned();
             tracing::error!(
                 object = slot.label(),
@@ -172,12 +169,12 @@ pub(crate) async fn tell<O: Object>(
             );
             return AfterNotice::Crash(text);
         }
-        (Ok(_), Ok(_)) if is_kept && erases => {
+        (_, Ok(_)) if is_kept && erases => {
             slot.end_children(Cut::Parted).await;
             live.erase(slot, call, None);
             return AfterNotice::Erased;
         }
-        (Ok(_), Ok(encoded)) if is_kept => {
+        (_, Ok(encoded)) if is_kept => {
             let cause = Cause::Method(hook.name.into());
             let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules };
             if !changes.is_empty() {
@@ -185,10 +182,22 @@ pub(crate) async fn tell<O: Object>(
             }
             return AfterNotice::On;
         }
-        (Ok(Err(text)), _) => text,
+        (Ran::Returned(Err(text)), _) => text,
         (_, Err(error)) => error.to_string(),
-        (Ok(Ok(())), Ok(_)) => unreachable!("a turn that is not kept has failed"),
+        (Ran::Returned(Ok(())) | Ran::Late, Ok(_)) => {
+            unreachable!("a turn that is not kept has failed")
+        }
     };
     tracing::error!(object = slot.label(), hook = hook.name, error = why_not, "a hook failed");
     AfterNotice::RollBack
+}
+
+/// How the turn ended, for the host's director.
+fn told_as(ended: Ended, is_kept: bool, erases: bool) -> TurnEnd {
+    match ended {
+        Ended::Panicked => TurnEnd::Panicked,
+        _ if is_kept && erases => TurnEnd::Erased,
+        _ if is_kept => TurnEnd::Kept,
+        _ => TurnEnd::Rejected,
+    }
 }

@@ -13,11 +13,12 @@ use crate::error::{Code, Error, Outcome};
 use crate::history::Cause;
 use crate::host::Event;
 use crate::kernel::schedule::{Due, Failed, changed, replaced};
+use crate::object::inside::{Inside, Ran, run_limited};
 use crate::object::kv::Turn;
 use crate::object::live::{Changes, Live, ScheduleChange};
 use crate::object::uncalled::{
-    AfterRing, Did, Firing, Held, Left, Purpose, Ran, Rung, Uncalled, chance, fail, limited,
-    settle, shortened, time_over,
+    AfterRing, Did, Firing, Held, Left, Purpose, Rung, Uncalled, chance, fail, limit, settle,
+    shortened,
 };
 use crate::object::{Dealt, Object, Ran as Returned, Slot, witness};
 use crate::schedule::Schedule;
@@ -102,7 +103,7 @@ async fn turn<O: Object>(
     let now = slot.host().clock.wall();
     let left = schedule.after_run(now, &mut || chance(slot));
     let schedules = replaced(live.schedules(), &schedule.name, left);
-    let time_over = time_over(slot, &spec);
+    let (inside, limit) = (Inside::of_none(slot, method, call), limit(slot, &spec));
     let access = if method.access == Access::Read { Turn::Read } else { Turn::Write };
     let info = schedule.info();
     let (object, mut cx) = live.scheduled_turn(slot, (call, access), (info, &schedules));
@@ -111,8 +112,12 @@ async fn turn<O: Object>(
         Err(panic) => Ran::Panicked(panic),
     };
     let ran = match (method.access, method.is_async) {
-        (Access::Write, true) => limited(object.write_async(&mut cx, message), time_over).await,
-        (Access::Read, true) => limited(object.read_async(&cx, message), time_over).await,
+        (Access::Write, true) => {
+            run_limited(slot, inside, limit, object.write_async(&mut cx, message)).await
+        }
+        (Access::Read, true) => {
+            run_limited(slot, inside, limit, object.read_async(&cx, message)).await
+        }
         (Access::Write, false) => {
             caught(catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message))))
         }

@@ -10,11 +10,11 @@ use crate::history::Cause;
 use crate::host::Event;
 use crate::kernel::alarm::{AfterFailure, Kind, after_failure};
 use crate::object::alarm::Deed;
+use crate::object::inside::{Inside, Ran, run_limited};
 use crate::object::live::{AlarmChange, Changes, Live};
 use crate::object::recur::recur;
 use crate::object::uncalled::{
-    AfterRing, Did, Firing, Left, Purpose, Ran, Rung, Uncalled, chance, limited, settle, shortened,
-    time_over,
+    AfterRing, Did, Firing, Left, Purpose, Rung, Uncalled, chance, limit, settle, shortened,
 };
 use crate::object::{Dealt, Object, Slot, witness};
 use crate::storage::{LetterOf, NewLetter, StoredAlarm};
@@ -56,12 +56,12 @@ async fn run<O: Object>(
     (stored, spec): (StoredAlarm, AlarmSpec),
     call: u64,
 ) -> (Ran<Result<(), String>>, Dealt) {
-    let time_over = time_over(slot, &spec);
+    let inside = Inside::of_none(slot, &HANDLER, call);
     let (object, mut cx) = live.alarm_turn(slot, call);
     // Nothing of the user's runs before the first poll.
     let ran = match object.alarm(&mut cx, stored.alarm.info()) {
         None => Ran::Returned(Ok(())),
-        Some(handler) => limited(handler, time_over).await,
+        Some(handler) => run_limited(slot, inside, limit(slot, &spec), handler).await,
     };
     (ran, cx.into_dealt())
 }

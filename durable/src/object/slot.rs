@@ -5,6 +5,7 @@
 
 mod incarnation;
 mod kin;
+mod queue;
 mod refusal;
 mod relative;
 mod watch;
@@ -27,6 +28,7 @@ use crate::kernel::activation::{Action, EndWish, Lifecycle};
 use crate::kernel::admission;
 use crate::kernel::restart::Exit;
 use crate::kernel::turn::{self, Next, Sight};
+use crate::kernel::waits::Link;
 use crate::object::errand::Errand;
 use crate::object::notice::Notice;
 use crate::object::{Firing, Object, PendingCall, Rung};
@@ -66,6 +68,10 @@ struct State<O: Object> {
     has_served: bool,
     /// What has the object to itself. `None`: nothing does, or it reads.
     writing: Option<Writing>,
+    /// The object in memory cannot be trusted, and ends when no read of it runs.
+    is_failing: bool,
+    /// Calls of turns may wait that read, and came behind something that runs alone.
+    has_reads_behind: bool,
     /// The methods that read it and wait in the middle of that.
     reading: Vec<&'static str>,
     /// What callers are told, but for those that wait already. `None`: they are served.
@@ -74,6 +80,8 @@ struct State<O: Object> {
     trial: Option<Trial>,
     /// Set while the activation waits for a call.
     waker: Option<Waker>,
+    /// Set while it waits for reads to end before anything else begins, but for a read that one of them waits for.
+    beside_waker: Option<Waker>,
     idle_since: MonoNs,
     /// Who waits for the activation to be gone.
     exit_waiters: Vec<oneshot::Sender<()>>,
@@ -116,6 +124,9 @@ pub(crate) enum Refused {
     Full(usize),
     /// The object does not run.
     Quarantined(Error),
+    /// The turn that makes it would wait for itself: the calls that lead there, and whether something else than a call
+    /// would have come before it.
+    Circular(Vec<Link>, bool),
 }
 
 /// What an activation gets to do next.
@@ -142,10 +153,13 @@ impl<O: Object> Slot<O> {
             errands: Vec::new(),
             has_served: false,
             writing: None,
+            is_failing: false,
+            has_reads_behind: false,
             reading: Vec::new(),
             refusal: None,
             trial: None,
             waker: None,
+            beside_waker: None,
             idle_since: MonoNs(0),
             exit_waiters: Vec::new(),
             is_up: false,
@@ -247,12 +261,20 @@ impl<O: Object> Slot<O> {
                 return Err(Refused::Full(waiting));
             }
         }
-        state.inbox.push_back(Arc::clone(call));
+        let is_held = call.nested().is_some() && state.is_held();
+        let overtakes = self.overtakes(&mut state, call)?;
+        if overtakes {
+            state.push_front(call);
+        } else {
+            state.inbox.push_back(Arc::clone(call));
+        }
         let waiting = state.inbox.len();
         self.wake(state);
         self.host().report(|| Event::Queued {
             object: &self.id,
             call: call.number(),
+            overtakes,
+            is_held,
             waiting,
             waiting_max: self.group.inbox_calls_max(),
         });
@@ -380,10 +402,14 @@ impl<O: Object> Slot<O> {
         if state.life.is_abandoned() {
             return Poll::Ready(Work::End);
         }
-        let (has_children, has_notice) = match &state.ties {
+        let (has_children, mut has_notice) = match &state.ties {
             Some(ties) => (ties.has_children(), !ties.notices.is_empty()),
             None => (false, false),
         };
+        let mut end_wish = state.life.end_wish();
+        if readers > 0 && (has_notice || end_wish.is_some()) && state.has_beside() {
+            (has_notice, end_wish) = (false, None);
+        }
         if let Some(visit) = state.visits.pop() {
             return Poll::Ready(Work::Visit(visit));
         }
@@ -394,18 +420,11 @@ impl<O: Object> Slot<O> {
             readers,
             head: if is_alarm_next || has_notice { Some(Access::Write) } else { head },
             // It serves on until its children have gone: their turns may be waiting for it.
-            end_wish: state.life.end_wish().filter(|_| !has_children && !has_notice),
+            end_wish: end_wish.filter(|_| !has_children && !has_notice),
             has_served: state.has_served,
         };
-        let pop = |state: &mut State<O>| {
-            state.has_served = true;
-            for (ahead, _) in &mut state.firings {
-                *ahead = ahead.saturating_sub(1);
-            }
-            state.inbox.pop_front().expect("the head was seen")
-        };
         match turn::next(sight) {
-            Next::BeginRead => return Poll::Ready(Work::Read(pop(state))),
+            Next::BeginRead => return Poll::Ready(Work::Read(state.pop_read(readers))),
             Next::BeginWrite if has_notice => {
                 let notice = state.ties.as_mut().and_then(|ties| ties.notices.pop_front());
                 return Poll::Ready(Work::Notice(notice.expect("it was seen")));
@@ -417,15 +436,18 @@ impl<O: Object> Slot<O> {
                 return Poll::Ready(Work::Alarm(firing));
             }
             Next::BeginWrite => {
-                let call = pop(state);
-                state.writing = Some(Writing { method: call.method(), schedule: None });
+                let call = state.pop();
+                state.writing = Some(Writing { method: call.spec().name, schedule: None });
                 return Poll::Ready(Work::Write(call));
             }
             Next::End => {
                 state.life.on_ending();
                 return Poll::Ready(Work::End);
             }
-            Next::AwaitReader => return Poll::Pending,
+            Next::AwaitReader => {
+                state.beside_waker = Some(task.waker().clone());
+                return Poll::Pending;
+            }
             // It waits for its children to go, and not for a call.
             Next::AwaitCall if has_children && state.life.end_wish().is_some() => {}
             Next::AwaitCall => {

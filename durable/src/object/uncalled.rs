@@ -1,13 +1,9 @@
 //! A turn that nobody called: that of an alarm or of a schedule. Its commit uses up what it was for, counts the failure, or
 //! makes a dead letter of it.
 
-use std::any::Any;
-use std::future::poll_fn;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::task::Poll;
+use std::time::Duration;
 
-use futures_util::FutureExt;
 use parking_lot::Mutex;
 
 use crate::class::MethodSpec;
@@ -22,10 +18,11 @@ use crate::limits::DEAD_LETTER_ERROR_BYTES_MAX;
 use crate::object::activation::{catch_encode, end_sql, text_of};
 use crate::object::alarm::Deed;
 use crate::object::ends::Crash;
+use crate::object::inside::Ran;
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::sql::Fate;
 use crate::object::witness::{self, Told};
-use crate::object::{BoxFuture, Cut, Dealt, Object, Slot};
+use crate::object::{Cut, Dealt, Object, Slot};
 use crate::storage::Release;
 
 /// What became of an alarm that was fired.
@@ -101,14 +98,6 @@ impl Release for Held {
         let Some((firing, rung)) = self.0.lock().take() else { return };
         firing.end(durable.map_or_else(|error| Rung::Postponed(error.clone()), |()| rung));
     }
-}
-
-/// How a run of a handler ended.
-pub(super) enum Ran<T> {
-    Returned(T),
-    /// It ran over its limit and was cut off.
-    Late,
-    Panicked(Box<dyn Any + Send>),
 }
 
 /// What follows on the turn of an alarm.
@@ -231,31 +220,14 @@ pub(super) fn chance<O: Object>(slot: &Slot<O>) -> u64 {
     u64::from_le_bytes(bytes)
 }
 
-/// The end of the time that a run which begins now may take.
-pub(super) fn time_over<O: Object>(slot: &Slot<O>, spec: &AlarmSpec) -> BoxFuture<'static, ()> {
-    let limit = spec.limit.unwrap_or_else(|| slot.group().alarm_limit());
-    let clock = &slot.host().clock;
-    clock.sleep_until(clock.now() + limit)
-}
-
-/// Runs a turn until its time is over.
-pub(super) async fn limited<T>(
-    turn: BoxFuture<'_, T>,
-    mut time_over: BoxFuture<'static, ()>,
-) -> Ran<T> {
-    let mut turn = AssertUnwindSafe(turn).catch_unwind();
-    poll_fn(|task| match turn.poll_unpin(task) {
-        Poll::Ready(Ok(returned)) => Poll::Ready(Ran::Returned(returned)),
-        Poll::Ready(Err(panic)) => Poll::Ready(Ran::Panicked(panic)),
-        Poll::Pending => time_over.as_mut().poll(task).map(|()| Ran::Late),
-    })
-    .await
+/// How long a run may take.
+pub(super) fn limit<O: Object>(slot: &Slot<O>, spec: &AlarmSpec) -> Duration {
+    spec.limit.unwrap_or_else(|| slot.group().alarm_limit())
 }
 
 /// What a run that ran over its limit has failed with.
-pub(super) fn late<O: Object>(slot: &Slot<O>, spec: &AlarmSpec) -> String {
-    let limit = spec.limit.unwrap_or_else(|| slot.group().alarm_limit());
-    format!("it ran over its limit of {limit:?}")
+fn late<O: Object>(slot: &Slot<O>, spec: &AlarmSpec) -> String {
+    format!("it ran over its limit of {:?}", limit(slot, spec))
 }
 
 /// As much of a text as a dead letter keeps.

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use futures_util::FutureExt;
-
 use crate::class::{Durability, MethodSpec};
 use crate::error::Error;
 use crate::history::Cause;
@@ -13,10 +11,11 @@ use crate::host::TurnEnd;
 use crate::kernel::commit::{self, Encoded, Ended, Rows, Verdict};
 use crate::kv::KvChange;
 use crate::object::activation::{
-    Caught, Flow, answer_panic, catch_encode, end_sql, ended_as, let_out, roll_back,
+    Came, Flow, answer_panic, at_once, catch_encode, end_sql, ended_as, let_out, roll_back,
 };
 use crate::object::call::Running;
 use crate::object::ends::Crash;
+use crate::object::inside::{self, Inside, run_limited};
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::witness::{self, Told};
 use crate::object::{Cut, Dealt, Object, PendingCall, Slot};
@@ -36,9 +35,11 @@ pub(super) async fn run_write<O: Object>(
     witness::turn_began(slot, live, running.number(), method);
     let (object, mut cx) = live.turn(slot, running.number());
     let ran = if method.is_async {
-        AssertUnwindSafe(object.write_async(&mut cx, message)).catch_unwind().await
+        let inside = Inside::of_call(slot, running.call());
+        let turn = object.write_async(&mut cx, message);
+        run_limited(slot, inside, slot.group().turn_limit(), turn).await
     } else {
-        catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message)))
+        at_once(catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message))))
     };
     let dealt = cx.into_dealt();
     // What is held across an await is held by every object in memory.
@@ -70,13 +71,14 @@ fn settle_write<O: Object>(
     slot: &Slot<O>,
     live: &mut Live<O>,
     (running, method): (Running<O>, &'static MethodSpec),
-    (ran, dealt): (Caught<O::Reply>, Dealt),
+    (ran, dealt): (Came<O::Reply>, Dealt),
 ) -> Result<Left<O>, Crash> {
     let Dealt { kv, sql, alarm, schedules, erases, fault } = dealt;
     let (ended, encoded) = match (&ran, &fault) {
-        (Err(_), _) => (Ended::Panicked, Ok(None)),
-        (Ok(_), Some(error)) => (Ended::Failed, Err(error.clone())),
-        (Ok(ran), None) => {
+        (Came::Panicked(_), _) => (Ended::Panicked, Ok(None)),
+        (_, Some(error)) => (Ended::Failed, Err(error.clone())),
+        (Came::Late, None) => (Ended::Failed, Err(inside::overlong(slot, method.name))),
+        (Came::Returned(ran), None) => {
             let ended = if ran.is_rejected { Ended::Rejected } else { Ended::Kept };
             (ended, catch_encode(live))
         }
@@ -89,11 +91,11 @@ fn settle_write<O: Object>(
     let told_as = if erases { TurnEnd::Erased } else { ended_as(&ran) };
     let told = Told { ended: told_as, kv: &kv, has_changes };
     witness::turn_ended(slot, live, running.number(), method, told);
-    if ran.is_ok() {
+    if matches!(ran, Came::Returned(_)) {
         slot.turn_ended_well();
     }
     let ran = match ran {
-        Ok(ran) if erases => return Ok(Left::Nothing(running, ran.reply)),
+        Came::Returned(ran) if erases => return Ok(Left::Nothing(running, ran.reply)),
         ran => ran,
     };
     let method = method.name;
@@ -106,7 +108,7 @@ fn settle_write<O: Object>(
 struct Write<O: Object> {
     running: Running<O>,
     method: &'static str,
-    ran: Caught<O::Reply>,
+    ran: Came<O::Reply>,
     ended: Ended,
     encoded: Result<Option<Vec<u8>>, Error>,
     kv: Vec<KvChange>,
@@ -136,7 +138,7 @@ fn judge_write<O: Object>(
     let is_same = kv.is_empty() && !has_sql && alarm.is_none() && schedules.is_none();
     let rows = if is_same { Rows::Same } else { Rows::Changed };
     let answer = match (commit::judge(ended, comparison, rows), ran, encoded) {
-        (Verdict::Commit, Ok(ran), Ok(encoded)) => {
+        (Verdict::Commit, Came::Returned(ran), Ok(encoded)) => {
             let cause = Cause::Method(Cow::Borrowed(method));
             let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules };
             let number = running.number();
@@ -148,13 +150,13 @@ fn judge_write<O: Object>(
             }
             return Ok(Left::Whole);
         }
-        (Verdict::Answer, Ok(ran), _) => {
+        (Verdict::Answer, Came::Returned(ran), _) => {
             let_out(slot, live, running, Ok(ran.reply));
             return Ok(Left::Whole);
         }
-        (Verdict::RollBack, Ok(ran), _) => Ok(ran.reply),
+        (Verdict::RollBack, Came::Returned(ran), _) => Ok(ran.reply),
         (Verdict::Refuse, _, Err(error)) => Err(error.with_object(slot.label())),
-        (Verdict::Crash, Err(panic), _) => {
+        (Verdict::Crash, Came::Panicked(panic), _) => {
             let text = answer_panic(slot, live, running, method, panic.as_ref());
             return Err(Crash::of_panic(text, fault.as_ref()));
         }

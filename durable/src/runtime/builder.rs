@@ -183,6 +183,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// How long the turn of a call may run, unless its class says otherwise by `turn_limit = "5s"`. A turn that has not ended
+    /// by then is cut off at an `.await` and undone, and its caller gets `call.overlong`. Default: 30 s.
+    pub fn turn_limit(mut self, limit: Duration) -> Self {
+        self.config.turn_limit = limit;
+        self
+    }
+
     /// How many alarms are fired in a second. Those that fell due while nothing ran wait for each other, so that calls are
     /// served meanwhile. Default: 5,000; most: 1,000,000.
     pub fn alarms_per_second(mut self, alarms: u32) -> Self {

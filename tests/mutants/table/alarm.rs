@@ -134,8 +134,8 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "the alarm of a turn that refused is set",
         edits: &[Edit {
             file: "durable/src/object/write.rs",
-            find: "        (Verdict::RollBack, Ok(ran), _) => Ok(ran.reply),",
-            replace: r#"        (Verdict::RollBack, Ok(ran), _) => {
+            find: "        (Verdict::RollBack, Came::Returned(ran), _) => Ok(ran.reply),",
+            replace: r#"        (Verdict::RollBack, Came::Returned(ran), _) => {
             if crate::mutant("alarm_of_rolled_back_turn") && alarm.is_some() {
                 live.submit(slot, Changes { alarm, ..Changes::default() }, crate::object::activation::HOOK);
             }

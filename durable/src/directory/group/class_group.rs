@@ -59,6 +59,8 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn schemas(&self) -> &Schemas;
     /// The place of one object, as its relatives see it.
     fn kin(self: Arc<Self>, id: ObjectId, known: Known, lineage: Option<Lineage>) -> Arc<dyn Kin>;
+    /// What an object is called, if that is known in memory.
+    fn name_of(&self, id: &ObjectId) -> Option<Arc<str>>;
     /// Has something done to an object before it is loaded anew.
     fn send(self: Arc<Self>, id: ObjectId, known: Known, errand: Errand);
     /// Retries or drops a dead letter of one object.
@@ -204,6 +206,10 @@ impl<O: Object> ClassGroup for Group<O> {
         let slot = self.place(id, name.as_ref(), placement.as_ref());
         slot.learn_lineage(lineage.as_ref());
         slot
+    }
+
+    fn name_of(&self, id: &ObjectId) -> Option<Arc<str>> {
+        self.directory.find(id).and_then(|slot| slot.stored_name())
     }
 
     fn send(self: Arc<Self>, id: ObjectId, (name, placement): Known, errand: Errand) {

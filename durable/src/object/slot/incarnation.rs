@@ -24,8 +24,9 @@ impl<O: Object> Incarnation for Slot<O> {
         if state.life.is_abandoned() {
             return;
         }
-        state.waker = None;
+        (state.waker, state.beside_waker) = (None, None);
         (state.has_served, state.refusal, state.writing) = (false, None, None);
+        state.is_failing = false;
         state.reading.clear();
         let was_on_trial = state.trial.take().is_some();
         let crash = state.crash.take().map(|exit| *exit);

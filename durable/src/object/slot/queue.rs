@@ -1,0 +1,141 @@
+//! The order of the calls that wait: the order in which they came, but for reads that those wait for that run.
+
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+
+use super::{Refused, Slot, State, Work};
+use crate::class::Access;
+use crate::kernel::activation::EndWish;
+use crate::object::inside::{Aim, Nested};
+use crate::object::{Object, PendingCall};
+
+impl<O: Object> Slot<O> {
+    /// What still begins when the object in memory cannot be trusted any more: reads that came before it failed, and that
+    /// reads which run may be waiting for.
+    pub(crate) fn poll_beside(&self, task: &TaskContext<'_>) -> Poll<Work<O>> {
+        let mut state = self.state.lock();
+        state.is_failing = true;
+        if state.has_beside() {
+            return Poll::Ready(Work::Read(state.pop()));
+        }
+        state.beside_waker = Some(task.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether a call that is about to be queued goes before all that wait there. If it may begin at once, beside reads that
+    /// run, the activation looks again.
+    ///
+    /// # Errors
+    /// [`Refused::Circular`].
+    pub(super) fn overtakes(
+        &self,
+        state: &mut State<O>,
+        call: &PendingCall<O>,
+    ) -> Result<bool, Refused> {
+        let Some(nested) = call.nested() else { return Ok(false) };
+        if call.access() == Access::Read {
+            state.forget_those_who_left();
+        }
+        let (object, method, is_behind_write) = (self.id, call.spec(), state.has_write());
+        state.has_reads_behind |= is_behind_write && call.access() == Access::Read;
+        let aim = Aim { object, method, is_behind_write };
+        let overtakes =
+            nested.queue(aim).map_err(|chain| Refused::Circular(chain, state.is_held()))?;
+        if nested.begins_beside()
+            && let Some(waker) = state.beside_waker.take()
+        {
+            waker.wake();
+        }
+        Ok(overtakes)
+    }
+}
+
+impl<O: Object> State<O> {
+    /// Takes the first call, which reads. `readers`: reads that run.
+    pub(super) fn pop_read(&mut self, readers: usize) -> Arc<PendingCall<O>> {
+        if readers == 0 {
+            self.begin_reads();
+        }
+        self.pop()
+    }
+
+    /// A read is about to begin, and none runs: those that follow it begin beside it, up to what runs alone.
+    fn begin_reads(&mut self) {
+        if !self.has_reads_behind {
+            return;
+        }
+        let is_first = self.is_held_first();
+        for (index, call) in self.inbox.iter().enumerate() {
+            let is_behind = is_first || self.firings.iter().any(|(ahead, _)| *ahead <= index);
+            if is_behind || call.access() == Access::Write {
+                return;
+            }
+            if let Some(nested) = call.nested() {
+                nested.comes_next();
+            }
+        }
+        self.has_reads_behind = false;
+    }
+
+    /// Takes the first call.
+    pub(super) fn pop(&mut self) -> Arc<PendingCall<O>> {
+        self.has_served = true;
+        for (ahead, _) in &mut self.firings {
+            *ahead = ahead.saturating_sub(1);
+        }
+        let call = self.inbox.pop_front().expect("the head was seen");
+        if let Some(nested) = call.nested() {
+            nested.begun();
+        }
+        call
+    }
+
+    /// Whether reads come first of which one begins beside those that run, whatever else is to be done.
+    pub(super) fn has_beside(&self) -> bool {
+        let mut reads = self.inbox.iter().take_while(|call| call.access() == Access::Read);
+        reads.any(|call| call.nested().is_some_and(Nested::begins_beside))
+    }
+
+    /// Whether a call that is queued here waits for something that has the object to itself, or for its end.
+    fn has_write(&self) -> bool {
+        self.is_held() || self.inbox.iter().any(|call| call.access() == Access::Write)
+    }
+
+    /// Whether something else than a call comes first, and waits for the turns that run.
+    pub(super) fn is_held(&self) -> bool {
+        self.is_held_first() || !self.firings.is_empty()
+    }
+
+    /// Whether something that is no call comes before all calls.
+    fn is_held_first(&self) -> bool {
+        let (has_children, has_notice) = match &self.ties {
+            Some(ties) => (ties.has_children(), !ties.notices.is_empty()),
+            None => (false, false),
+        };
+        let is_ending = self.life.end_wish() == Some(EndWish::Soon) && !has_children;
+        self.is_failing || has_notice || is_ending
+    }
+
+    /// Takes the calls out whose callers have left: a read need not wait behind them.
+    fn forget_those_who_left(&mut self) {
+        let mut index = 0;
+        let mut gone = Vec::new();
+        self.inbox.retain(|call| {
+            let stays = call.is_waiting();
+            gone.extend((!stays).then_some(index));
+            index += 1;
+            stays
+        });
+        for (ahead, _) in &mut self.firings {
+            *ahead -= gone.iter().filter(|index| **index < *ahead).count();
+        }
+    }
+
+    /// Queues a call before all others.
+    pub(super) fn push_front(&mut self, call: &Arc<PendingCall<O>>) {
+        self.inbox.push_front(Arc::clone(call));
+        for (ahead, _) in &mut self.firings {
+            *ahead += 1;
+        }
+    }
+}
