@@ -194,8 +194,9 @@ impl Trace {
     fn told(&mut self, event: &Event<'_>) -> Told {
         let mut told = Told::default();
         match *event {
-            Event::Sent { object, call, method, .. } => {
-                told = Told { method: method.name, call, ..Told::of(self.object(object)) };
+            Event::Sent { object, call, method, within, .. } => {
+                let (method, detail) = (method.name, within.map_or(0, |turn| turn + 1));
+                told = Told { method, call, detail, ..Told::of(self.object(object)) };
             }
             Event::Queued { object, call, waiting, .. } => {
                 told = Told { call, detail: waiting as u64, ..Told::of(self.object(object)) };
@@ -269,6 +270,9 @@ impl Trace {
                 told = Told { call, detail, ..Told::of(self.object(object)) };
             }
             Event::LetterTended { object, .. } => told = Told::of(self.object(object)),
+            Event::Circular { object, call, .. } => {
+                told = Told { call, ..Told::of(self.object(object)) };
+            }
             Event::AlarmFires { object, call, alarm, .. } => {
                 let detail = mix(alarm.due.0) ^ u64::from(alarm.retry_count);
                 told = Told { call, detail, ..Told::of(self.object(object)) };

@@ -60,6 +60,8 @@ const TREE: &str = "workload::a_tree_of_supervisors_does_what_otp_does";
 const KIN: &str = "workload::objects_that_own_objects_keep_every_promise";
 /// Objects that own objects, act later, crash and are shut in.
 const TOGETHER: &str = "workload::families_that_act_later_and_are_poisoned_keep_every_promise";
+/// Objects that call each other in circles.
+const WAITS: &str = "workload::calls_that_would_wait_for_themselves_are_refused_and_no_others";
 const STARTS: &str = "workload::starts_that_fail_keep_every_promise";
 const CROWD: &str = "workload::the_workload_keeps_every_promise_in_a_crowd";
 
@@ -90,7 +92,7 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
     };
     let healthy = [
         CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, POISON, EDGE, DRAIN, TREE, KIN,
-        TOGETHER,
+        TOGETHER, WAITS,
     ];
     let healthy = healthy.map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {

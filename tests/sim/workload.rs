@@ -15,6 +15,7 @@ use tests::releases;
 use tests::schedules::{clocks, tick_and_work};
 use tests::together;
 use tests::tree::{supervised, work_in_a_tree};
+use tests::waits::{crowded_knots, knots, work_in_circles};
 use tests::workload::{Objects, work, work_a_little};
 
 /// Worlds of a run at home, and of one of the gate, whose seeds come from the commit.
@@ -114,6 +115,18 @@ fn objects_that_own_objects_keep_every_promise() {
 fn objects_that_own_objects_keep_every_promise_over_wires() {
     let simulation = Simulation::new().seeds(seeds() / 6).allow_panics().wire();
     simulation.check(kin::crowded, async |sim| kin::work(sim, Faults::all()).await);
+}
+
+#[test]
+fn calls_that_would_wait_for_themselves_are_refused_and_no_others() {
+    let simulation = Simulation::new().seeds(seeds()).allow_panics();
+    simulation.check(knots, async |sim| work_in_circles(sim, Faults::all()).await);
+}
+
+#[test]
+fn calls_that_would_wait_for_themselves_are_refused_in_a_crowd() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics().wire();
+    simulation.check(crowded_knots, async |sim| work_in_circles(sim, Faults::all()).await);
 }
 
 #[test]

@@ -6,3 +6,4 @@ pub(crate) mod history;
 pub mod linear;
 pub(crate) mod promises;
 pub(crate) mod supervision;
+pub(crate) mod waits;

@@ -36,6 +36,7 @@ use crate::check::drain::Drain;
 use crate::check::family::Families;
 use crate::check::promises::Promises;
 use crate::check::supervision::Trees;
+use crate::check::waits::Waits;
 use crate::disk::{Image, SimDisk};
 use crate::failure::Failure;
 use crate::plan::Plan;
@@ -87,6 +88,7 @@ pub(crate) struct World {
     trees: Mutex<Trees>,
     families: Mutex<Families>,
     drain: Mutex<Drain>,
+    waits: Mutex<Waits>,
     pub(crate) invariants: Mutex<Invariants>,
     failure: Mutex<Option<Failure>>,
     /// What should happen in some world, and whether it did in this one.
@@ -118,6 +120,7 @@ impl World {
             trees: Mutex::default(),
             families: Mutex::default(),
             drain: Mutex::default(),
+            waits: Mutex::default(),
             invariants: Mutex::new(Invariants::default()),
             failure: Mutex::new(None),
             sometimes: Mutex::default(),

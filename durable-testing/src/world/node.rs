@@ -178,6 +178,7 @@ impl World {
         self.promises.lock().crashed();
         self.trees.lock().crashed();
         self.families.lock().crashed();
+        self.waits.lock().crashed();
         self.drain.lock().crashed();
         self.loosen();
         self.calls.lock().ledger.crashed(self.step());
@@ -324,6 +325,7 @@ impl World {
         self.promises.lock().crashed();
         self.trees.lock().crashed();
         self.families.lock().crashed();
+        self.waits.lock().crashed();
         self.drain.lock().crashed();
         self.loosen();
         self.calls.lock().ledger.crashed(self.step());

@@ -85,6 +85,7 @@ impl World {
         let verdict = verdict.and_then(|()| self.trees.lock().saw(self.now_ns(), event));
         let verdict = verdict.and_then(|()| self.families.lock().saw(event));
         let verdict = verdict.and_then(|()| self.drain.lock().saw(self.now_ns(), event));
+        let verdict = verdict.and_then(|()| self.waits.lock().saw(event));
         if let Err(failure) = verdict {
             self.fail(failure);
         }

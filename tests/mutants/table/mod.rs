@@ -14,6 +14,7 @@ mod sql;
 mod storage;
 mod stored;
 mod supervise;
+mod waits;
 mod world;
 
 use crate::Mutant;
@@ -35,6 +36,7 @@ pub fn all() -> Vec<&'static Mutant> {
         storage::MUTANTS,
         stored::MUTANTS,
         supervise::MUTANTS,
+        waits::MUTANTS,
         world::MUTANTS,
     ];
     tables.into_iter().flatten().collect()
