@@ -22,12 +22,12 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit {
                 file: "durable/src/object/activation.rs",
-                find: "        let mut is_known = false;\n        let end = {",
-                replace: r#"        let is_stored = crate::mutant("cut_turn_is_stored");
-        let mut kept = Kept(Arc::clone(slot), live, is_stored);
-        let mut live = &mut kept.1;
-        let mut is_known = false;
-        let end = {"#,
+                find: "    let mut is_known = false;\n    let end = {",
+                replace: r#"    let is_stored = crate::mutant("cut_turn_is_stored");
+    let mut kept = Kept(Arc::clone(slot), live, is_stored);
+    let mut live = &mut kept.1;
+    let mut is_known = false;
+    let end = {"#,
             },
             Edit {
                 file: "durable/src/object/activation.rs",
@@ -43,8 +43,9 @@ impl<O: Object> Drop for Kept<O> {
             && !slot.is_resident()
             && let Ok(Some(encoded)) = live.encode()
         {
-            let (encoded, cause) = (Some(encoded), Cause::Method("cut".into()));
-            live.submit(slot, Changes { encoded, cause, ..Changes::default() }, HOOK);
+            let (encoded, cause) = (Some(encoded), crate::history::Cause::Method("cut".into()));
+            let changes = crate::object::live::Changes { encoded, cause, ..Default::default() };
+            live.submit(slot, changes, HOOK);
         }
     }
 }
@@ -75,8 +76,8 @@ impl<O: Object> Drop for Kept<O> {
         edits: &[
             Edit {
                 file: "durable/src/object/slot.rs",
-                find: "            end_wish: state.life.end_wish().filter(|_| !has_children && !has_notice),",
-                replace: r#"            end_wish: state.life.end_wish().filter(|wish| {
+                find: "            end_wish: end_wish.filter(|_| !has_children && !has_notice),",
+                replace: r#"            end_wish: end_wish.filter(|wish| {
                 let is_hasty =
                     *wish == EndWish::Drained && crate::mutant("parents_are_stopped_first");
                 (!has_children || is_hasty) && !has_notice

@@ -94,9 +94,9 @@ pub const MUTANTS: &[Mutant] = &[
         name: "failed_trial_passes",
         bug: "an object comes out although the call crashed that was let through",
         edits: &[Edit {
-            file: "durable/src/object/activation.rs",
-            find: "    if ran.is_ok() {\n        slot.turn_ended_well();",
-            replace: r#"    if ran.is_ok() || crate::mutant("failed_trial_passes") {
+            file: "durable/src/object/write.rs",
+            find: "    if matches!(ran, Came::Returned(_)) {\n        slot.turn_ended_well();",
+            replace: r#"    if matches!(ran, Came::Returned(_)) || crate::mutant("failed_trial_passes") {
         slot.turn_ended_well();"#,
         }],
         seeds: 100,
