@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use durable::caller::{Caller, Request, Who};
 use durable::host::{BoxFuture, Clock, Director, Entropy, Event, Host, MonoNs};
-use durable::{Code, Error, ObjectId, Runtime, RuntimeBuilder, WallMs};
+use durable::{Code, Error, ObjectId, Runtime, RuntimeBuilder, SendId, WallMs};
 use parking_lot::Mutex;
 
 use crate::history::{self, CallIndex, History, Recorded};
@@ -179,6 +179,17 @@ impl Caller for Real {
             waiting.ledger.lock().answer(u64::MAX, index, answer.as_ref().map(Vec::as_slice));
             answer
         })
+    }
+
+    fn send(
+        &self,
+        request: Request,
+        delay: Option<Duration>,
+    ) -> BoxFuture<'static, Result<SendId, Error>> {
+        match self.runtime() {
+            Ok(runtime) => runtime.dispatch_send(request, delay),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
     }
 
     fn id(&self, class: &'static str, who: &Who) -> Result<ObjectId, Error> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use durable::{
     AlarmView, Client, DeadLetter, DeadLetterId, IntoKey, Listing, Object, ObjectId, Runtime,
-    RuntimeBuilder, ScheduleView, Stub, WallMs,
+    RuntimeBuilder, ScheduleView, SendId, Stub, WallMs,
 };
 
 use crate::check;
@@ -172,6 +172,15 @@ impl Sim {
     ) -> TestResult<bool> {
         let ran = self.runtime()?.run_schedule(stub.id()?, name).await;
         Ok(ran?)
+    }
+
+    /// Takes a send back, as [`Runtime::cancel_send`](durable::Runtime::cancel_send).
+    ///
+    /// # Errors
+    /// The node is down; what that gives.
+    pub async fn cancel_send(&self, id: SendId) -> TestResult<bool> {
+        let taken_back = self.runtime()?.cancel_send(id).await;
+        Ok(taken_back?)
     }
 
     /// The alarm that is stored of an object. `None`: none is set.

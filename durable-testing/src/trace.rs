@@ -302,6 +302,17 @@ impl Trace {
             Event::ScheduleDealt { object, call, name, .. } => {
                 told = Told { call, text: name.to_owned(), ..Told::of(self.object(object)) };
             }
+            Event::SendPut { send } => {
+                told = Told::of(self.object(&send.target));
+                told.text = send.id.to_string();
+            }
+            Event::SendArrives { object, call, send, retry_count, .. } => {
+                let detail = u64::from(retry_count);
+                told = Told { call, detail, ..Told::of(self.object(object)) };
+                told.text = send.to_string();
+            }
+            Event::SendRecalled { send } => told.text = send.to_string(),
+            Event::SendTended { send, tended } => told.text = format!("{send}: {tended:?}"),
             Event::ScheduleFires { object, call, schedule, run, .. } => {
                 let aim = run.map_or(0, |run| run.scheduled_at.0);
                 let detail = mix(schedule.due.0) ^ mix(aim) ^ u64::from(schedule.retry_count);

@@ -86,6 +86,7 @@ impl BareWriter {
                 sql: None,
                 alarm: None,
                 schedules: None,
+                sends: None,
                 release: Some(Arc::new(Answer(Mutex::new(Some(sender))))),
             });
         }

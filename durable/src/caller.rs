@@ -9,12 +9,17 @@ use crate::error::{Code, Error, Outcome};
 use crate::id::{ObjectId, Placement};
 use crate::limits::WIRE_BYTES_MAX;
 use crate::object::{BoxFuture, Object};
+use crate::send::SendId;
 
 /// Takes calls to a runtime and brings their answers back.
 pub trait Caller: Send + Sync {
     /// Sends a call; its answer is the encoded reply. Calls of one stub are sent in the order in which this is called, not
     /// in the order in which the futures are polled. Dropping the future takes back a call whose turn has not begun.
     fn call(&self, request: Request) -> BoxFuture<'static, Result<Vec<u8>, Error>>;
+
+    /// Sends a call whose answer nobody waits for: it is kept when the future gives its id. `delay`: how long it stays there
+    /// at least. `None`: not longer than those before it.
+    fn send(&self, request: Request, delay: Option<Duration>) -> Kept;
 
     /// Who an object is.
     ///
@@ -28,6 +33,9 @@ pub trait Caller: Send + Sync {
     /// Tells the stubs of this caller apart.
     fn number_stub(&self) -> u64;
 }
+
+/// What gives the id of a send when that is kept.
+pub type Kept = BoxFuture<'static, Result<SendId, Error>>;
 
 /// Which object of a class.
 #[derive(Clone, Debug)]

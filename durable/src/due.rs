@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::error::{Code, Error};
 use crate::id::ObjectId;
 use crate::limits::{ALARM_DELAY, ALARM_RETRIES};
+use crate::send::SendId;
 use crate::time::WallMs;
 
 /// What `#[alarm]` is told of the alarm that it runs for.
@@ -168,7 +169,9 @@ pub struct DeadLetter {
     pub kind: DeadLetterKind,
     /// The name of the schedule. `None`: it was none.
     pub schedule: Option<String>,
-    /// The method that the schedule calls. `None`: it was none.
+    /// What the send was called. `None`: it was none.
+    pub send: Option<SendId>,
+    /// The method that the schedule or the send calls. `None`: it was neither.
     pub method: Option<String>,
     /// What the last run failed with.
     pub error: String,
@@ -176,7 +179,7 @@ pub struct DeadLetter {
     pub at: WallMs,
     /// How many runs there were.
     pub attempts: u32,
-    /// What the alarm was set to, or the time that the schedule ran for.
+    /// What the alarm was set to, the time that the schedule ran for, or when the send was to leave.
     pub scheduled_at: WallMs,
 }
 
@@ -188,6 +191,8 @@ pub enum DeadLetterKind {
     Alarm,
     /// A run of an object's schedule, which goes on.
     Schedule,
+    /// A send to an object.
+    Send,
 }
 
 impl fmt::Display for DeadLetterKind {
@@ -195,6 +200,7 @@ impl fmt::Display for DeadLetterKind {
         f.write_str(match self {
             DeadLetterKind::Alarm => "alarm",
             DeadLetterKind::Schedule => "schedule",
+            DeadLetterKind::Send => "send",
         })
     }
 }

@@ -234,6 +234,22 @@ codes! {
     ScheduleTorn = "schedule.torn", Corrupt, NotStarted;
     /// The stored schedules of an object were written by newer code.
     ScheduleNewer = "schedule.newer", Corrupt, NotStarted;
+    /// A turn that may not write has sent a call, or taken one back.
+    SendReadOnly = "send.read_only", FixCall, RolledBack;
+    /// A call is sent inside of a turn, and not as part of it.
+    SendInTurn = "send.in_turn", FixCall, NotStarted;
+    /// A turn sends more calls than it may.
+    SendTooMany = "send.too_many", FixCall, RolledBack;
+    /// The calls that are sent have more bytes than they may.
+    SendTooLarge = "send.too_large", FixCall, RolledBack;
+    /// A call is to be sent at a time that is too far away.
+    SendTooFar = "send.too_far", FixCall, RolledBack;
+    /// Too many sends wait.
+    SendOverloaded = "send.overloaded", Backoff, RolledBack;
+    /// A send is being delivered, so that it cannot be taken back.
+    SendLeaving = "send.leaving", Retry, NotStarted;
+    /// The text names no send.
+    SendUnknown = "send.unknown", FixCall, NotStarted;
     /// There is no such dead letter.
     LetterUnknown = "letter.unknown", FixCall, NotStarted;
     /// Savepoints are nested too deeply.

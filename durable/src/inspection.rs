@@ -288,6 +288,8 @@ kinds! {
     ScheduleDamaged = "schedule.damaged", "restore the file from a backup; the object cannot start";
     /// A dead letter belongs to no object.
     LetterOrphaned = "letter.orphaned", "keep a copy of the file: its object may be missing";
+    /// A send that waits cannot be read, or would never come to anybody.
+    SendDamaged = "send.damaged", "restore the directory from a backup; the send is never delivered";
     /// A row holds what no commit has written.
     RowUnreadable = "row.unreadable", "check the disk and restore the directory from a backup";
 }

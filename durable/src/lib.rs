@@ -63,6 +63,7 @@ mod registry;
 mod rewind;
 mod runtime;
 mod schedule;
+mod send;
 mod sql;
 mod state;
 mod storage;
@@ -206,6 +207,7 @@ pub use object::{
 pub use quarantine::Quarantined;
 pub use runtime::{Runtime, RuntimeBuilder};
 pub use schedule::{Misfire, Overlap, ScheduleInfo, ScheduleView};
+pub use send::{SendId, SendView, SendsView};
 pub use sql::{Migration, SqlNamed, SqlParams, SqlValue};
 pub use state::{DurableState, Fingerprint, StateValue, Wire};
 pub use stub::{Call, CallFuture, Stub, StubRef};
@@ -250,6 +252,10 @@ pub mod guide {
     /// How objects wake themselves: alarms, their retries, and dead letters.
     #[doc = include_str!("../docs/act_later.md")]
     pub mod act_later {}
+
+    /// How objects call each other, and how they send calls that take effect exactly once.
+    #[doc = include_str!("../docs/talk_between_objects.md")]
+    pub mod talk_between_objects {}
 
     /// What may change in stored types, and what becomes of the states that are stored.
     #[doc = include_str!("../docs/evolution.md")]

@@ -254,6 +254,18 @@ pub const SCHEDULE_PREVIEW_MAX: usize = 1_000;
 /// Longest cron expression, in bytes. It is parsed whenever the object is loaded.
 pub(crate) const CRON_BYTES_MAX: usize = 256;
 
+/// Calls that one turn may send, and as many that it may take back. They are one commit, which others wait for.
+pub const SENDS_MAX: usize = 1_024;
+
+/// Bytes that the calls have once encoded that one turn sends: as much as a snapshot.
+pub const SENDS_BYTES_MAX: usize = SNAPSHOT_BYTES_MAX;
+
+/// Sends that wait in one shard, at most. They are on the disk only, and this many mean that a target does not take them.
+pub const OUTBOX_SENDS_MAX: u64 = 1_000_000;
+
+/// Sends of one runtime that are being delivered: bounds what they have in memory at once.
+pub(crate) const SENDS_IN_FLIGHT_MAX: usize = 1_024;
+
 /// Bytes of an error's text that a dead letter keeps. It is for people, and may be anything.
 pub(crate) const DEAD_LETTER_ERROR_BYTES_MAX: usize = 4_096;
 

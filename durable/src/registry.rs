@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 
-use crate::alarm::Ends;
+use crate::alarm::{Ends, Leaving};
 use crate::config::Config;
 use crate::cut::CutOff;
 use crate::directory::{ClassGroup, Group, Residents};
@@ -33,6 +33,7 @@ pub(crate) struct Shared {
     /// Who waits for whom, of the turns that call objects.
     pub(crate) waits: Arc<Waits>,
     pub(crate) alarm_ends: Arc<Ends>,
+    pub(crate) leaving: Arc<Leaving>,
     /// No calls from outside are taken.
     is_draining: AtomicBool,
     /// No calls are taken.
@@ -47,7 +48,7 @@ impl Shared {
         residents: Arc<Residents>,
     ) -> Arc<Self> {
         let (is_draining, is_closed) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (in_flight, alarm_ends) = (Arc::new(()), Arc::default());
+        let (in_flight, alarm_ends, leaving) = (Arc::new(()), Arc::default(), Arc::default());
         let service = Service::new(host.clone());
         Arc::new(Shared {
             host,
@@ -58,6 +59,7 @@ impl Shared {
             in_flight,
             waits: Arc::default(),
             alarm_ends,
+            leaving,
             is_draining,
             is_closed,
         })

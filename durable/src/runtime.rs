@@ -25,6 +25,7 @@ use crate::inspection::Backup;
 use crate::listing::Listing;
 use crate::object::{BoxFuture, Object};
 use crate::registry::Registry;
+use crate::send::SendId;
 use crate::stub::StubRef;
 use crate::supervise::Service;
 
@@ -149,6 +150,19 @@ impl Runtime {
     ) -> BoxFuture<'static, Result<Vec<u8>, Error>> {
         match self.class(request.class) {
             Ok(group) => Arc::clone(group).call(request, number),
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    /// Keeps a call that came over a wire and that nobody waits for.
+    #[doc(hidden)]
+    pub fn dispatch_send(
+        &self,
+        request: Request,
+        delay: Option<Duration>,
+    ) -> BoxFuture<'static, Result<SendId, Error>> {
+        match self.class(request.class) {
+            Ok(group) => Arc::clone(group).keep(request, delay),
             Err(error) => Box::pin(ready(Err(error))),
         }
     }

@@ -2,6 +2,7 @@
 
 mod departure;
 mod reference;
+mod send;
 mod wire;
 
 use std::fmt::{self, Debug};

@@ -9,6 +9,7 @@ use durable_testing::prelude::*;
 use tests::alarms::{bells, ring_and_work};
 use tests::classes::bank;
 use tests::schedules::{clocks, tick_and_work};
+use tests::sends::{offices, send_and_work};
 use tests::tree::{supervised, work_in_a_tree};
 use tests::workload::work;
 
@@ -42,8 +43,13 @@ fn traces() -> String {
         let tick = async |sim| tick_and_work(sim, Faults::all()).await;
         simulation.trace(seed, clocks, tick).unwrap_or_else(|failed| panic!("{failed}"))
     };
+    let sends = |seed| {
+        let simulation = Simulation::new().allow_panics();
+        let send = async |sim| send_and_work(sim, Faults::all()).await;
+        simulation.trace(seed, offices, send).unwrap_or_else(|failed| panic!("{failed}"))
+    };
     let worlds = (0..SEEDS).map(world).chain((0..SEEDS).map(alarms));
-    let worlds = worlds.chain((0..SEEDS).map(schedules));
+    let worlds = worlds.chain((0..SEEDS).map(schedules)).chain((0..SEEDS).map(sends));
     worlds.chain((0..SEEDS_OF_TREES).map(tree)).collect()
 }
 
@@ -58,6 +64,7 @@ fn one_seed_is_one_run_in_one_process_and_in_two() {
     assert!(here.contains("node.crashes"), "and something goes wrong");
     assert!(here.contains("alarm.fires"), "and objects wake themselves");
     assert!(here.contains("schedule.fires"), "also by the calendar");
+    assert!(here.contains("send.arrives"), "and each other, without waiting");
     let again = traces();
     assert_eq!(parting(&here, &again), None, "twice in one process");
     let dir = tempfile::tempdir().expect("a directory");

@@ -153,7 +153,10 @@ async fn a_turn_that_runs_over_its_limit_is_cut_off_undone_and_named() {
     }
     let id = sloth.id().unwrap();
     let (object, method) = ("time.Sloth(s)".to_owned(), "hang");
-    assert_eq!(error.cut(), [CutOff::Turn { class: "time.Sloth", id, object, method, schedule: None }]);
+    assert_eq!(
+        error.cut(),
+        [CutOff::Turn { class: "time.Sloth", id, object, method, schedule: None }]
+    );
     assert_eq!(behind.unwrap(), (1, 0), "what waits is served, by the object as it was");
     assert_eq!(sloth.kept().await.unwrap(), None);
     let error = sloth.hang_reading().await.unwrap_err();

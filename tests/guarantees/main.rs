@@ -31,6 +31,7 @@ mod p04_nothing_leaves_early;
 mod p05_in_order;
 mod p06_alarms;
 mod p06_schedules;
+mod p07_sends;
 mod p08_a_crash_costs_one_call;
 mod p09_poison_stays_put;
 mod p10_bad_state_is_never_overwritten;

@@ -13,6 +13,7 @@ use tests::past;
 use tests::poison::{punctual, ward, work_at_the_edge, work_with_poison};
 use tests::releases;
 use tests::schedules::{clocks, tick_and_work};
+use tests::sends::{offices, one_office, send_and_work};
 use tests::together;
 use tests::tree::{supervised, work_in_a_tree};
 use tests::waits::{crowded_knots, knots, work_in_circles};
@@ -59,6 +60,18 @@ fn alarms_keep_every_promise() {
 fn schedules_keep_every_promise() {
     let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
     simulation.check(clocks, async |sim| tick_and_work(sim, Faults::all()).await);
+}
+
+#[test]
+fn sends_keep_every_promise() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(offices, async |sim| send_and_work(sim, Faults::all()).await);
+}
+
+#[test]
+fn sends_inside_of_one_shard_keep_every_promise() {
+    let simulation = Simulation::new().seeds(seeds() / 6).allow_panics();
+    simulation.check(one_office, async |sim| send_and_work(sim, Faults::all()).await);
 }
 
 #[test]

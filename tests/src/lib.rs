@@ -10,6 +10,7 @@ pub mod past;
 pub mod poison;
 pub mod releases;
 pub mod schedules;
+pub mod sends;
 pub mod together;
 pub mod tree;
 pub mod waits;

@@ -80,6 +80,7 @@ const FLOORS: [&[&str]; 6] = [
         "due",
         "when",
         "schedule",
+        "send",
     ],
     &["kernel"],
     &["host"],

@@ -1,7 +1,7 @@
 //! What is promised of every object, checked on every run without anybody asking for it.
 //!
 //! It believes nobody: what the runtime reports is compared with the disk's syncs, with the stored rows, and with what was
-//! reported earlier. P7 is about sends, which objects do not have yet; of P9, whether what is
+//! reported earlier. Of P9, whether what is
 //! quarantined should be, runs no turn, and is told only to those who call it.
 
 mod activations;
@@ -9,6 +9,7 @@ mod alarms;
 mod pages;
 mod rows;
 mod schedules;
+mod sends;
 mod wards;
 mod watch;
 
@@ -21,6 +22,7 @@ use durable::{AlarmView, Code, Durability, Error, ObjectId, Outcome, ScheduleVie
 
 use self::alarms::Seen;
 pub(crate) use self::pages::Done;
+use self::sends::Sends;
 use self::wards::Wards;
 use self::watch::Watch;
 use crate::chance::hash;
@@ -46,6 +48,8 @@ pub(crate) struct Promises {
     may_disk_fail: bool,
     /// The world's wall clock.
     wall: WallMs,
+    /// Calls on their way that nobody waits for.
+    sends: Sends,
     /// Objects that crash or do not start.
     wards: Wards,
     /// The node is asked to end, so that it turns calls away that come from now on, and cuts off at this time what has not
@@ -183,6 +187,7 @@ impl Promises {
     pub(crate) fn crashed(&mut self) {
         self.objects.values_mut().for_each(Watch::crashed);
         self.wards.node_crashed();
+        self.sends.crashed();
         for (number, call) in &mut self.calls {
             if !call.is_over || call.is_relaxed {
                 self.loosened.extend(call.may_be_lost(&self.objects).then_some(*number));
@@ -241,6 +246,10 @@ impl Promises {
                 Ok(())
             }
             Event::ScheduleDealt { .. } | Event::ScheduleFires { .. } => self.saw_schedule(event),
+            Event::SendPut { .. }
+            | Event::SendArrives { .. }
+            | Event::SendRecalled { .. }
+            | Event::SendTended { .. } => self.saw_send(event),
             _ => self.saw_activation(event),
         }
     }
@@ -383,6 +392,7 @@ impl Promises {
             self.wards.above_erases(&child);
         }
         self.submitted.insert((shard, place), submitted);
+        self.sends.submitted(event);
         self.epochs.insert((shard, epoch), *object);
         let watch = self.objects.entry(*object).or_default();
         let number = call;
@@ -420,6 +430,7 @@ impl Promises {
             return broken("P1", text);
         };
         let Submitted { object, commit, epoch, call, syncs, erases } = submitted;
+        self.sends.settled((object, epoch, commit), is_durable);
         let below = if erases { self.below(&object) } else { Vec::new() };
         for child in below {
             self.watch(&child).above_erased((epoch, commit), is_durable);
@@ -500,7 +511,9 @@ impl Promises {
     pub(crate) fn audit(&mut self, stored: &[Stored]) -> Verdict {
         let found: BTreeMap<_, _> = stored.iter().map(|row| (row.object, row)).collect();
         for (object, watch) in &mut self.objects {
-            watch.found(found.get(object).map_or(0, |row| row.commit));
+            let stored = found.get(object).map_or(0, |row| row.commit);
+            watch.found(stored);
+            self.sends.found(*object, stored);
             match found.get(object) {
                 Some(row) => {
                     watch.holds(row.commit, &row.state, "on the disk")?;

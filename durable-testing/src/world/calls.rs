@@ -8,10 +8,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use durable::caller::{Caller, Request, Who};
 use durable::host::BoxFuture;
-use durable::{Code, Error, ObjectId, Outcome};
+use durable::{Code, Error, ObjectId, Outcome, SendId};
 use parking_lot::Mutex;
 
 use super::World;
@@ -65,6 +66,17 @@ impl Caller for Outside {
     fn call(&self, request: Request) -> BoxFuture<'static, Result<Vec<u8>, Error>> {
         match self.world() {
             Ok(world) => Box::pin(world.send(request)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        }
+    }
+
+    fn send(
+        &self,
+        request: Request,
+        delay: Option<Duration>,
+    ) -> BoxFuture<'static, Result<SendId, Error>> {
+        match self.world().and_then(|world| world.runtime()) {
+            Ok(runtime) => runtime.dispatch_send(request, delay),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         }
     }

@@ -330,9 +330,9 @@ impl World {
                 return Ok(());
             }
             if self.now_ns() > limit {
-                if let (true, Some(overdue)) = (pending.is_empty(), overdue) {
+                if let (true, Some((promise, overdue))) = (pending.is_empty(), overdue) {
                     // Its own promise, and not one about calls.
-                    self.fail(Failure::promise("P6", format!("{overdue}, and has not fired")));
+                    self.fail(Failure::promise(promise, overdue.clone()));
                     return Err(overdue);
                 }
                 return Err(format!(

@@ -166,7 +166,7 @@ fn whoever_waits() -> (impl FnOnce(Rung) + Send + 'static, oneshot::Receiver<Run
 fn ran(rung: Result<Rung, oneshot::error::RecvError>) -> Result<bool, Error> {
     match rung {
         Ok(Rung::Done) => Ok(true),
-        Ok(Rung::Void) => Ok(false),
+        Ok(Rung::Void | Rung::Again { .. }) => Ok(false),
         Ok(Rung::Failed(error) | Rung::Postponed(error)) => Err(error),
         Err(_) => Err(gone()),
     }

@@ -1,9 +1,10 @@
-//! Fires alarms and schedules: one task and one timer for all of a runtime.
+//! Fires alarms and schedules, and delivers sends: one task and one timer for all of a runtime.
 //!
 //! What fires when is the calendars' to say; this carries it out. It hears from the shards what durable commits did to
 //! alarms, so nothing fires before the commit that set it is durable, and from the objects what became of those it fired.
 
 mod face;
+mod sends;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
@@ -12,10 +13,11 @@ use std::task::{Poll, Waker};
 
 use parking_lot::Mutex;
 
+pub(crate) use self::sends::Leaving;
 use crate::directory::ClassGroup;
 use crate::error::Error;
 use crate::host::{BoxFuture, Host};
-use crate::kernel::alarm::{Alarmed, Calendar, Fired, Kind, Pace, Place};
+use crate::kernel::alarm::{Alarmed, Calendar, Fired, Kind, Notice, Pace, Place};
 use crate::limits::{
     ALARM_HOLD, ALARM_LOOK, ALARM_ROWS_MAX, ALARM_WINDOW_MAX, ALARMS_IN_FLIGHT_MAX,
 };
@@ -23,6 +25,9 @@ use crate::object::{Firing, Rung};
 use crate::registry::{Registry, Shared};
 use crate::storage::Store;
 use crate::time::{MonoNs, WallMs};
+
+/// In the order of their numbers.
+const KINDS: [Kind; 3] = [Kind::Alarm, Kind::Schedule, Kind::Send];
 
 /// What objects tell of the alarms that were fired at them, and the bell of the task that hears it.
 #[derive(Default)]
@@ -74,10 +79,12 @@ pub(crate) struct Alarms {
     groups: BTreeMap<u32, Known>,
     host: Host,
     ends: Arc<Ends>,
-    /// Of each shard, one for alarms and one for schedules.
+    /// Of each shard, one for alarms, one for schedules and one for sends.
     calendars: Vec<Page>,
     pace: Pace,
     in_flight: usize,
+    sends_in_flight: usize,
+    leaving: Arc<Leaving>,
     /// Classes whose alarms wait because nobody can run them; each is warned about once.
     unknown: BTreeSet<u32>,
     /// The next time that something is to be done. `None`: nothing is.
@@ -93,7 +100,7 @@ struct Known {
 
 impl Known {
     fn serves(&self, kind: Kind) -> bool {
-        kind == Kind::Schedule || self.has_alarms
+        kind != Kind::Alarm || self.has_alarms
     }
 }
 
@@ -126,7 +133,7 @@ impl Alarms {
             (group.class_no().0, known)
         };
         let pages = shards.iter().enumerate().flat_map(|(shard, stored)| {
-            [Kind::Alarm, Kind::Schedule].map(|kind| {
+            KINDS.map(|kind| {
                 let mut calendar = Calendar::new(ALARM_WINDOW_MAX);
                 if !stored.has_alarms(kind) {
                     // None is stored, and of what comes there are notices.
@@ -143,6 +150,8 @@ impl Alarms {
             calendars: pages.collect(),
             pace: Pace::new(shared.config.alarms_per_second, host.clock.now()),
             in_flight: 0,
+            sends_in_flight: 0,
+            leaving: Arc::clone(&shared.leaving),
             unknown: BTreeSet::new(),
             sleep: None,
             host: host.clone(),
@@ -172,6 +181,7 @@ impl Alarms {
             let (now, wall) = (self.host.clock.now(), self.host.clock.wall());
             self.hear(&shared.store, waker, wall);
             let refused_until = self.fire(now, wall);
+            self.fire_sends(&shared.store, wall);
             if let Some(read) = self.next_read(&shared.store, now) {
                 return Some(read);
             }
@@ -191,9 +201,15 @@ impl Alarms {
 
     /// Takes in what has happened.
     fn hear(&mut self, store: &Store, waker: &Waker, wall: WallMs) {
-        for (pages, stored) in self.calendars.chunks_mut(2).zip(store.shards()) {
+        for (pages, stored) in self.calendars.chunks_mut(KINDS.len()).zip(store.shards()) {
             let heard = stored.take_notices(waker);
             for (kind, object_no, notice) in heard.notices {
+                if let Notice::Set(Alarmed { class_no, .. }) = notice
+                    && !self.groups.contains_key(&class_no)
+                {
+                    // It stood behind one of another class, and waits until its own is registered.
+                    continue;
+                }
                 pages[kind as usize].calendar.on_notice(object_no, notice);
             }
             for page in pages {
@@ -204,7 +220,10 @@ impl Alarms {
             }
         }
         for End { index, object_no, fired } in self.ends.take(waker) {
-            self.in_flight -= 1;
+            match self.calendars[index].kind {
+                Kind::Send => self.sends_in_flight -= 1,
+                Kind::Alarm | Kind::Schedule => self.in_flight -= 1,
+            }
             self.calendars[index].calendar.on_fired(object_no, fired, wall);
         }
     }
@@ -213,7 +232,9 @@ impl Alarms {
     fn fire(&mut self, now: MonoNs, wall: WallMs) -> Option<MonoNs> {
         while self.in_flight < ALARMS_IN_FLIGHT_MAX {
             let first = |(index, page): (usize, &Page)| Some((page.calendar.wakes_at()?, index));
-            let (_, index) = self.calendars.iter().enumerate().filter_map(first).min()?;
+            let pages = self.calendars.iter().enumerate();
+            let pages = pages.filter(|(_, page)| page.kind != Kind::Send);
+            let (_, index) = pages.filter_map(first).min()?;
             let is_due = self.calendars[index].calendar.wakes_at().is_some_and(|at| at <= wall);
             if !is_due {
                 return None;
@@ -292,6 +313,6 @@ impl Alarms {
 fn fired(rung: &Rung) -> Fired {
     match rung {
         Rung::Done | Rung::Failed(_) => Fired::Settled,
-        Rung::Void | Rung::Postponed(_) => Fired::Postponed,
+        Rung::Again { .. } | Rung::Void | Rung::Postponed(_) => Fired::Postponed,
     }
 }

@@ -14,6 +14,7 @@ use crate::id::ObjectId;
 use crate::kernel::restart::{Decision, Exit, SupervisorSpec};
 use crate::kv::{KvChange, KvKey};
 use crate::schedule::ScheduleView;
+use crate::send::{SendId, SendView, SendsView};
 use crate::sql::SqlChange;
 use crate::time::WallMs;
 
@@ -152,6 +153,22 @@ pub enum Event<'a> {
     },
     /// A dead letter of the object is about to be retried or dropped; this is the object's alarm from there on.
     LetterTended { object: &'a ObjectId, alarm: Option<AlarmView> },
+    /// A send that no turn has made is about to be stored.
+    SendPut { send: &'a SendView },
+    /// A send has come to its target. It is about to run as this call, unless it has been received before.
+    SendArrives {
+        object: &'a ObjectId,
+        call: u64,
+        send: SendId,
+        retry_count: u32,
+        /// What follows on a failure.
+        spec: AlarmSpec,
+        was_received: bool,
+    },
+    /// A send is about to be taken back by somebody who is not a turn.
+    SendRecalled { send: SendId },
+    /// It is durable what has become of a send.
+    SendTended { send: SendId, tended: Tended },
     /// The turn made a stub of another object, or of its own.
     TurnReached { call: u64 },
     /// A turn has read of what its activation has handed over and what is stored; of its own writes nothing is told.
@@ -186,6 +203,8 @@ pub enum Event<'a> {
         alarm: Option<Option<AlarmView>>,
         /// The object's schedules from here on, if it changes them. `None`: they are as they were.
         schedules: Option<&'a [ScheduleView]>,
+        /// What it does about sends. `None`: nothing.
+        sends: Option<&'a SendsView>,
         /// Nothing of the object is left; `state` is empty.
         erases: bool,
         /// The commit of the object whose moment it brings back; 0: that before the first. `None`: it brings none back.
@@ -217,6 +236,19 @@ pub enum Event<'a> {
     TaskEnded { supervisor: &'a str, child: &'a str, incarnation: u64 },
     /// A supervisor has decided something, or seen it. It is named from the top of the tree.
     Supervised { supervisor: &'a str, decision: &'a Decision },
+}
+
+/// What has become of a send that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tended {
+    /// It waits now, which no turn has made.
+    Put,
+    /// It has left the outbox: it took effect, or is a dead letter.
+    Over,
+    /// It has failed so often, and waits.
+    Again { retries: u32, due: WallMs },
+    /// Somebody has taken it back.
+    TakenBack,
 }
 
 /// How a turn ended.
@@ -274,6 +306,10 @@ impl Event<'_> {
         "schedule.dealt",
         "schedule.fires",
         "call.circular",
+        "send.put",
+        "send.arrives",
+        "send.tended",
+        "send.recalled",
     ];
 
     /// The name of its place.
@@ -318,6 +354,10 @@ impl Event<'_> {
             Event::ScheduleDealt { .. } => 36,
             Event::ScheduleFires { .. } => 37,
             Event::Circular { .. } => 38,
+            Event::SendPut { .. } => 39,
+            Event::SendArrives { .. } => 40,
+            Event::SendTended { .. } => 41,
+            Event::SendRecalled { .. } => 42,
         };
         Self::POINTS[index]
     }

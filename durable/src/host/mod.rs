@@ -15,7 +15,7 @@ pub use crate::kv::KvChange;
 pub use crate::sql::SqlChange;
 pub use crate::time::{MonoNs, WallMs};
 
-pub use self::director::{Director, Event, TurnEnd};
+pub use self::director::{Director, Event, Tended, TurnEnd};
 pub use futures_util::future::BoxFuture;
 
 /// What the runtime runs on. Cheap to clone; every clone is the same host.

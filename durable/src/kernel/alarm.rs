@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Alarm,
     /// The first of its schedules.
     Schedule,
+    /// A send that another has made. Each send is an object to its calendar.
+    Send,
 }
 
 /// Where an alarm stands in the order in which alarms fire.

@@ -15,6 +15,7 @@ pub(crate) mod gate;
 pub(crate) mod history;
 pub(crate) mod lifecycle;
 pub(crate) mod merge;
+pub(crate) mod outbox;
 pub(crate) mod overlay;
 pub(crate) mod pages;
 pub(crate) mod quarantine;

@@ -20,6 +20,7 @@ use crate::limits::SNAPSHOT_BYTES_MAX;
 use crate::object::alarm::AlarmBase;
 use crate::object::kv::{Base, Turn};
 use crate::object::schedule::ScheduleBase;
+use crate::object::send::SendBase;
 use crate::object::sql::{Below, Fate, LiveSql, Seat};
 use crate::object::{Context, Dealt, Object, Ran, Stores};
 use crate::sql::Page;
@@ -106,8 +107,8 @@ struct Kept {
 /// Why the class cannot be run by itself.
 pub fn birth<O: Object>(alone: &Alone) -> Result<Vec<u8>, String> {
     let (alarm, turn) = (AlarmBase::Unknown, Turn::Init);
-    let schedules = ScheduleBase::Unknown;
-    let stores = Stores { kv: Base::Nothing, sql: None, alarm, schedules, turn };
+    let (schedules, sends) = (ScheduleBase::Unknown, SendBase::Unknown);
+    let stores = Stores { kv: Base::Nothing, sql: None, alarm, schedules, sends, turn };
     let object = O::create(&Context::alone(alone, stores));
     alone.check("init")?;
     whole(&encode(&object)?, &Kept::default())
@@ -188,7 +189,8 @@ fn stores<'a, O: Object>(
     let below = Below::Image(&kept.pages);
     let sql = Some(Seat { live, below, migrations: O::CLASS.migrations });
     let (alarm, schedules) = (AlarmBase::Unknown, ScheduleBase::Unknown);
-    Stores { kv: Base::Rows(&kept.rows), sql, alarm, schedules, turn }
+    let sends = SendBase::Unknown;
+    Stores { kv: Base::Rows(&kept.rows), sql, alarm, schedules, sends, turn }
 }
 
 fn run<O: Object>(

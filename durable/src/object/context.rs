@@ -15,11 +15,12 @@ use crate::object::alarm::{Alarm, AlarmBase, AlarmDesk, Alarmed, Deed};
 use crate::object::alone::Alone;
 use crate::object::kv::{Base, Desk, Kv, KvDealt, Owner, Turn, Witness};
 use crate::object::schedule::{Schedule, ScheduleBase, ScheduleDesk};
+use crate::object::send::{SendBase, SendDesk, SendMark};
 use crate::object::sql::{Fate, Seat, Sql, SqlDealt, SqlDesk};
 use crate::object::task::{TurnTask, TurnTasks};
 use crate::object::{Object, Slot};
 use crate::schedule::{ScheduleInfo, ScheduleView};
-use crate::storage::{Around, Asked, Fence};
+use crate::storage::{Around, Asked, Fence, SendWrite};
 use crate::stub::{Address, Origin, Stub};
 use crate::time::WallMs;
 
@@ -47,6 +48,7 @@ pub struct Context<'a, O: Object> {
     sql: SqlDesk<'a>,
     alarm: AlarmDesk<'a>,
     schedules: ScheduleDesk<'a>,
+    pub(super) sends: SendDesk<'a>,
     /// `None`: no schedule runs.
     scheduled: Option<ScheduleInfo>,
     /// For the host's director; 0 in a hook.
@@ -66,6 +68,7 @@ pub(crate) struct Stores<'a> {
     pub(crate) sql: Option<Seat<'a>>,
     pub(crate) alarm: AlarmBase,
     pub(crate) schedules: ScheduleBase<'a>,
+    pub(crate) sends: SendBase<'a>,
     pub(crate) turn: Turn,
 }
 
@@ -77,6 +80,8 @@ pub(crate) struct Dealt {
     pub(crate) sql: SqlDealt,
     pub(crate) alarm: Deed,
     pub(crate) schedules: Deeds,
+    /// What it has done about sends.
+    pub(crate) sends: SendWrite,
     /// Nothing of the object is to be left.
     pub(crate) erases: bool,
     /// Why it cannot be kept, even if the method did without. `None`: it can.
@@ -95,8 +100,8 @@ impl<'a, O: Object> Context<'a, O> {
     /// For `#[init]`.
     pub(crate) fn of_init(slot: &'a Arc<Slot<O>>) -> Self {
         let (kv, alarm, turn) = (Base::Nothing, AlarmBase::Is(None), Turn::Init);
-        let schedules = ScheduleBase::Is(&[]);
-        Self::new(slot, None, Stores { kv, sql: None, alarm, schedules, turn }, 0)
+        let (schedules, sends) = (ScheduleBase::Is(&[]), SendBase::Unknown);
+        Self::new(slot, None, Stores { kv, sql: None, alarm, schedules, sends, turn }, 0)
     }
 
     pub(crate) fn new(
@@ -105,11 +110,12 @@ impl<'a, O: Object> Context<'a, O> {
         stores: Stores<'a>,
         call: u64,
     ) -> Self {
-        let Stores { kv, sql, alarm, schedules, turn } = stores;
+        let Stores { kv, sql, alarm, schedules, sends, turn } = stores;
         let witness = Witness { host: slot.host(), object: slot.id_ref(), call };
         let alarm = AlarmDesk::new(alarm, turn, Some(witness));
         let schedules = ScheduleDesk::new(schedules, turn, Some(witness));
         let desk = Desk::new(kv, turn, Some(witness));
+        let sends = SendDesk::new(sends, turn);
         let sql = SqlDesk::new(sql, turn);
         Context {
             scene: Scene::Slot { slot, fence },
@@ -117,6 +123,7 @@ impl<'a, O: Object> Context<'a, O> {
             sql,
             alarm,
             schedules,
+            sends,
             scheduled: None,
             call,
             erases: false,
@@ -126,7 +133,8 @@ impl<'a, O: Object> Context<'a, O> {
     }
 
     pub(crate) fn alone(alone: &'a Alone, stores: Stores<'a>) -> Self {
-        let Stores { kv, sql, alarm, schedules, turn } = stores;
+        let Stores { kv, sql, alarm, schedules, sends, turn } = stores;
+        let sends = SendDesk::new(sends, turn);
         let (desk, sql) = (Desk::new(kv, turn, None), SqlDesk::new(sql, turn));
         let alarm = AlarmDesk::new(alarm, turn, None);
         let schedules = ScheduleDesk::new(schedules, turn, None);
@@ -136,6 +144,7 @@ impl<'a, O: Object> Context<'a, O> {
             sql,
             alarm,
             schedules,
+            sends,
             scheduled: None,
             call: 0,
             erases: false,
@@ -144,9 +153,9 @@ impl<'a, O: Object> Context<'a, O> {
         }
     }
 
-    /// The turn is a run of a schedule.
-    pub(crate) fn runs(mut self, info: ScheduleInfo) -> Self {
-        self.scheduled = Some(info);
+    /// The turn is a run of a schedule, or of none.
+    pub(crate) fn runs(mut self, info: Option<ScheduleInfo>) -> Self {
+        self.scheduled = info;
         self
     }
 
@@ -157,8 +166,9 @@ impl<'a, O: Object> Context<'a, O> {
         let mut sql = self.sql.into_dealt();
         let (alarm, alarm_fault) = self.alarm.into_dealt();
         let (schedules, schedule_fault) = self.schedules.into_dealt();
-        let fault = fault.or(sql.fault.take()).or(alarm_fault).or(schedule_fault);
-        Dealt { kv, sql, alarm, schedules, erases, fault }
+        let (sends, send_fault) = self.sends.into_dealt();
+        let fault = fault.or(sql.fault.take()).or(alarm_fault).or(schedule_fault).or(send_fault);
+        Dealt { kv, sql, alarm, schedules, sends, erases, fault }
     }
 
     /// Opens the object's database, so that its tables are up to date.
@@ -231,7 +241,7 @@ impl<'a, O: Object> Context<'a, O> {
         self.scheduled.as_ref()
     }
 
-    /// Runs `inside`, and takes back what it did to the KV, in SQL, to the alarm and to schedules if it returns `Err` or
+    /// Runs `inside`, and takes back what it did to the KV, in SQL, to the alarm, to schedules and about sends if it returns `Err` or
     /// panics; what the turn did before stays. Savepoints nest, 64 deep.
     ///
     /// The object's struct is not looked at: change it when `inside` has returned `Ok`. In a turn that takes `&self`
@@ -282,7 +292,8 @@ impl<'a, O: Object> Context<'a, O> {
         self.sql.begin_savepoint()?;
         let kv = Some(self.desk.changes());
         let (alarm, schedules) = (self.alarm.deed(), self.schedules.deeds());
-        let mut open = OpenSavepoint { cx: self, kv, alarm, schedules };
+        let sends = self.sends.mark();
+        let mut open = OpenSavepoint { cx: self, kv, alarm, schedules, sends };
         let done = inside(self);
         open.end(if done.is_ok() { Fate::Keep } else { Fate::Undo })?;
         done
@@ -515,6 +526,8 @@ struct OpenSavepoint<'c, 'a, O: Object> {
     alarm: Deed,
     /// What it had done to schedules.
     schedules: Deeds,
+    /// What it had done about sends.
+    sends: SendMark,
 }
 
 /// What a turn has done to the KV.
@@ -527,6 +540,7 @@ impl<O: Object> OpenSavepoint<'_, '_, O> {
             self.cx.desk.reset(kv);
             self.cx.alarm.reset(self.alarm);
             self.cx.schedules.reset(std::mem::take(&mut self.schedules));
+            self.cx.sends.reset(self.sends);
         }
         self.cx.sql.end_savepoint(self.cx, end)
     }

@@ -14,22 +14,25 @@ use crate::object::live::birth_of;
 use crate::object::slot::gone;
 use crate::object::{Object, Slot};
 use crate::storage::frame::HEADER_BYTES;
-use crate::storage::{Fence, Loaded, ObjectNo, Release, WriteSet};
+use crate::storage::{Fence, Loaded, ObjectNo, Release, SendWrite, WriteSet};
 
 /// What is erased, by which commit.
 pub(crate) struct Erased {
     pub(crate) object_no: ObjectNo,
     pub(crate) commit_no: u64,
+    /// What the same turn did about sends, which is none of the object's any more.
+    pub(crate) sends: SendWrite,
 }
 
 /// Hands an erasure to the shard.
 pub(crate) fn submit<O: Object>(
     slot: &Slot<O>,
     fence: &Arc<Fence>,
-    Erased { object_no, commit_no }: Erased,
+    Erased { object_no, commit_no, sends }: Erased,
     (call, release): (u64, Option<Arc<dyn Release>>),
 ) {
     let shard = slot.group().shard(&slot.id());
+    let sends_view = sends.view();
     let place = shard.submit(WriteSet {
         fence: Arc::clone(fence),
         object_no,
@@ -41,6 +44,7 @@ pub(crate) fn submit<O: Object>(
         sql: None,
         alarm: None,
         schedules: None,
+        sends: (!sends.is_empty()).then(|| Box::new(sends)),
         erases: true,
         history: None,
         release,
@@ -57,6 +61,7 @@ pub(crate) fn submit<O: Object>(
         sql: None,
         alarm: None,
         schedules: None,
+        sends: sends_view.as_ref(),
         erases: true,
         restores: None,
     });
@@ -79,7 +84,7 @@ pub(crate) async fn erase_stored<O: Object>(slot: &Slot<O>) -> Result<bool, Erro
     slot.host().report(|| Event::Loaded { object, epoch, commit, state });
     let (sender, receiver) = oneshot::channel();
     let told = Arc::new(Told::new(sender));
-    let erased = Erased { object_no, commit_no: commit + 1 };
+    let erased = Erased { object_no, commit_no: commit + 1, sends: SendWrite::default() };
     submit(slot, &fence, erased, (0, Some(told)));
     // It is dropped without a word if the shard closes.
     receiver.await.unwrap_or_else(|_| Err(gone()))?;

@@ -80,6 +80,7 @@ pub(crate) async fn tend_letter<O: Object>(
         sql: None,
         alarm,
         schedules,
+        sends: None,
         erases: false,
         history: O::CLASS.keeps_history.then_some(Cause::Alarm),
         release: Some(Arc::new(Told::new(sender))),
@@ -97,6 +98,7 @@ pub(crate) async fn tend_letter<O: Object>(
         sql: None,
         alarm: tended.alarm.map(|alarm| alarm.map(Alarm::view)),
         schedules: views.as_deref(),
+        sends: None,
         erases: false,
         restores: None,
     });

@@ -1,6 +1,7 @@
 //! The object itself: the user's struct beside the bytes of it that were submitted last.
 
 use std::any::type_name;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 use crate::class::{Access, MethodSpec};
@@ -17,6 +18,7 @@ use crate::object::erased;
 use crate::object::inside::run_hook;
 use crate::object::kv::{Base, LiveKv, Turn};
 use crate::object::schedule::{ScheduleBase, schedules_unreadable};
+use crate::object::send::SendBase;
 use crate::object::sql::{Below, Fate, LiveSql, Seat};
 use crate::object::stored::{self, Read};
 use crate::object::{Context, Dealt, Object, Slot, Stores};
@@ -25,8 +27,8 @@ use crate::sql::SqlChange;
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
 use crate::storage::{
-    AlarmWrite, Birth, Fence, Loaded, NewLetter, ObjectNo, Release, ScheduleWrite, SqlWrite,
-    StoredAlarm, StoredObject, WriteSet, schedule,
+    AlarmWrite, Birth, Fence, Loaded, NewLetter, ObjectNo, Release, ScheduleWrite, SendWrite,
+    SqlWrite, StoredAlarm, StoredObject, WriteSet, schedule,
 };
 
 /// What `#[on_activate]` is called in errors and reports.
@@ -52,6 +54,8 @@ pub(crate) struct Live<O: Object> {
     schedules: LiveSchedules,
     /// Empty: no turn of this activation has used SQL.
     sql: OnceLock<Box<LiveSql>>,
+    /// Sends that its turns have made, kept or not.
+    made: AtomicU32,
 }
 
 /// An object's schedules, as the newest submitted commit left them.
@@ -78,6 +82,8 @@ pub(crate) struct Changes {
     pub(crate) alarm: Option<AlarmChange>,
     /// What became of its schedules. `None`: nothing.
     pub(crate) schedules: Option<ScheduleChange>,
+    /// What was done about sends.
+    pub(crate) sends: SendWrite,
 }
 
 /// What becomes of an object's alarm.
@@ -107,7 +113,8 @@ impl AlarmChange {
 impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
         let is_awake = self.alarm.is_none() && self.schedules.is_none();
-        self.encoded.is_none() && self.kv.is_empty() && !self.has_sql && is_awake
+        let has_rows = !self.kv.is_empty() || self.has_sql || !self.sends.is_empty();
+        self.encoded.is_none() && !has_rows && is_awake
     }
 }
 
@@ -175,6 +182,7 @@ impl<O: Object> Live<O> {
             alarm,
             schedules,
             sql: OnceLock::new(),
+            made: AtomicU32::new(0),
         };
         Ok(live)
     }
@@ -197,6 +205,7 @@ impl<O: Object> Live<O> {
             alarm: None,
             schedules: LiveSchedules::default(),
             sql: OnceLock::new(),
+            made: AtomicU32::new(0),
         };
         slot.host().report(|| Event::Loaded {
             object: slot.id_ref(),
@@ -232,7 +241,7 @@ impl<O: Object> Live<O> {
                 ))
             })?;
         }
-        let Dealt { kv, sql, alarm, schedules, erases, fault } = cx.into_dealt();
+        let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = cx.into_dealt();
         if let Some(error) = fault {
             return Err(error);
         }
@@ -251,6 +260,7 @@ impl<O: Object> Live<O> {
             cause: Cause::Activation,
             alarm: self.alarm_change(alarm),
             schedules: self.schedule_change(&schedules),
+            sends,
         })
     }
 
@@ -294,7 +304,7 @@ impl<O: Object> Live<O> {
         (call, release): (u64, Option<Arc<dyn Release>>),
     ) {
         assert!(!changes.is_empty(), "a commit changes something");
-        let Changes { encoded, kv, has_sql: _, cause, alarm, schedules } = changes;
+        let Changes { encoded, kv, has_sql: _, cause, alarm, schedules, sends } = changes;
         // The first commit stores the state whatever it changed: rows are found through it.
         let is_evolved = std::mem::take(&mut self.is_evolved);
         self.is_gone = false;
@@ -317,6 +327,7 @@ impl<O: Object> Live<O> {
         let alarm_view = alarm.as_ref().map(|change| change.alarm.map(Alarm::view));
         let alarm = alarm.map(|change| Box::new(self.alarm_write(slot, change)));
         let schedules = schedules.map(|change| Box::new(self.schedule_write(slot, change)));
+        let sends_view = slot.host().director.is_some().then(|| sends.view()).flatten();
         let views = (slot.host().director.is_some() && schedules.is_some())
             .then(|| self.schedules.all.iter().map(Schedule::view).collect::<Vec<ScheduleView>>());
         let place = shard.submit(WriteSet {
@@ -329,6 +340,7 @@ impl<O: Object> Live<O> {
             sql,
             alarm,
             schedules,
+            sends: (!sends.is_empty()).then(|| Box::new(sends)),
             erases: false,
             history: O::CLASS.keeps_history.then_some(cause),
             release,
@@ -345,6 +357,7 @@ impl<O: Object> Live<O> {
             sql: change.as_ref(),
             alarm: alarm_view,
             schedules: views.as_deref(),
+            sends: sends_view.as_ref(),
             erases: false,
             restores: None,
         });
@@ -422,10 +435,15 @@ impl<O: Object> Live<O> {
     }
 
     /// Hands over that nothing is left of an object that was stored. The activation must end.
-    pub(crate) fn erase(&mut self, slot: &Slot<O>, call: u64, release: Option<Arc<dyn Release>>) {
+    pub(crate) fn erase(
+        &mut self,
+        slot: &Slot<O>,
+        sends: SendWrite,
+        answered: (u64, Option<Arc<dyn Release>>),
+    ) {
         self.commit_no += 1;
-        let erased = erased::Erased { object_no: self.object_no, commit_no: self.commit_no };
-        erased::submit(slot, &self.fence, erased, (call, release));
+        let (object_no, commit_no) = (self.object_no, self.commit_no);
+        erased::submit(slot, &self.fence, erased::Erased { object_no, commit_no, sends }, answered);
     }
 
     /// Builds the object anew from the bytes that were submitted last.
@@ -452,8 +470,9 @@ impl<O: Object> Live<O> {
         call: u64,
     ) -> (&'a mut O, Context<'a, O>) {
         self.kv.settle();
-        let stores =
-            stores::<O>((&self.kv, &self.sql), (self.alarm, &self.schedules.all), Turn::Write);
+        let rows = (&self.kv, &self.sql, &self.made);
+        let times = (self.alarm, &self.schedules.all[..]);
+        let stores = stores(slot, rows, times, Turn::Write);
         (&mut self.object, Context::new(slot, Some(&self.fence), stores, call))
     }
 
@@ -464,26 +483,31 @@ impl<O: Object> Live<O> {
         call: u64,
     ) -> (&'a mut O, Context<'a, O>) {
         self.kv.settle();
-        let stores = stores::<O>((&self.kv, &self.sql), (None, &self.schedules.all), Turn::Write);
+        let rows = (&self.kv, &self.sql, &self.made);
+        let stores = stores(slot, rows, (None, &self.schedules.all), Turn::Write);
         (&mut self.object, Context::new(slot, Some(&self.fence), stores, call))
     }
 
-    /// The object and the context for a run of a schedule. `schedules`: what is left of all if the run succeeds.
-    pub(crate) fn scheduled_turn<'a>(
+    /// The object and the context for a call that nobody waits for. `run`: which schedule it is of, and what is left of all
+    /// if it succeeds. `None`: it is of none.
+    pub(crate) fn own_turn<'a>(
         &'a mut self,
         slot: &'a Arc<Slot<O>>,
         (call, turn): (u64, Turn),
-        (info, schedules): (ScheduleInfo, &'a [Schedule]),
+        run: Option<(ScheduleInfo, &'a [Schedule])>,
     ) -> (&'a mut O, Context<'a, O>) {
         self.kv.settle();
-        let stores = stores::<O>((&self.kv, &self.sql), (self.alarm, schedules), turn);
+        let (info, schedules) = run.unzip();
+        let schedules = schedules.unwrap_or(&self.schedules.all);
+        let rows = (&self.kv, &self.sql, &self.made);
+        let stores = stores(slot, rows, (self.alarm, schedules), turn);
         (&mut self.object, Context::new(slot, Some(&self.fence), stores, call).runs(info))
     }
 
     /// The object and the context for a read.
     pub(crate) fn read<'a>(&'a self, slot: &'a Arc<Slot<O>>, call: u64) -> (&'a O, Context<'a, O>) {
-        let stores =
-            stores::<O>((&self.kv, &self.sql), (self.alarm, &self.schedules.all), Turn::Read);
+        let rows = (&self.kv, &self.sql, &self.made);
+        let stores = stores(slot, rows, (self.alarm, &self.schedules.all), Turn::Read);
         (&self.object, Context::new(slot, Some(&self.fence), stores, call))
     }
 
@@ -494,16 +518,19 @@ impl<O: Object> Live<O> {
 }
 
 fn stores<'a, O: Object>(
-    (kv, live): (&'a LiveKv, &'a OnceLock<Box<LiveSql>>),
+    slot: &Slot<O>,
+    (kv, live, made): (&'a LiveKv, &'a OnceLock<Box<LiveSql>>, &'a AtomicU32),
     (alarm, schedules): (Option<StoredAlarm>, &'a [Schedule]),
     turn: Turn,
 ) -> Stores<'a> {
     let (shard, object_no, fence, is_born) = kv.place();
+    let (source, epoch, waiting) = (slot.id(), fence.epoch.0, shard.outbox());
+    let sends = SendBase::Is { source, shard: shard.index(), epoch, made, waiting };
     let below = Below::Shard { shard, object_no, fence, is_born };
     let sql = Some(Seat { live, below, migrations: O::CLASS.migrations });
     let alarm = AlarmBase::Is(alarm.map(|stored| stored.alarm));
     let schedules = ScheduleBase::Is(schedules);
-    Stores { kv: Base::Live(kv), sql, alarm, schedules, turn }
+    Stores { kv: Base::Live(kv), sql, alarm, schedules, sends, turn }
 }
 
 fn warn_if_large<O: Object>(slot: &Slot<O>, size: usize) {

@@ -143,7 +143,7 @@ pub(crate) async fn tell<O: Object>(
         }
         None => Ran::Returned(Ok(())),
     };
-    let Dealt { kv, sql, alarm, schedules, erases, fault } = cx.into_dealt();
+    let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = cx.into_dealt();
     let (ended, encoded) = match (&ran, fault) {
         (Ran::Panicked(_), _) => (Ended::Panicked, Ok(None)),
         (_, Some(error)) => (Ended::Failed, Err(error)),
@@ -156,7 +156,8 @@ pub(crate) async fn tell<O: Object>(
     let told_as = told_as(ended, is_kept, erases);
     let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
     let has_times = alarm.is_some() || schedules.is_some();
-    let has_changes = !kv.is_empty() || has_sql || has_times || matches!(encoded, Ok(Some(_)));
+    let has_rows = !kv.is_empty() || has_sql || !sends.is_empty();
+    let has_changes = has_rows || has_times || matches!(encoded, Ok(Some(_)));
     witness::turn_ended(slot, live, call, hook, Told { ended: told_as, kv: &kv, has_changes });
     let why_not = match (ran, encoded) {
         (Ran::Panicked(panic), _) => {
@@ -171,12 +172,12 @@ pub(crate) async fn tell<O: Object>(
         }
         (_, Ok(_)) if is_kept && erases => {
             slot.end_children(Cut::Parted).await;
-            live.erase(slot, call, None);
+            live.erase(slot, sends, (call, None));
             return AfterNotice::Erased;
         }
         (_, Ok(encoded)) if is_kept => {
             let cause = Cause::Method(hook.name.into());
-            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules };
+            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules, sends };
             if !changes.is_empty() {
                 live.submit(slot, changes, (call, None));
             }

@@ -123,6 +123,7 @@ impl Commit {
             sql,
             alarm: loses_alarm.then(|| Box::new(alarm())),
             schedules: loses_schedules.then(|| Box::new(schedules())),
+            sends: None,
             erases: false,
             history: O::CLASS.keeps_history.then_some(cause),
             release: Some(Arc::new(Told::new(sender))),
@@ -139,6 +140,7 @@ impl Commit {
             sql: change.as_ref(),
             alarm: loses_alarm.then_some(None),
             schedules: loses_schedules.then_some(&[]),
+            sends: None,
             erases: false,
             restores,
         });

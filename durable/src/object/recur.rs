@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::caller::undecodable;
 use crate::class::{Access, MethodSpec};
+use crate::codec::DecodeError;
 use crate::due::AlarmSpec;
 use crate::error::{Code, Error, Outcome};
 use crate::history::Cause;
@@ -17,15 +18,15 @@ use crate::object::inside::{Inside, Ran, run_limited};
 use crate::object::kv::Turn;
 use crate::object::live::{Changes, Live, ScheduleChange};
 use crate::object::uncalled::{
-    AfterRing, Did, Firing, Held, Left, Purpose, Rung, Uncalled, chance, fail, limit, settle,
-    shortened,
+    AfterRing, Counted, Did, Firing, Held, Left, Purpose, Rung, Uncalled, chance, fail, limit,
+    settle, shortened,
 };
 use crate::object::{Dealt, Object, Ran as Returned, Slot, witness};
-use crate::schedule::Schedule;
+use crate::schedule::{Schedule, ScheduleInfo};
 use crate::storage::{LetterOf, NewLetter};
 
-/// What a run whose call cannot be read is called in reports.
-static UNREAD: MethodSpec = MethodSpec::new("schedule", Access::Write, true);
+/// What a run is called whose call cannot be read.
+pub(super) static UNREAD: MethodSpec = MethodSpec::new("#[unread]", Access::Write, true);
 
 /// Runs the schedule of an object that is due first, if the schedules are what the object has; or the one that somebody wants.
 pub(super) async fn recur<O: Object>(
@@ -75,18 +76,31 @@ pub(super) async fn recur<O: Object>(
             return AfterRing::On;
         }
     };
-    match O::decode_call(&schedule.method, &schedule.args) {
+    let message = O::decode_call(&schedule.method, &schedule.args);
+    let left = schedule.after_run(now, &mut || chance(slot));
+    let all = replaced(live.schedules(), &schedule.name, left);
+    let of = Some((schedule.info(), &all[..]));
+    let run = Uncalled { firing, purpose: schedule, spec, method: &UNREAD, call };
+    run_method(slot, live, run, (message, of)).await
+}
+
+/// Runs a method that nobody has called. `of`: the run of a schedule that it is, and what is left of all schedules then.
+pub(super) async fn run_method<O: Object, P: Purpose<O>>(
+    slot: &Arc<Slot<O>>,
+    live: &mut Live<O>,
+    mut run: Uncalled<P>,
+    (message, of): (Result<O::Call, DecodeError>, Option<(ScheduleInfo, &[Schedule])>),
+) -> AfterRing {
+    match message {
         Ok(message) => {
-            let method = O::method(&message);
-            slot.runs_schedule(&schedule.name, method.name);
-            witness::turn_began(slot, live, call, method);
-            let (ran, dealt) = turn(slot, live, (&schedule, spec, call), (message, method)).await;
-            let run = Uncalled { firing, purpose: schedule, spec, method, call };
+            run.method = O::method(&message);
+            slot.runs(run.method.name, of.as_ref().map(|(info, _)| &info.name[..]));
+            witness::turn_began(slot, live, run.call, run.method);
+            let (ran, dealt) = turn(slot, live, (run.spec, run.call, of), message).await;
             settle(slot, live, run, (ran, dealt)).await
         }
         Err(error) => {
             let error = undecodable::<O>(&error, Outcome::RolledBack);
-            let run = Uncalled { firing, purpose: schedule, spec, method: &UNREAD, call };
             fail(slot, live, run, &error.to_string(), true);
             slot.turn_skipped();
             AfterRing::On
@@ -97,16 +111,13 @@ pub(super) async fn recur<O: Object>(
 async fn turn<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
-    (schedule, spec, call): (&Schedule, AlarmSpec, u64),
-    (message, method): (O::Call, &'static MethodSpec),
+    (spec, call, of): (AlarmSpec, u64, Option<(ScheduleInfo, &[Schedule])>),
+    message: O::Call,
 ) -> (Ran<Result<(), String>>, Dealt) {
-    let now = slot.host().clock.wall();
-    let left = schedule.after_run(now, &mut || chance(slot));
-    let schedules = replaced(live.schedules(), &schedule.name, left);
+    let method = O::method(&message);
     let (inside, limit) = (Inside::of_none(slot, method, call), limit(slot, &spec));
     let access = if method.access == Access::Read { Turn::Read } else { Turn::Write };
-    let info = schedule.info();
-    let (object, mut cx) = live.scheduled_turn(slot, (call, access), (info, &schedules));
+    let (object, mut cx) = live.own_turn(slot, (call, access), of);
     let caught = |ran| match ran {
         Ok(ran) => Ran::Returned(ran),
         Err(panic) => Ran::Panicked(panic),
@@ -150,7 +161,7 @@ impl<O: Object> Purpose<O> for Schedule {
         (live.alarm_change(alarm), Some(schedules))
     }
 
-    fn failed(self, slot: &Slot<O>, live: &Live<O>, spec: &AlarmSpec, text: &str) -> Changes {
+    fn failed(self, slot: &Slot<O>, live: &Live<O>, spec: &AlarmSpec, text: &str) -> Counted {
         let (label, now) = (slot.label(), slot.host().clock.wall());
         let name = self.name.clone();
         let (left, letter) = match self.after_failure(spec, now, &mut || chance(slot)) {
@@ -182,7 +193,7 @@ impl<O: Object> Purpose<O> for Schedule {
         };
         let all = replaced(live.schedules(), &name, left);
         let schedules = Some(ScheduleChange { all, letter });
-        Changes { schedules, cause: Cause::Alarm, ..Changes::default() }
+        Counted::Here(Changes { schedules, cause: Cause::Alarm, ..Changes::default() })
     }
 
     fn error(&self, label: &str, text: &str) -> Error {

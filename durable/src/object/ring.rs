@@ -12,9 +12,11 @@ use crate::kernel::alarm::{AfterFailure, Kind, after_failure};
 use crate::object::alarm::Deed;
 use crate::object::inside::{Inside, Ran, run_limited};
 use crate::object::live::{AlarmChange, Changes, Live};
+use crate::object::receive::receive;
 use crate::object::recur::recur;
 use crate::object::uncalled::{
-    AfterRing, Did, Firing, Left, Purpose, Rung, Uncalled, chance, limit, settle, shortened,
+    AfterRing, Counted, Did, Firing, Left, Purpose, Rung, Uncalled, chance, limit, settle,
+    shortened,
 };
 use crate::object::{Dealt, Object, Slot, witness};
 use crate::storage::{LetterOf, NewLetter, StoredAlarm};
@@ -26,8 +28,11 @@ static HANDLER: MethodSpec = MethodSpec::new("#[alarm]", Access::Write, true);
 pub(crate) async fn ring<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
-    firing: Firing,
+    mut firing: Firing,
 ) -> AfterRing {
+    if let Some(delivery) = firing.delivery.take() {
+        return receive(slot, live, firing, delivery).await;
+    }
     if firing.kind == Kind::Schedule {
         return recur(slot, live, firing).await;
     }
@@ -76,7 +81,7 @@ impl<O: Object> Purpose<O> for StoredAlarm {
         (Some(AlarmChange::to(next.map(Alarm::at))), live.schedule_change(schedules))
     }
 
-    fn failed(self, slot: &Slot<O>, _: &Live<O>, spec: &AlarmSpec, text: &str) -> Changes {
+    fn failed(self, slot: &Slot<O>, _: &Live<O>, spec: &AlarmSpec, text: &str) -> Counted {
         let (label, now) = (slot.label(), slot.host().clock.wall());
         let change = match after_failure(self.alarm, spec, now, chance(slot)) {
             AfterFailure::Again(alarm) => {
@@ -97,7 +102,7 @@ impl<O: Object> Purpose<O> for StoredAlarm {
                 AlarmChange { letter: Some(letter), ..AlarmChange::to(None) }
             }
         };
-        Changes { alarm: Some(change), cause: Cause::Alarm, ..Changes::default() }
+        Counted::Here(Changes { alarm: Some(change), cause: Cause::Alarm, ..Changes::default() })
     }
 
     fn error(&self, label: &str, text: &str) -> Error {

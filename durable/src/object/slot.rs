@@ -461,9 +461,9 @@ impl<O: Object> Slot<O> {
         Poll::Pending
     }
 
-    /// What was fired is a run of a schedule.
-    pub(crate) fn runs_schedule(&self, schedule: &str, method: &'static str) {
-        let schedule = Some(schedule.to_owned());
+    /// What was fired runs a method. `schedule`: whose run it is, if it is one.
+    pub(crate) fn runs(&self, method: &'static str, schedule: Option<&str>) {
+        let schedule = schedule.map(str::to_owned);
         self.state.lock().writing = Some(Writing { method, schedule });
     }
 

@@ -22,8 +22,9 @@ use crate::object::inside::Ran;
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::sql::Fate;
 use crate::object::witness::{self, Told};
-use crate::object::{Cut, Dealt, Object, Slot};
-use crate::storage::Release;
+use crate::object::{Cut, Dealt, Delivery, Object, Slot};
+use crate::storage::{Release, SendWrite};
+use crate::time::WallMs;
 
 /// What became of an alarm that was fired.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub(crate) enum Rung {
     Done,
     /// Its handler has failed, and that is durable.
     Failed(Error),
+    /// A send has failed, so often, and is to be delivered again from then on.
+    Again { due: WallMs, retries: u32 },
     /// The object has no such alarm: it was replaced, taken back, or is not due yet.
     Void,
     /// It could not be run, or nothing of the run could be stored; it is not counted.
@@ -45,6 +48,8 @@ pub(crate) struct Firing {
     pub(crate) wanted: Option<(i64, u64)>,
     /// The schedule that somebody wants to run. `None`: the one that is due.
     pub(crate) schedule: Option<String>,
+    /// The send that is delivered. `None`: it is none.
+    pub(super) delivery: Option<Box<Delivery>>,
     /// Is told what became of it, once. `None`: it was told.
     told: Option<Box<dyn FnOnce(Rung) + Send>>,
 }
@@ -55,13 +60,20 @@ impl Firing {
         wanted: Option<(i64, u64)>,
         told: impl FnOnce(Rung) + Send + 'static,
     ) -> Self {
-        Firing { kind, wanted, schedule: None, told: Some(Box::new(told)) }
+        Firing { kind, wanted, schedule: None, delivery: None, told: Some(Box::new(told)) }
     }
 
     /// Somebody wants a schedule to run, due or not.
     pub(crate) fn by_hand(schedule: String, told: impl FnOnce(Rung) + Send + 'static) -> Self {
         let mut firing = Firing::new(Kind::Schedule, None, told);
         firing.schedule = Some(schedule);
+        firing
+    }
+
+    /// A send is delivered.
+    pub(crate) fn of_send(delivery: Delivery, told: impl FnOnce(Rung) + Send + 'static) -> Self {
+        let mut firing = Firing::new(Kind::Send, None, told);
+        firing.delivery = Some(Box::new(delivery));
         firing
     }
 
@@ -127,14 +139,26 @@ pub(super) type Did<'a> = (Deed, &'a Deeds);
 /// What is stored of them.
 pub(super) type Left = (Option<AlarmChange>, Option<ScheduleChange>);
 
+/// Where it is stored that a run has failed.
+pub(super) enum Counted {
+    /// Here, with what follows on it.
+    Here(Changes),
+    /// By whoever is told.
+    There(Rung),
+}
+
 /// What a turn that nobody called is for.
 pub(super) trait Purpose<O: Object>: Sized {
     /// What a history says of its commit.
     fn cause(&self, method: &'static MethodSpec) -> Cause;
     /// What is left to do for the object after a run that succeeded.
     fn used_up(&self, slot: &Slot<O>, live: &Live<O>, did: Did<'_>) -> Left;
+    /// What the commit of a run that succeeded says about sends, of what the run has done about them.
+    fn sends(&self, sends: SendWrite) -> SendWrite {
+        sends
+    }
     /// What is left to do after a run that failed: the next one, or none and a dead letter.
-    fn failed(self, slot: &Slot<O>, live: &Live<O>, spec: &AlarmSpec, text: &str) -> Changes;
+    fn failed(self, slot: &Slot<O>, live: &Live<O>, spec: &AlarmSpec, text: &str) -> Counted;
     /// What is said of a failure.
     fn error(&self, label: &str, text: &str) -> Error;
 }
@@ -146,7 +170,7 @@ pub(super) async fn settle<O: Object>(
     run: Uncalled<impl Purpose<O>>,
     (ran, dealt): (Ran<Result<(), String>>, Dealt),
 ) -> AfterRing {
-    let Dealt { kv, sql, alarm, schedules, erases, fault } = dealt;
+    let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = dealt;
     let (ended, encoded) = match (&ran, &fault) {
         (Ran::Panicked(_), _) => (Ended::Panicked, Ok(None)),
         (_, Some(error)) => (Ended::Failed, Err(error.clone())),
@@ -166,13 +190,14 @@ pub(super) async fn settle<O: Object>(
     let why = match (ran, encoded) {
         (_, Ok(_)) if is_kept && erases => {
             slot.end_children(Cut::Parted).await;
-            live.erase(slot, run.call, Some(Held::new(run.firing, Rung::Done)));
+            let sends = run.purpose.sends(sends);
+            live.erase(slot, sends, (run.call, Some(Held::new(run.firing, Rung::Done))));
             return AfterRing::Erased;
         }
         (_, Ok(encoded)) if is_kept => {
             let (alarm, schedules) = run.purpose.used_up(slot, live, (alarm, &schedules));
-            let cause = run.purpose.cause(run.method);
-            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules };
+            let (cause, sends) = (run.purpose.cause(run.method), run.purpose.sends(sends));
+            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules, sends };
             live.submit(slot, changes, (run.call, Some(Held::new(run.firing, Rung::Done))));
             return AfterRing::On;
         }
@@ -209,8 +234,12 @@ pub(super) fn fail<O: Object>(
     if !counts || live.fence().broken().is_some() || slot.group().is_closing() {
         return firing.end(Rung::Postponed(error));
     }
-    let changes = purpose.failed(slot, live, &spec, text);
-    live.submit(slot, changes, (0, Some(Held::new(firing, Rung::Failed(error)))));
+    match purpose.failed(slot, live, &spec, text) {
+        Counted::Here(changes) => {
+            live.submit(slot, changes, (0, Some(Held::new(firing, Rung::Failed(error)))));
+        }
+        Counted::There(rung) => firing.end(rung),
+    }
 }
 
 /// Eight bytes of chance, for delays.

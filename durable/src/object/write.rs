@@ -19,6 +19,7 @@ use crate::object::inside::{self, Inside, run_limited};
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::witness::{self, Told};
 use crate::object::{Cut, Dealt, Object, PendingCall, Slot};
+use crate::storage::SendWrite;
 
 /// Runs one write.
 ///
@@ -46,8 +47,8 @@ pub(super) async fn run_write<O: Object>(
     match settle_write(slot, live, (running, method), (ran, dealt))? {
         Left::Whole => Ok(Flow::On),
         Left::Undone => Box::pin(roll_back(slot, live)).await.map(|()| Flow::On),
-        Left::Nothing(running, reply) => {
-            Box::pin(erase(slot, live, running, reply)).await;
+        Left::Nothing(sends, running, reply) => {
+            Box::pin(erase(slot, live, sends, (running, reply))).await;
             Ok(Flow::Erased)
         }
     }
@@ -60,7 +61,7 @@ enum Left<O: Object> {
     /// What is to be undone.
     Undone,
     /// Nothing is to be left; only then has it its answer.
-    Nothing(Running<O>, O::Reply),
+    Nothing(SendWrite, Running<O>, O::Reply),
 }
 
 /// Judges a write that has run.
@@ -73,7 +74,7 @@ fn settle_write<O: Object>(
     (running, method): (Running<O>, &'static MethodSpec),
     (ran, dealt): (Came<O::Reply>, Dealt),
 ) -> Result<Left<O>, Crash> {
-    let Dealt { kv, sql, alarm, schedules, erases, fault } = dealt;
+    let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = dealt;
     let (ended, encoded) = match (&ran, &fault) {
         (Came::Panicked(_), _) => (Ended::Panicked, Ok(None)),
         (_, Some(error)) => (Ended::Failed, Err(error.clone())),
@@ -85,7 +86,7 @@ fn settle_write<O: Object>(
     };
     let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
     let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
-    let is_awake = alarm.is_some() || schedules.is_some();
+    let is_awake = alarm.is_some() || schedules.is_some() || !sends.is_empty();
     let has_changes = !kv.is_empty() || has_sql || is_awake || matches!(encoded, Ok(Some(_)));
     let erases = erases && ended == Ended::Kept;
     let told_as = if erases { TurnEnd::Erased } else { ended_as(&ran) };
@@ -95,12 +96,12 @@ fn settle_write<O: Object>(
         slot.turn_ended_well();
     }
     let ran = match ran {
-        Came::Returned(ran) if erases => return Ok(Left::Nothing(running, ran.reply)),
+        Came::Returned(ran) if erases => return Ok(Left::Nothing(sends, running, ran.reply)),
         ran => ran,
     };
     let method = method.name;
     let write =
-        Write { running, method, ran, ended, encoded, kv, has_sql, alarm, schedules, fault };
+        Write { running, method, ran, ended, encoded, kv, has_sql, alarm, schedules, sends, fault };
     judge_write(slot, live, write)
 }
 
@@ -115,6 +116,7 @@ struct Write<O: Object> {
     has_sql: bool,
     alarm: Option<AlarmChange>,
     schedules: Option<ScheduleChange>,
+    sends: SendWrite,
     /// What has failed its turn below the method. `None`: nothing.
     fault: Option<Error>,
 }
@@ -128,19 +130,19 @@ fn judge_write<O: Object>(
     live: &mut Live<O>,
     write: Write<O>,
 ) -> Result<Left<O>, Crash> {
-    let Write { running, method, ran, ended, encoded, kv, has_sql, alarm, schedules, fault } =
-        write;
+    let Write { running, method, ran, ended, encoded, kv, has_sql, .. } = write;
+    let (alarm, schedules, sends, fault) = (write.alarm, write.schedules, write.sends, write.fault);
     let comparison = match &encoded {
         Ok(None) => Encoded::Same,
         Ok(Some(_)) => Encoded::Different,
         Err(_) => Encoded::Impossible,
     };
-    let is_same = kv.is_empty() && !has_sql && alarm.is_none() && schedules.is_none();
-    let rows = if is_same { Rows::Same } else { Rows::Changed };
+    let is_awake = alarm.is_some() || schedules.is_some() || !sends.is_empty();
+    let rows = if kv.is_empty() && !has_sql && !is_awake { Rows::Same } else { Rows::Changed };
     let answer = match (commit::judge(ended, comparison, rows), ran, encoded) {
         (Verdict::Commit, Came::Returned(ran), Ok(encoded)) => {
             let cause = Cause::Method(Cow::Borrowed(method));
-            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules };
+            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules, sends };
             let number = running.number();
             if running.durability() == Durability::Relaxed {
                 live.submit(slot, changes, (number, None));
@@ -170,19 +172,18 @@ fn judge_write<O: Object>(
 async fn erase<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
-    running: Running<O>,
-    reply: O::Reply,
+    sends: SendWrite,
+    (running, reply): (Running<O>, O::Reply),
 ) {
     Box::pin(slot.end_children(Cut::Parted)).await;
     let owns_nothing =
         async { matches!(slot.group().shard(&slot.id()).has_kin(slot.id()).await, Ok(false)) };
-    if !live.is_stored() && owns_nothing.await {
+    if !live.is_stored() && sends.is_empty() && owns_nothing.await {
         let_out(slot, live, running, Ok(reply));
     } else if running.durability() == Durability::Relaxed {
-        live.erase(slot, running.number(), None);
+        live.erase(slot, sends, (running.number(), None));
         running.answer(Ok(reply));
     } else {
-        let number = running.number();
-        live.erase(slot, number, Some(running.hold(Ok(reply))));
+        live.erase(slot, sends, (running.number(), Some(running.hold(Ok(reply)))));
     }
 }

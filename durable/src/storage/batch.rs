@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::notices::Committed;
 use super::numbers::{CommitSeq, ObjectNo};
 use super::rows::sql::SqlWrite;
-use super::write_set::{AlarmWrite, Birth, Fence, Release, ScheduleWrite, WriteSet};
+use super::write_set::{AlarmWrite, Birth, Fence, Release, ScheduleWrite, SendWrite, WriteSet};
 use crate::error::Error;
 use crate::history::Cause;
 use crate::kv::KvChange;
@@ -37,6 +37,7 @@ pub(super) struct Change {
     sql: Option<Box<SqlWrite>>,
     alarm: Option<Box<AlarmWrite>>,
     schedules: Option<Box<ScheduleWrite>>,
+    sends: Option<Box<SendWrite>>,
     erases: bool,
     history: Option<Cause>,
     bytes: usize,
@@ -74,6 +75,7 @@ impl Item {
             sql,
             alarm,
             schedules,
+            sends,
             erases,
             history,
             release,
@@ -88,6 +90,7 @@ impl Item {
             sql,
             alarm,
             schedules,
+            sends,
             erases,
             history,
             bytes,
@@ -141,6 +144,8 @@ pub(super) struct Run<'a> {
     pub(super) alarms: Vec<(u64, &'a AlarmWrite)>,
     /// What was done to its schedules, each with its commit, in the order of commits. Empty: nothing.
     pub(super) schedules: Vec<(u64, &'a ScheduleWrite)>,
+    /// What was done about sends, in the order of commits. Empty: nothing.
+    pub(super) sends: Vec<&'a SendWrite>,
     /// The newest birth among them. `None`: the object's row stays as it is.
     pub(super) birth: Option<&'a Birth>,
     /// Whether each commit is the successor of the one before, as it must be.
@@ -155,6 +160,7 @@ impl Run<'_> {
             || !self.sql.is_empty()
             || !self.alarms.is_empty()
             || !self.schedules.is_empty()
+            || !self.sends.is_empty()
             || self.cause().is_some()
     }
 
@@ -239,6 +245,7 @@ impl Batch {
             sql: since_fold(changes()),
             alarms: changes().filter_map(Change::alarm).collect(),
             schedules: changes().filter_map(Change::schedules).collect(),
+            sends: changes().filter_map(|change| change.sends.as_deref()).collect(),
             birth: named.or_else(|| births().next_back()),
             consecutive: first_no > 0
                 && changes().zip(first_no..).all(|(change, number)| change.commit_no == number),

@@ -65,6 +65,7 @@ pub(super) fn settle(
         let stored = store(shard, &classes, declared.rows, now);
         let stored = stored.and_then(|()| purge(&mut shard.connection, &classes));
         let stored = stored.and_then(|()| forget(shard, &classes, declared.rows));
+        let stored = stored.and_then(|()| drop_sends(shard, &classes));
         stored.map_err(|cause| shard.place.error(&cause, "changing the classes of"))?;
     }
     let named = classes.into_values().filter_map(|class| {
@@ -166,6 +167,22 @@ fn purge(connection: &mut Connection, classes: &BTreeMap<u32, Class>) -> rusqlit
             all.commit()?;
         }
         rows::quarantine::erase_class(connection, ClassNo(class.class_no))?;
+    }
+    Ok(())
+}
+
+/// Takes away the sends to objects of deleted classes: there is nobody who would ever receive them.
+fn drop_sends(shard: &mut Opened, classes: &BTreeMap<u32, Class>) -> rusqlite::Result<()> {
+    if shard.outbox == 0 {
+        return Ok(());
+    }
+    for class in classes.values().filter(|class| class.name.is_none()) {
+        let dropped = rows::outbox::erase_class(&shard.connection, class.class_no)?;
+        if dropped > 0 {
+            let class = &class.origin;
+            tracing::warn!(class, dropped, "sends went with the class that they were for");
+            shard.outbox = shard.outbox.saturating_sub(dropped as u64);
+        }
     }
     Ok(())
 }

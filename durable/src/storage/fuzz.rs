@@ -10,7 +10,7 @@ use crate::kernel::schedule::{Due, first_due};
 use crate::limits::SQL_PAGE_BYTES;
 use crate::sql::Page;
 use crate::storage::rows::sql::{self, log};
-use crate::storage::rows::{create_tables, kin, object, quarantine};
+use crate::storage::rows::{create_tables, kin, object, outbox, quarantine};
 use crate::storage::{ClassNo, ObjectNo, frame, schedule};
 use crate::time::WallMs;
 use crate::when::When;
@@ -156,6 +156,23 @@ fn store(left: Option<crate::schedule::Schedule>) {
         let mut writes = schedule::Writes::prepare(connection).expect("our own table");
         writes.set(OBJECT, Some(&row), 1).expect("stored");
         assert!(schedule::damaged(connection).expect("read").is_empty(), "it can be read again");
+    });
+}
+
+/// The body of a row of `outbox`.
+pub fn send(bytes: &[u8]) {
+    let _ = outbox::decode(bytes);
+    let mut sealed = bytes.to_vec();
+    frame::reseal(&mut sealed);
+    let Ok(call) = outbox::decode(&sealed) else { return };
+    let again = outbox::encode(&call);
+    assert_eq!(outbox::decode(&again).as_ref(), Ok(&call), "written as it was read");
+    let _ = (call.placement(), call.lineage());
+    on_shard(|connection| {
+        let sql = "INSERT INTO outbox (epoch, number, target, class_no, due_ms, retries, body)
+            VALUES (1, 1, zeroblob(32), 1, 0, 0, ?1)";
+        connection.execute(sql, params![sealed]).expect("stored");
+        assert!(outbox::damaged(connection).expect("read").is_empty(), "it can be read");
     });
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use super::numbers::{ClassNo, ObjectNo};
+use super::rows::outbox::SendNotice;
 use super::write_set::{AlarmWrite, ScheduleWrite};
 use crate::id::ObjectId;
 use crate::kernel::alarm::{Alarmed, Kind, Notice, Place};
@@ -76,6 +77,13 @@ impl Notices {
     /// What is stored is told once more.
     pub(super) fn remind(&self, kind: Kind, found: Alarmed) {
         self.push(kind, ObjectNo(found.place.object_no), Notice::Set(found));
+    }
+
+    /// What waits in the outbox has changed.
+    pub(super) fn tell_sends(&self, told: Vec<SendNotice>) {
+        for (send_no, notice) in told {
+            self.push(Kind::Send, ObjectNo(send_no), notice);
+        }
     }
 
     fn push(&self, kind: Kind, object_no: ObjectNo, notice: Notice) {

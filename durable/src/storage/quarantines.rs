@@ -3,9 +3,6 @@
 //!
 //! They are rare, and of no turn, so they have a queue and transactions of their own, in the writer's lane.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use rusqlite::Connection;
 use tokio::sync::oneshot;
 
@@ -34,58 +31,10 @@ pub(crate) enum Chore {
     Nothing,
 }
 
-type Answer = oneshot::Sender<Result<(), Error>>;
+pub(super) type Answer = oneshot::Sender<Result<(), Error>>;
 
 /// What waits for the writer: at most one for each object that fails, and one for each request of a person.
-#[derive(Default)]
-pub(super) struct Chores {
-    is_wanted: AtomicBool,
-    waiting: Mutex<Waiting>,
-}
-
-#[derive(Default)]
-struct Waiting {
-    chores: Vec<(Chore, Answer)>,
-    /// The writer has ended.
-    is_closed: bool,
-}
-
-impl Chores {
-    /// Whoever asks when nobody writes any more finds the answer's channel closed.
-    pub(super) fn push(&self, chore: Chore) -> oneshot::Receiver<Result<(), Error>> {
-        let (answer, answered) = oneshot::channel();
-        let mut waiting = self.lock();
-        if !waiting.is_closed {
-            waiting.chores.push((chore, answer));
-            self.is_wanted.store(true, Ordering::Release);
-        }
-        answered
-    }
-
-    pub(super) fn is_wanted(&self) -> bool {
-        self.is_wanted.load(Ordering::Acquire)
-    }
-
-    pub(super) fn take(&self) -> Vec<(Chore, Answer)> {
-        let mut waiting = self.lock();
-        self.is_wanted.store(false, Ordering::Release);
-        std::mem::take(&mut waiting.chores)
-    }
-
-    pub(super) fn close(&self) {
-        let chores = {
-            let mut waiting = self.lock();
-            waiting.is_closed = true;
-            std::mem::take(&mut waiting.chores)
-        };
-        // Outside of the lock: it wakes those who wait for an answer.
-        drop(chores);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+pub(super) type Chores = super::chores::Chores<(Chore, Answer)>;
 
 /// Opens a transaction and does them in order. The caller commits.
 pub(super) fn apply(connection: &Connection, chores: &[(Chore, Answer)]) -> rusqlite::Result<()> {

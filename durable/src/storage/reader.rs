@@ -9,9 +9,10 @@ use super::look::in_one_moment;
 use super::numbers::{ClassNo, ObjectNo};
 use super::rows::alarm::{self, StoredAlarm};
 use super::rows::dead_letter::{self, StoredLetter};
+use super::rows::outbox::{self, StoredSend};
 use super::rows::schedule::{self, StoredSchedules};
 use super::rows::sql::{PageError, StoredSql};
-use super::rows::{kv, object, sql};
+use super::rows::{kv, object, received, sql};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::Fault;
 use super::stored::{KvAsk, KvRows, Listed, Loaded};
@@ -21,6 +22,7 @@ use crate::id::ObjectId;
 use crate::kernel::alarm::{Alarmed, Kind, Place};
 use crate::kernel::merge::Part;
 use crate::limits::KV_PAGE_BYTES_MAX;
+use crate::send::SendId;
 use crate::sql::Page as SqlPage;
 
 /// A connection that reads, used by its lane and by callers that find it free.
@@ -132,6 +134,30 @@ impl ReadConnection {
         })
     }
 
+    /// Reads one send that waits, as [`sql`](Self::sql) reads a database.
+    pub(super) fn send(
+        &self,
+        send_no: i64,
+        patience: Patience,
+    ) -> Option<Result<Option<StoredSend>, Error>> {
+        self.with_patience(patience, |connection| {
+            self.check_stopped()?;
+            outbox::get(connection, send_no).map_err(|cause| self.failed(&cause))
+        })
+    }
+
+    /// Reads whether a send has been received, as [`sql`](Self::sql) reads a database.
+    pub(super) fn has_received(
+        &self,
+        id: SendId,
+        patience: Patience,
+    ) -> Option<Result<bool, Error>> {
+        self.with_patience(patience, |connection| {
+            self.check_stopped()?;
+            received::has(connection, id).map_err(|cause| self.failed(&cause))
+        })
+    }
+
     fn with_patience<T>(
         &self,
         patience: Patience,
@@ -199,6 +225,7 @@ impl ReadConnection {
         let read = match kind {
             Kind::Alarm => alarm::DUES.first(connection, after, limit),
             Kind::Schedule => schedule::DUES.first(connection, after, limit),
+            Kind::Send => outbox::due(connection, after, limit),
         };
         read.map_err(|cause| self.failed(&cause))
     }

@@ -16,11 +16,13 @@ use super::history::Sweep;
 use super::jobs::{Job, Page};
 use super::notices::Heard;
 use super::numbers::{ClassNo, CommitSeq, Epoch, ObjectNo};
+use super::outbox::{Answer as SendAnswer, Chore as SendChore};
 use super::quarantines::Chore;
 use super::reader::{Patience, ReadConnection, Reader};
 use super::rows::alarm::StoredAlarm;
 use super::rows::dead_letter::StoredLetter;
 use super::rows::kin::{self, Kin};
+use super::rows::outbox::StoredSend;
 use super::rows::quarantine;
 use super::rows::schedule::StoredSchedules;
 use super::rows::schema;
@@ -38,6 +40,7 @@ use crate::kernel::history::Bounds;
 use crate::kernel::lifecycle::Class;
 use crate::kernel::reads::ReadPath;
 use crate::limits::{KV_KEYS_AT_ONCE_MAX, LIST_PAGE_MAX};
+use crate::send::SendId;
 use crate::sql::Page as SqlPage;
 use crate::time::WallMs;
 
@@ -54,6 +57,8 @@ pub(super) struct Opened {
     pub(super) boot: u64,
     /// Whether any alarm is set, and any schedule.
     pub(super) has_alarms: [bool; 2],
+    /// How many sends wait.
+    pub(super) outbox: u64,
     /// Whether it holds anything of the past of its objects.
     pub(super) has_past: bool,
     pub(super) quarantines: Vec<quarantine::Found>,
@@ -77,7 +82,8 @@ pub(crate) struct Shard {
     read_path: Mutex<ReadPath>,
     checkpointer: Arc<dyn Lane>,
     epoch: AtomicU64,
-    has_alarms: [bool; 2],
+    /// By kind.
+    has_alarms: [bool; 3],
 }
 
 impl Shard {
@@ -88,11 +94,12 @@ impl Shard {
         lock: &Arc<DirectoryLock>,
         settings: &Settings,
     ) -> Result<Shard, Error> {
-        let Opened { index, place, mut connection, highest, boot, has_past, has_alarms, .. } =
-            opened;
+        let Opened { index, place, mut connection, highest, boot, has_past, .. } = opened;
+        let (outbox, [has_alarm, has_schedule]) = (opened.outbox, opened.has_alarms);
         let Settings { log_pages, bounds, bell } = settings.clone();
         let sweep = Sweep::new(bounds, !has_past, bell);
         let shared = Arc::new(Shared::new(host, (index, log_pages), place, highest, sweep));
+        shared.count_sends(outbox.cast_signed());
         follow_log(&shared, &mut connection)
             .map_err(|cause| shared.place.error(&cause, "opening"))?;
         let open =
@@ -126,7 +133,7 @@ impl Shard {
             epoch,
             read_connections,
             read_path: Mutex::default(),
-            has_alarms,
+            has_alarms: [has_alarm, has_schedule, outbox > 0],
         })
     }
 
@@ -335,7 +342,8 @@ impl Shard {
         &self,
         chore: Chore,
     ) -> impl Future<Output = Result<(), Error>> + Send + 'static + use<> {
-        let answered = self.shared.quarantines.push(chore);
+        let (answer, answered) = oneshot::channel();
+        self.shared.quarantines.push((chore, answer));
         self.writer.poke();
         async move { answered.await.unwrap_or_else(|_| Err(closed())) }
     }
@@ -365,6 +373,46 @@ impl Shard {
     /// The schedules that are stored of an object, read on the caller's thread. `None`: it has none.
     pub(crate) fn read_schedules(&self, id: &ObjectId) -> Result<Option<StoredSchedules>, Error> {
         self.read_here(|connection, patience| connection.schedules(id, patience))
+    }
+
+    /// Has something done about sends. `answer` is called by the writer, when it is durable, and dropped if nobody writes.
+    pub(crate) fn tend_send(&self, chore: SendChore, answer: SendAnswer) {
+        self.shared.sends.push((chore, answer));
+        self.writer.poke();
+    }
+
+    /// As [`tend_send`](Self::tend_send), for somebody who waits. Gives whether there was something to do about.
+    pub(crate) fn tended_send(
+        &self,
+        chore: SendChore,
+    ) -> impl Future<Output = Result<bool, Error>> + Send + 'static + use<> {
+        let (answer, answered) = oneshot::channel();
+        self.tend_send(
+            chore,
+            Box::new(|done| {
+                // Whoever no longer waits does not need to be told.
+                let _ = answer.send(done);
+            }),
+        );
+        async move {
+            let gone = || closed().with_outcome(crate::error::Outcome::Unknown);
+            answered.await.unwrap_or_else(|_| Err(gone()))
+        }
+    }
+
+    /// How many sends wait.
+    pub(crate) fn outbox(&self) -> u64 {
+        self.shared.outbox()
+    }
+
+    /// One send that waits, read on the caller's thread. `None`: it does not wait any more.
+    pub(crate) fn read_send(&self, send_no: i64) -> Result<Option<StoredSend>, Error> {
+        self.read_here(|connection, patience| connection.send(send_no, patience))
+    }
+
+    /// Whether a send has been received by an object of this shard, read on the caller's thread.
+    pub(crate) fn has_received(&self, id: SendId) -> Result<bool, Error> {
+        self.read_here(|connection, patience| connection.has_received(id, patience))
     }
 
     /// One dead letter, read on the caller's thread.

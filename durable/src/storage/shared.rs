@@ -9,6 +9,7 @@ use super::history::Sweep;
 use super::jobs::Jobs;
 use super::notices::Notices;
 use super::numbers::{CommitSeq, ObjectNo};
+use super::outbox;
 use super::quarantines::Chores;
 use super::sqlite::Place;
 use super::write_set::{Fence, Release, WriteSet};
@@ -31,6 +32,9 @@ pub(super) struct Shared {
     pub(super) sweep: Sweep,
     pub(super) alarms: Notices,
     pub(super) quarantines: Chores,
+    pub(super) sends: outbox::Chores,
+    /// Sends that wait.
+    outbox: AtomicU64,
     queue: Mutex<Queue>,
     durable: AtomicU64,
     /// Bytes of the snapshots and rows that wait.
@@ -91,6 +95,8 @@ impl Shared {
             sweep,
             alarms: Notices::default(),
             quarantines: Chores::default(),
+            sends: outbox::Chores::default(),
+            outbox: AtomicU64::new(0),
             queue: Mutex::new(Queue { waiting: VecDeque::new(), submitted: 0, closed: false }),
             durable: AtomicU64::new(0),
             waiting_bytes: AtomicUsize::new(0),
@@ -122,6 +128,16 @@ impl Shared {
     /// A number that no object has.
     pub(super) fn next_object_no(&self) -> ObjectNo {
         ObjectNo(self.highest.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
+    /// How many sends wait.
+    pub(super) fn outbox(&self) -> u64 {
+        self.outbox.load(Ordering::Relaxed)
+    }
+
+    /// So many more sends wait, or less.
+    pub(super) fn count_sends(&self, more: i64) {
+        self.outbox.fetch_add(more.cast_unsigned(), Ordering::Relaxed);
     }
 
     /// Moves everything that waits into `taken`, which is empty.

@@ -16,9 +16,10 @@ use super::classes::{self, Declared, Named};
 use super::lock;
 use super::manifest::{self, Manifest};
 use super::numbers::{ClassNo, Epoch, ObjectNo};
+use super::outbox as sends;
 use super::rows::meta::{self, FORMAT, Meta};
 use super::rows::quarantine::{self, DamagedQuarantine as Damaged, Found};
-use super::rows::{alarm, class, create_tables, history, object, schedule, schema};
+use super::rows::{alarm, class, create_tables, history, object, outbox, schedule, schema};
 use super::shard::{Opened, Settings, Shard};
 use super::shared::DirectoryLock;
 use super::sqlite::{self, Checkpoint, Place, Role};
@@ -78,6 +79,7 @@ impl Store {
             None => files.create_all(shards.unwrap_or(SHARDS))?,
         };
         let classes = classes::settle(&mut opened, declared, host.clock.wall())?;
+        sends::sweep(&mut opened)?;
         let quarantines =
             opened.iter_mut().flat_map(|shard| std::mem::take(&mut shard.quarantines));
         let quarantines: Vec<_> = quarantines.collect();
@@ -430,10 +432,10 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
         let numbers = (object::highest(&connection)?, history::has_rows(&connection)?);
         let has_alarms =
             [alarm::DUES.is_any_set(&connection)?, schedule::DUES.is_any_set(&connection)?];
-        let waiting = (has_alarms, quarantine::all(&connection)?);
+        let waiting = (has_alarms, outbox::count(&connection)?, quarantine::all(&connection)?);
         Ok((boot, log, numbers, waiting, classes))
     })();
-    let (boot, log, (highest, has_past), (has_alarms, quarantines), (classes, schemas)) =
+    let (boot, log, (highest, has_past), (has_alarms, outbox, quarantines), (classes, schemas)) =
         opened.map_err(|cause| place.error(&cause, "opening"))?;
     if boot >= Epoch::BOOTS_MAX {
         return Err(Code::StorageCorrupt.error(format!(
@@ -457,6 +459,7 @@ fn open_shard(index: u16, place: Place, connection: Connection) -> Result<Opened
         highest,
         boot,
         has_alarms,
+        outbox,
         has_past,
         quarantines,
     })

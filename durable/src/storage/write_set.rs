@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::history::Cause;
 use crate::id::{Lineage, ObjectId, Placement};
 use crate::kv::KvChange;
+use crate::send::{NewSend, SendId, SendsView};
 use crate::storage::rows::dead_letter::NewLetter;
 use crate::storage::rows::schedule::SchedulesRow;
 use crate::storage::rows::sql::SqlWrite;
@@ -36,6 +37,8 @@ pub(crate) struct WriteSet {
     pub(crate) alarm: Option<Box<AlarmWrite>>,
     /// What became of the object's schedules. `None`: nothing.
     pub(crate) schedules: Option<Box<ScheduleWrite>>,
+    /// What it did about sends. `None`: nothing.
+    pub(crate) sends: Option<Box<SendWrite>>,
     /// Nothing of the object is left; it is the last write set of its activation.
     pub(crate) erases: bool,
     /// Why the object commits. `None`: its class keeps no history.
@@ -52,7 +55,13 @@ impl WriteSet {
         let letter = self.alarm.as_ref().and_then(|alarm| alarm.letter.as_ref());
         let letter = letter.map_or(0, NewLetter::bytes);
         let schedules = self.schedules.as_ref().map_or(0, |schedules| schedules.bytes());
-        snapshot + sql + letter + schedules + self.kv.iter().map(KvChange::bytes).sum::<usize>()
+        let sends = self.sends.as_ref().map_or(0, |sends| sends.bytes());
+        snapshot
+            + sql
+            + letter
+            + schedules
+            + sends
+            + self.kv.iter().map(KvChange::bytes).sum::<usize>()
     }
 }
 
@@ -88,6 +97,38 @@ impl ScheduleWrite {
     fn bytes(&self) -> usize {
         let row = self.row.as_ref().map_or(0, |row| row.body.len());
         row + self.letter.as_ref().map_or(0, NewLetter::bytes)
+    }
+}
+
+/// What a turn did about sends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SendWrite {
+    /// In the order in which they were made.
+    pub(crate) made: Vec<NewSend>,
+    /// Those that it takes back, as far as they wait.
+    pub(crate) taken_back: Vec<SendId>,
+    /// The one whose effect the turn is. `None`: it is no send's.
+    pub(crate) received: Option<SendId>,
+    /// What that has become instead, which has failed too often. `None`: no dead letter.
+    pub(crate) letter: Option<NewLetter>,
+}
+
+impl SendWrite {
+    /// Whether nothing is to be done.
+    pub(crate) fn is_empty(&self) -> bool {
+        *self == SendWrite::default()
+    }
+
+    /// As one who watches sees it. `None`: there is nothing.
+    pub(crate) fn view(&self) -> Option<SendsView> {
+        let SendWrite { made, taken_back, received, .. } = self;
+        let (made, taken_back) = (made.iter().map(NewSend::view).collect(), taken_back.clone());
+        (!self.is_empty()).then_some(SendsView { made, taken_back, received: *received })
+    }
+
+    fn bytes(&self) -> usize {
+        let made: usize = self.made.iter().map(|send| send.body.len()).sum();
+        made + self.letter.as_ref().map_or(0, NewLetter::bytes)
     }
 }
 

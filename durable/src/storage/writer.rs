@@ -7,6 +7,8 @@
 //! frame is written, and an error whose effect is unknown stops the shard, so that nobody is told
 //! either way until the file was opened again.
 
+mod later;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 
@@ -19,8 +21,9 @@ use super::log::Log;
 use super::notices::Committed;
 use super::numbers::{CommitSeq, ObjectNo};
 use super::quarantines;
+use super::rows::outbox::SendNotice;
 use super::rows::sql::Chain;
-use super::rows::{self, alarm, dead_letter, kv, object, schedule, snapshot, sql};
+use super::rows::{self, alarm, dead_letter, kv, object, outbox, schedule, snapshot, sql};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::{self, Checkpoint, Fault};
 use crate::error::{Code, Error, Outcome};
@@ -39,10 +42,11 @@ pub(super) struct Writer {
     batch: Batch,
     /// What became of the batch, until those who wait for it are told. `None`: nothing was stored since.
     stored: Option<Result<(), Error>>,
-    /// Objects of the batch that were erased with the one above them.
-    erased_below: Vec<ObjectNo>,
+    applied: Applied,
     /// The sweep over the past that is under way. `None`: none is.
     pass: Option<Pass>,
+    /// The last step was about sends.
+    has_tended: bool,
     /// Batches since it had its turn.
     batches: u32,
     memory: Memory,
@@ -55,6 +59,17 @@ struct Memory {
     log: Log,
     /// Those whose past is kept, as they are stored.
     present: Present,
+}
+
+/// What a batch has done beside what its write sets say.
+#[derive(Default)]
+struct Applied {
+    /// Objects that were erased with the one above them.
+    erased_below: Vec<ObjectNo>,
+    /// What it means for those who deliver sends.
+    told: Vec<SendNotice>,
+    /// How many sends more wait.
+    more: i64,
 }
 
 /// Where a transaction failed.
@@ -80,8 +95,9 @@ impl Writer {
             waiting: VecDeque::new(),
             batch: Batch::default(),
             stored: None,
-            erased_below: Vec::new(),
+            applied: Applied::default(),
             pass: None,
+            has_tended: false,
             batches: 0,
             _lock: lock,
         }
@@ -96,8 +112,8 @@ impl Writer {
         let now = self.shared.host.clock.wall();
         let (batch, memory) = (&mut self.batch, &mut self.memory);
         let failure = match transact(&self.shared, &self.connection, (batch, memory), now) {
-            Ok(erased_below) => {
-                self.erased_below = erased_below;
+            Ok(applied) => {
+                self.applied = applied;
                 return Ok(());
             }
             Err(failure) => failure,
@@ -165,7 +181,9 @@ impl Writer {
             return;
         }
         let Shared { host, index, alarms, .. } = &*self.shared;
-        for object_no in self.erased_below.drain(..) {
+        let Applied { erased_below, told, more } = std::mem::take(&mut self.applied);
+        self.shared.count_sends(more);
+        for object_no in erased_below {
             alarms.tell(Committed {
                 object_no,
                 commit_no: 0,
@@ -181,6 +199,7 @@ impl Writer {
                 alarms.tell(change.committed());
             }
         };
+        alarms.tell_sends(told);
         let last: Option<CommitSeq> = self.batch.release(stored.as_ref().map(drop), &mut tell);
         if let Some(seq) = last {
             self.shared.advance(seq);
@@ -231,6 +250,12 @@ impl LaneWork for Writer {
             self.tend_quarantines();
             return Step::Again;
         }
+        if self.shared.sends.is_wanted() && !std::mem::replace(&mut self.has_tended, true) {
+            self.tend_sends();
+            return Step::Again;
+        }
+        // Whoever commits has a turn between those who deliver.
+        self.has_tended = false;
         if self.waiting.is_empty() {
             self.shared.take_waiting(&mut self.waiting);
         }
@@ -238,7 +263,8 @@ impl LaneWork for Writer {
             self.batches = 0;
             let has_swept = self.sweep();
             if self.waiting.is_empty() {
-                return if has_swept { Step::Again } else { Step::Idle };
+                let is_busy = has_swept || self.shared.sends.is_wanted();
+                return if is_busy { Step::Again } else { Step::Idle };
             }
         }
         self.batches += 1;
@@ -273,6 +299,7 @@ impl Drop for Writer {
         self.shared.close_queue(&mut self.waiting);
         self.shared.sweep.close();
         self.shared.quarantines.close();
+        self.shared.sends.close();
         let later = error.with_outcome(Outcome::RolledBack);
         self.waiting.drain(..).for_each(|item| item.fail(&later));
         // After a failed sync the log holds the only copy that can be trusted; the next start reads
@@ -285,27 +312,25 @@ impl Drop for Writer {
     }
 }
 
-/// Gives the objects that were erased with the one above them.
 fn transact(
     shared: &Shared,
     connection: &Connection,
     (batch, memory): (&mut Batch, &mut Memory),
     now: WallMs,
-) -> Result<Vec<ObjectNo>, Failure> {
-    let erased_below =
-        apply_all(shared, connection, (batch, memory), now).map_err(Failure::Before)?;
+) -> Result<Applied, Failure> {
+    let applied = apply_all(shared, connection, (batch, memory), now).map_err(Failure::Before)?;
     let commit = connection.prepare_cached("COMMIT").map_err(Failure::Before)?.execute([]);
-    commit.map(|_| erased_below).map_err(Failure::Commit)
+    commit.map(|_| applied).map_err(Failure::Commit)
 }
 
 /// Applies every run of the batch inside of a new transaction. A run that fails alone fails its own
-/// fence only. Gives the objects that were erased with the one above them.
+/// fence only.
 fn apply_all(
     shared: &Shared,
     connection: &Connection,
     (batch, memory): (&mut Batch, &mut Memory),
     now: WallMs,
-) -> rusqlite::Result<Vec<ObjectNo>> {
+) -> rusqlite::Result<Applied> {
     // The write lock is taken at once: one that is taken later can fail halfway.
     connection.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let mut tables = Tables::prepare(connection, &shared.sweep, memory)?;
@@ -328,7 +353,7 @@ fn apply_all(
         batch.fail_run(range, Some(&error));
     }
     tables.memory.log.sweep(connection)?;
-    Ok(tables.erased_below)
+    Ok(tables.applied)
 }
 
 /// The statements of one transaction.
@@ -348,8 +373,11 @@ struct Tables<'c> {
     schedules: Option<schedule::Writes<'c>>,
     /// `None`: no run so far changed a dead letter.
     letters: Option<dead_letter::Writes<'c>>,
-    /// Objects that were erased with the one above them.
-    erased_below: Vec<ObjectNo>,
+    /// `None`: no run so far made a send, or took one back.
+    sends: Option<outbox::Writes<'c>>,
+    applied: Applied,
+    /// Notices of sends, and how many more wait, before the run that is being applied.
+    before_run: (usize, i64),
 }
 
 impl<'c> Tables<'c> {
@@ -371,7 +399,9 @@ impl<'c> Tables<'c> {
             alarms: None,
             schedules: None,
             letters: None,
-            erased_below: Vec::new(),
+            sends: None,
+            applied: Applied::default(),
+            before_run: (0, 0),
         })
     }
 
@@ -381,6 +411,7 @@ impl<'c> Tables<'c> {
         if !run.has_rows() {
             return self.apply_state(run, now, None);
         }
+        self.before_run = (self.applied.told.len(), self.applied.more);
         // Several statements, of which a later one may fail alone: then none of them has been.
         self.connection.prepare_cached("SAVEPOINT run")?.execute([])?;
         let before = history::before(self.connection, run, &mut self.memory.present)?;
@@ -389,13 +420,15 @@ impl<'c> Tables<'c> {
         if is_stored && run.erases() {
             let birth = run.birth.expect("an erasure says whose it is");
             let below = rows::erase_tree(self.connection, run.last.object_no, &birth.id)?;
-            self.erased_below.extend(below);
+            self.applied.erased_below.extend(below);
+            self.apply_sends(run)?;
         } else if is_stored {
             self.apply_kv(run)?;
             self.apply_sql(run, chain)?;
             self.apply_alarms(run)?;
             self.apply_schedules(run)?;
             self.apply_letters(run)?;
+            self.apply_sends(run)?;
             if let Some(before) = before {
                 history::record(self.connection, run, before, (self.sweep.bounds, now))?;
                 self.sweep.on_recorded();
@@ -412,6 +445,9 @@ impl<'c> Tables<'c> {
     fn take_back(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
         self.memory.present.forget(run.last.object_no);
         if run.has_rows() {
+            let (told, more) = self.before_run;
+            self.applied.told.truncate(told);
+            self.applied.more = more;
             self.connection.prepare_cached("ROLLBACK TO run")?.execute([])?;
             self.connection.prepare_cached("RELEASE run")?.execute([])?;
         } else if run.after == 0 {
@@ -488,26 +524,6 @@ impl<'c> Tables<'c> {
             none => none.insert(schedule::Writes::prepare(self.connection)?),
         };
         schedules.set(run.last.object_no, last.row.as_ref(), *set_by)
-    }
-
-    fn apply_letters(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
-        let of_alarms = run.alarms.iter().map(|(_, write)| (write.letter.as_ref(), write.removed));
-        let of_schedules =
-            run.schedules.iter().map(|(_, write)| (write.letter.as_ref(), write.removed));
-        let is_any = |(new, removed): &(Option<_>, Option<_>)| new.is_some() || removed.is_some();
-        for (new, removed) in of_alarms.chain(of_schedules).filter(is_any) {
-            let letters = match &mut self.letters {
-                Some(writes) => writes,
-                none => none.insert(dead_letter::Writes::prepare(self.connection)?),
-            };
-            if let Some(letter) = new {
-                letters.insert(run.last.object_no, letter)?;
-            }
-            if let Some(letter_no) = removed {
-                letters.remove(run.last.object_no, letter_no)?;
-            }
-        }
-        Ok(())
     }
 
     /// Stores the last state of a run, and who the object is if that is news.

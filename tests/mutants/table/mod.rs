@@ -10,6 +10,7 @@ mod object;
 mod past;
 mod quarantine;
 mod schedule;
+mod send;
 mod sql;
 mod storage;
 mod stored;
@@ -32,6 +33,7 @@ pub fn all() -> Vec<&'static Mutant> {
         past::MUTANTS,
         quarantine::MUTANTS,
         schedule::MUTANTS,
+        send::MUTANTS,
         sql::MUTANTS,
         storage::MUTANTS,
         stored::MUTANTS,

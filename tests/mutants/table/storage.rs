@@ -41,11 +41,11 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "an error of `COMMIT` counts as success",
         edits: &[Edit {
             file: "durable/src/storage/writer.rs",
-            find: "    commit.map(|_| erased_below).map_err(Failure::Commit)",
+            find: "    commit.map(|_| applied).map_err(Failure::Commit)",
             replace: r#"    if crate::mutant("commit_error_swallowed") {
-        return Ok(erased_below);
+        return Ok(applied);
     }
-    commit.map(|_| erased_below).map_err(Failure::Commit)"#,
+    commit.map(|_| applied).map_err(Failure::Commit)"#,
         }],
         seeds: 200,
         found_by: &["P1", "P8"],

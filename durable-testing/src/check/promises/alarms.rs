@@ -236,9 +236,13 @@ impl Alarms {
 }
 
 impl Promises {
-    /// An alarm that is due, durable, and not used up, or a schedule that is due.
-    pub(crate) fn overdue(&self, wall: WallMs) -> Option<String> {
-        self.overdue_alarm(wall).or_else(|| self.overdue_schedule(wall))
+    /// An alarm that is due, durable, and not used up, a schedule that is due, or a send.
+    ///
+    /// Gives the promise, and what breaks it.
+    pub(crate) fn overdue(&self, wall: WallMs) -> Option<(&'static str, String)> {
+        let overdue = self.overdue_alarm(wall).or_else(|| self.overdue_schedule(wall));
+        let overdue = overdue.map(|text| ("P6", format!("{text}, and has not fired")));
+        overdue.or_else(|| Some(("P7", self.overdue_send(wall)?)))
     }
 
     /// What is known of objects that can run what is due: one that cannot start, or does not run, waits.
@@ -247,6 +251,12 @@ impl Promises {
         let startable =
             all.filter(|(id, watch)| !watch.is_unstartable && !self.wards.may_be_shut(id));
         startable.map(|(_, watch)| watch)
+    }
+
+    /// Whether an object can run what is due.
+    pub(super) fn is_startable(&self, object: &durable::ObjectId) -> bool {
+        let is_unstartable = self.objects.get(object).is_some_and(|watch| watch.is_unstartable);
+        !is_unstartable && !self.may_be_shut(object)
     }
 
     fn overdue_alarm(&self, wall: WallMs) -> Option<String> {

@@ -5,11 +5,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
 use super::{Group, Known, families};
-use crate::caller::{Request, Who, undecodable, unencodable};
+use crate::caller::{Kept, Request, Who, undecodable, unencodable};
 use crate::cut::CutOff;
 use crate::directory::LetOut;
 use crate::directory::failing::{OPEN, STOPPED};
@@ -27,6 +28,10 @@ use crate::supervise::ClassStatus;
 pub(crate) trait ClassGroup: Send + Sync {
     /// The class's name.
     fn name(&self) -> &'static str;
+    /// Keeps a call that nobody waits for. `delay`: how long it stays at least. `None`: not longer than those before it.
+    fn keep(self: Arc<Self>, request: Request, delay: Option<Duration>) -> Kept;
+    /// Delivers a send to one object, of which the sender knows so much.
+    fn receive(self: Arc<Self>, id: ObjectId, known: (Known, Option<Lineage>), firing: Firing);
     /// A call that came over a wire, which is queued when this returns. `number`: a director's name for it.
     fn call(
         self: Arc<Self>,
@@ -125,6 +130,33 @@ impl<O: Object> ClassGroup for Group<O> {
             Poll::Ready(answer) => Box::pin(ready(answer)),
             Poll::Pending => Box::pin(made),
         }
+    }
+
+    fn keep(self: Arc<Self>, request: Request, delay: Option<Duration>) -> Kept {
+        let Request { who, method, args, .. } = request;
+        let call = O::decode_call(method.name, &args)
+            .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted))
+            .and_then(|call| self.address_of(who).map(|address| (call, address)));
+        match call {
+            Ok((call, address)) => {
+                Box::pin(address.call::<Result<(), Error>>(call, |_| None).put(delay))
+            }
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    fn receive(
+        self: Arc<Self>,
+        id: ObjectId,
+        ((name, placement), lineage): (Known, Option<Lineage>),
+        firing: Firing,
+    ) {
+        if let Some(error) = self.stopped() {
+            return firing.end(Rung::Postponed(error));
+        }
+        let slot = self.place(id, name.as_ref(), placement.as_ref());
+        slot.learn_lineage(lineage.as_ref());
+        slot.fire(firing);
     }
 
     fn id_of(&self, who: &Who) -> Result<ObjectId, Error> {

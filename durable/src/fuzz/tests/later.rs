@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::*;
 use crate::id::{Ancestor, ObjectId};
 use crate::schedule::{Misfire, Overlap, Schedule, Target};
+use crate::send::SentCall;
 use crate::storage::fuzz::QuarantineRow;
-use crate::storage::schedule;
+use crate::storage::{encode_send, schedule};
 use crate::when::When;
 
 type Made = Vec<(&'static str, &'static str, Vec<u8>)>;
@@ -15,6 +16,7 @@ pub(super) fn made() -> Made {
     let mut made = schedules();
     made.extend(ancestors());
     made.extend(quarantines());
+    made.extend(sends());
     let crons = [
         ("every_five", "*/5 * * * *\nUTC"),
         ("mondays", "0 9 * * MON\nEurope/Berlin"),
@@ -93,6 +95,37 @@ fn ancestors() -> Made {
         ("wire", "reference", told(&[])),
         ("wire", "reference_to_a_child", told(&[Some("hall"), None])),
         ("wire", "reference_and_bookmark", encoded(&((id, name, eu, hint, none), Some(bookmark)))),
+    ]
+}
+
+fn sends() -> Made {
+    let id = ObjectId::from_bytes([9; 32]);
+    let parent = Ancestor { id, name: Some(std::sync::Arc::from("hall")) };
+    let plain = SentCall {
+        source: Some(id),
+        name: Some("ada".to_owned()),
+        jurisdiction: None,
+        location_hint: None,
+        lineage: Vec::new(),
+        method: "deposit".to_owned(),
+        args: vec![1, 2, 3],
+        scheduled: WallMs(1_767_225_600_000),
+    };
+    let child = SentCall {
+        lineage: Lineage::of([parent]).expect("there is one").encode(),
+        jurisdiction: Some("eu".to_owned()),
+        ..plain.clone()
+    };
+    let outside = SentCall { source: None, name: None, args: Vec::new(), ..plain.clone() };
+    let orphan = SentCall { lineage: vec![1], ..plain.clone() };
+    let body = |call: &SentCall| encode_send(call).to_vec();
+    vec![
+        ("send", "plain", body(&plain)),
+        ("send", "child", body(&child)),
+        ("send", "outside", body(&outside)),
+        ("send", "orphan", body(&orphan)),
+        ("send", "short", body(&plain)[..30].to_vec()),
+        ("send", "header", body(&plain)[..20].to_vec()),
     ]
 }
 

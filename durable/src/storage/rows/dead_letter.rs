@@ -1,18 +1,23 @@
 //! Dead letters: what has used up its retries, until somebody retries or drops it.
 //!
-//! Layout: `letter_no` counted from 1; `object_no`; `kind` 1 for an alarm, 2 for a run of a schedule;
+//! Layout: `letter_no` counted from 1; `object_no`; `kind` 1 for an alarm, 2 for a run of a schedule,
+//! 3 for a send to the object;
 //! `error` what the last run failed with; `at_ms` wall clock of that; `attempts` how many runs there
-//! were; `scheduled_ms` what the alarm was set to, or the time that the schedule ran for; `name`,
-//! `method` and `args` of the schedule, NULL for an alarm.
+//! were; `scheduled_ms` what the alarm was set to, the time that the schedule ran for, or when the
+//! send was to leave; `name`, `method` and `args` of the schedule, or the text of the send's id and
+//! its call, NULL for an alarm.
 //!
 //! Never reuse: a `letter_no`, which SQLite counts, is not given again, and a kind's number stays.
 
+use rusqlite::types::Type;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Row, params};
 
 use super::{signed, unsigned};
 use crate::due::{Alarm, DeadLetter, DeadLetterId, DeadLetterKind};
+use crate::error::Error;
 use crate::id::ObjectId;
 use crate::schedule::{Misfire, Overlap, Schedule, Target};
+use crate::send::SendId;
 use crate::storage::numbers::ObjectNo;
 use crate::time::WallMs;
 use crate::when::When;
@@ -33,6 +38,7 @@ CREATE INDEX IF NOT EXISTS dead_letters_by_object ON dead_letters (object_no)";
 
 const ALARM: i64 = 1;
 const SCHEDULE: i64 = 2;
+const SEND: i64 = 3;
 
 /// What becomes a dead letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +60,12 @@ pub(crate) enum LetterOf {
         /// Encoded.
         args: Vec<u8>,
     },
+    Send {
+        id: SendId,
+        method: String,
+        /// Encoded.
+        args: Vec<u8>,
+    },
 }
 
 impl NewLetter {
@@ -62,6 +74,7 @@ impl NewLetter {
         let call = match &self.what {
             LetterOf::Alarm => 0,
             LetterOf::Schedule { name, method, args } => name.len() + method.len() + args.len(),
+            LetterOf::Send { method, args, .. } => method.len() + args.len(),
         };
         self.error.len() + call
     }
@@ -81,8 +94,10 @@ impl StoredLetter {
     /// What it was, from its first try on. `shard`: where it is stored.
     pub(crate) fn again(&self, shard: u16, now: WallMs) -> Again {
         let NewLetter { scheduled, .. } = self.letter;
-        let LetterOf::Schedule { name, method, args } = &self.letter.what else {
-            return Again::Alarm(Alarm { due: now, scheduled, retries: 0 });
+        let (name, method, args) = match &self.letter.what {
+            LetterOf::Alarm => return Again::Alarm(Alarm { due: now, scheduled, retries: 0 }),
+            LetterOf::Schedule { name, method, args } => (name.clone(), method, args),
+            LetterOf::Send { id, method, args } => (format!("send {id}"), method, args),
         };
         let id = DeadLetterId { shard, number: self.letter_no };
         Again::Schedule(Schedule {
@@ -107,10 +122,13 @@ impl StoredLetter {
         let StoredLetter { letter_no, letter, owner, .. } = self;
         let LetterOwner { id, class_no, name } = owner?;
         let NewLetter { what, error, at, attempts, scheduled } = letter;
-        let (kind, schedule, method) = match what {
-            LetterOf::Alarm => (DeadLetterKind::Alarm, None, None),
+        let (kind, schedule, send, method) = match what {
+            LetterOf::Alarm => (DeadLetterKind::Alarm, None, None, None),
             LetterOf::Schedule { name, method, .. } => {
-                (DeadLetterKind::Schedule, Some(name), Some(method))
+                (DeadLetterKind::Schedule, Some(name), None, Some(method))
+            }
+            LetterOf::Send { id, method, .. } => {
+                (DeadLetterKind::Send, None, Some(id), Some(method))
             }
         };
         Some(DeadLetter {
@@ -120,6 +138,7 @@ impl StoredLetter {
             name,
             kind,
             schedule,
+            send,
             method,
             error,
             at,
@@ -174,7 +193,10 @@ impl<'c> Writes<'c> {
         let (kind, name, method, args) = match what {
             LetterOf::Alarm => (ALARM, None, None, None),
             LetterOf::Schedule { name, method, args } => {
-                (SCHEDULE, Some(name), Some(method), Some(args))
+                (SCHEDULE, Some(name.clone()), Some(method), Some(args))
+            }
+            LetterOf::Send { id, method, args } => {
+                (SEND, Some(id.to_string()), Some(method), Some(args))
             }
         };
         let row = params![object_no.0, kind, error, at, attempts, scheduled, name, method, args];
@@ -202,6 +224,12 @@ fn read(row: &Row<'_>) -> rusqlite::Result<StoredLetter> {
         ALARM => LetterOf::Alarm,
         SCHEDULE => {
             LetterOf::Schedule { name: row.get(10)?, method: row.get(11)?, args: row.get(12)? }
+        }
+        SEND => {
+            let id = row.get::<_, String>(10)?.parse().map_err(|error| {
+                rusqlite::Error::FromSqlConversionFailure(10, Type::Text, Box::<Error>::new(error))
+            })?;
+            LetterOf::Send { id, method: row.get(11)?, args: row.get(12)? }
         }
         other => return Err(rusqlite::Error::IntegralValueOutOfRange(2, other)),
     };
@@ -289,12 +317,16 @@ mod tests {
         #[test]
         fn a_dead_letter_round_trips(
             error: String, at in 0..=MAX, attempts: u32, scheduled in 0..=MAX, object_no: i64,
-            call: Option<(String, String, Vec<u8>)>,
+            call: Option<(String, String, Vec<u8>)>, send: Option<(u16, u64, u32)>,
         ) {
             // SQLite's text ends nowhere but at its end; what is given is what is read.
             let (at, scheduled) = (WallMs(at), WallMs(scheduled));
-            let what = call.map_or(LetterOf::Alarm, |(name, method, args)| {
-                LetterOf::Schedule { name, method, args }
+            let what = call.map_or(LetterOf::Alarm, |(name, method, args)| match send {
+                Some((shard, epoch, number)) => {
+                    let id = SendId { shard, epoch, number: number.max(1) };
+                    LetterOf::Send { id, method, args }
+                }
+                None => LetterOf::Schedule { name, method, args },
             });
             let letter = NewLetter { what, error, at, attempts, scheduled };
             let connection = in_memory();

@@ -57,7 +57,7 @@ impl Dues {
         let none = Place { due: WallMs(0), object_no: i64::MIN };
         let Place { due, object_no } = after.unwrap_or(none);
         let mut select = connection.prepare_cached(self.first)?;
-        in_order(select.query(params![signed(due.0), object_no])?, limit)
+        in_order(select.query(params![signed(due.0), object_no])?, limit, read)
     }
 
     /// When something of an object is due. `None`: nothing is.
@@ -103,11 +103,15 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Alarmed> {
 
 /// The first rows, at most `limit`, and whether there are no more. One that cannot be read is passed over, so that it holds
 /// up nobody but its object, which does not start.
-fn in_order(mut rows: Rows<'_>, limit: usize) -> rusqlite::Result<(Vec<Alarmed>, bool)> {
+pub(super) fn in_order(
+    mut rows: Rows<'_>,
+    limit: usize,
+    found: impl Fn(&Row<'_>) -> rusqlite::Result<Alarmed>,
+) -> rusqlite::Result<(Vec<Alarmed>, bool)> {
     let mut all = Vec::new();
     while all.len() < limit {
         let Some(row) = rows.next()? else { return Ok((all, true)) };
-        all.extend(read(row).ok());
+        all.extend(found(row).ok());
     }
     Ok((all, false))
 }

@@ -15,7 +15,9 @@ pub(crate) mod kin;
 pub(crate) mod kv;
 pub(crate) mod meta;
 pub(crate) mod object;
+pub(crate) mod outbox;
 pub(crate) mod quarantine;
+pub(crate) mod received;
 mod rest;
 pub(crate) mod schedule;
 pub(crate) mod schema;
@@ -28,7 +30,7 @@ use super::numbers::ObjectNo;
 use crate::id::ObjectId;
 
 /// Every table of a shard, in the order of creation.
-const TABLES: [&str; 14] = [
+const TABLES: [&str; 16] = [
     meta::TABLE,
     class::TABLE,
     object::TABLE,
@@ -43,6 +45,8 @@ const TABLES: [&str; 14] = [
     quarantine::TABLE,
     kin::TABLE,
     schedule::TABLE,
+    outbox::TABLE,
+    received::TABLE,
 ];
 
 /// Creates the tables that are missing. The caller has opened a transaction.

@@ -1,4 +1,4 @@
-//! What a shard keeps beside its objects: which of them do not run, and numbers that are not given again.
+//! What a shard keeps beside its objects: which of them do not run, sends that wait, and numbers that are not given again.
 
 use rusqlite::Connection;
 
@@ -7,9 +7,9 @@ use super::objects::Shard;
 use crate::inspection::ProblemKind;
 use crate::storage::numbers::ClassNo;
 use crate::storage::rows::quarantine::{self, DamagedQuarantine, StoredQuarantine};
-use crate::storage::rows::{meta, sql};
+use crate::storage::rows::{meta, outbox, received, sql};
 
-/// Every quarantine, then the numbers.
+/// Every quarantine, every send, then the numbers.
 pub(super) fn verify(
     shard: &Shard<'_>,
     connection: &Connection,
@@ -21,6 +21,7 @@ pub(super) fn verify(
             Err(damaged) => tell(shard, damaged, findings),
         }
     }
+    verify_sends(shard, connection, findings)?;
     let (object_no, log_no) = meta::erased(connection)?;
     if !sql::is_possible(object_no) {
         let what = format!("object number {object_no} was erased, and no object can have it");
@@ -52,6 +53,29 @@ fn tell(shard: &Shard<'_>, damaged: DamagedQuarantine, findings: &mut Findings) 
         (None, None) => "an object without an id".to_owned(),
     };
     findings.add(ProblemKind::RowUnreadable, format!("the quarantine of {whose}: {what}"));
+}
+
+/// Whether each send can be read and is for an object that there may be.
+fn verify_sends(
+    shard: &Shard<'_>,
+    connection: &Connection,
+    findings: &mut Findings,
+) -> rusqlite::Result<()> {
+    let damaged = outbox::damaged(connection)?.into_iter();
+    for what in damaged.chain(received::damaged(connection)?) {
+        findings.add(ProblemKind::SendDamaged, what);
+    }
+    for (send_no, class_no, target) in outbox::targets(connection)? {
+        let what = match shard.owns(class_no, &target) {
+            Some(true) => continue,
+            Some(false) => {
+                format!("send {send_no} is for {target}, which was not made for its class")
+            }
+            None => format!("send {send_no} is for class {class_no}, which is not stored"),
+        };
+        findings.add(ProblemKind::SendDamaged, what);
+    }
+    Ok(())
 }
 
 fn verify_one(shard: &Shard<'_>, stored: &StoredQuarantine, findings: &mut Findings) {

@@ -120,6 +120,7 @@ impl Bench {
             sql: None,
             alarm: None,
             schedules: None,
+            sends: None,
             erases: false,
             history: None,
             release: Some(Arc::new(Logged(waiter, self.log.clone()))),

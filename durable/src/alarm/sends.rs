@@ -1,0 +1,185 @@
+//! Sends on their way: from the outbox of a shard to their targets, and what becomes of them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{Alarms, End, Ends};
+use crate::error::{Code, Error};
+use crate::host::Event;
+use crate::kernel::alarm::{Alarmed, Fired, Kind, Place};
+use crate::kernel::outbox::{Delivered, Next, after_delivery};
+use crate::limits::SENDS_IN_FLIGHT_MAX;
+use crate::object::{Delivery, Firing, Rung, gone};
+use crate::runtime::Runtime;
+use crate::send::SendId;
+use crate::storage::{SendChore, Shard, Store, decode_send};
+use crate::time::WallMs;
+
+/// Sends that are being delivered, and those that somebody takes back: none is both.
+#[derive(Default)]
+pub(crate) struct Leaving(Mutex<Under>);
+
+#[derive(Default)]
+struct Under {
+    /// At most as many as may be in flight.
+    delivered: BTreeSet<SendId>,
+    /// At most one for each request.
+    taken_back: BTreeSet<SendId>,
+}
+
+impl Leaving {
+    /// One is about to be delivered. `false`: somebody takes it back.
+    fn deliver(&self, id: SendId) -> bool {
+        let mut under = self.0.lock();
+        !under.taken_back.contains(&id) && under.delivered.insert(id)
+    }
+
+    fn is_back(&self, id: SendId) {
+        self.0.lock().delivered.remove(&id);
+    }
+
+    /// Somebody takes one back: it is not delivered until what this gives is dropped. `None`: it is being delivered.
+    fn take_back(self: &Arc<Self>, id: SendId) -> Option<TakingBack> {
+        let mut under = self.0.lock();
+        let is_free = !under.delivered.contains(&id) && under.taken_back.insert(id);
+        is_free.then(|| TakingBack(Arc::clone(self), id))
+    }
+}
+
+struct TakingBack(Arc<Leaving>, SendId);
+
+impl Drop for TakingBack {
+    fn drop(&mut self) {
+        self.0.0.lock().taken_back.remove(&self.1);
+    }
+}
+
+impl Alarms {
+    /// Delivers sends that are due, as many as may be.
+    pub(super) fn fire_sends(&mut self, store: &Store, wall: WallMs) {
+        while self.sends_in_flight < SENDS_IN_FLIGHT_MAX {
+            let pages = self.calendars.iter().enumerate();
+            let pages = pages.filter(|(_, page)| page.kind == Kind::Send);
+            let due = pages.filter_map(|(index, page)| Some((page.calendar.wakes_at()?, index)));
+            let Some((_, index)) = due.min().filter(|(due, _)| *due <= wall) else { return };
+            let page = &mut self.calendars[index];
+            let Some(alarmed) = page.calendar.fire(wall) else { return };
+            let shard = Arc::clone(&store.shards()[page.shard]);
+            if let Err(fired) = self.deliver(store, (index, &shard), alarmed) {
+                let calendar = &mut self.calendars[index].calendar;
+                calendar.on_fired(alarmed.place.object_no, fired, wall);
+            }
+        }
+    }
+
+    /// Delivers one. `Err`: it is not on its way.
+    fn deliver(
+        &mut self,
+        store: &Store,
+        (index, shard): (usize, &Arc<Shard>),
+        alarmed: Alarmed,
+    ) -> Result<(), Fired> {
+        let Alarmed { class_no, id: target, .. } = alarmed;
+        let known = self.groups.get(&class_no).expect("only known classes wait");
+        // Without it the runtime is gone, and this task is about to be.
+        let group = known.group.upgrade().ok_or(Fired::Postponed)?;
+        let Place { due, object_no } = alarmed.place;
+        let unreadable = |error: &str| {
+            tracing::warn!(error, send = object_no, shard = shard.index(), "a send cannot be read");
+            Fired::Postponed
+        };
+        let stored = shard.read_send(object_no).map_err(|error| unreadable(error.message()))?;
+        // It was taken back, and a notice says so.
+        let stored = stored.ok_or(Fired::Settled)?;
+        let call = decode_send(&stored.body).map_err(|text| unreadable(&text))?;
+        let (shard_no, number) = (shard.index(), stored.number);
+        let id = SendId { shard: shard_no, epoch: stored.epoch, number };
+        if !self.leaving.deliver(id) {
+            return Err(Fired::Postponed);
+        }
+        self.sends_in_flight += 1;
+        let known = (call.name.as_deref().map(Arc::from), call.placement());
+        let lineage = call.lineage();
+        let ends = (Arc::clone(&self.ends), Arc::clone(&self.leaving));
+        let on_its_way = OnItsWay { id, index, object_no, ends };
+        let shards = (Arc::clone(shard), Arc::clone(store.shard(&target)));
+        let shards = (Arc::downgrade(&shards.0), Arc::downgrade(&shards.1));
+        let told = move |rung: Rung| on_its_way.on_rung(&rung, shards);
+        let delivery = Delivery { id, retries: stored.retries, due, call };
+        group.receive(target, (known, lineage), Firing::of_send(delivery, told));
+        Ok(())
+    }
+}
+
+/// A send that is being delivered.
+struct OnItsWay {
+    id: SendId,
+    /// Of its calendar.
+    index: usize,
+    object_no: i64,
+    ends: (Arc<Ends>, Arc<Leaving>),
+}
+
+type WeakShard = std::sync::Weak<Shard>;
+
+impl OnItsWay {
+    /// It has come to this. `shards`: those of its source and of its target.
+    fn on_rung(self, rung: &Rung, (from, to): (WeakShard, WeakShard)) {
+        let delivered = match *rung {
+            Rung::Done | Rung::Failed(_) => Delivered::Settled,
+            Rung::Again { due, retries } => Delivered::Failed { due, retries },
+            Rung::Void | Rung::Postponed(_) => Delivered::Unmet,
+        };
+        let id = self.id;
+        let (chore, forgets) = match after_delivery(delivered) {
+            Next::Over => (SendChore::Over(id), true),
+            Next::Again { due, retries } => (SendChore::Again { id, due, retries }, false),
+            Next::Hold => return self.end(Fired::Postponed),
+        };
+        let Some(from) = from.upgrade() else { return self.end(Fired::Postponed) };
+        let answer = move |stored: Result<bool, Error>| {
+            // What is of one shard was forgotten together with the send.
+            let far = to.upgrade().filter(|to| forgets && stored.is_ok() && to.index() != id.shard);
+            if let Some(to) = far {
+                to.tend_send(SendChore::Forget(id), Box::new(|_| ()));
+            }
+            self.end(if stored.is_ok() { Fired::Settled } else { Fired::Postponed });
+        };
+        from.tend_send(chore, Box::new(answer));
+    }
+
+    fn end(self, fired: Fired) {
+        let OnItsWay { id, index, object_no, ends: (ends, leaving) } = self;
+        leaving.is_back(id);
+        ends.push(End { index, object_no, fired });
+    }
+}
+
+impl Runtime {
+    /// Takes a send back. `true`: it never takes effect. `false`: it does not wait, because it has taken effect, is a dead
+    /// letter, or was taken back; or there never was one. When this answers that is on the disk.
+    ///
+    /// # Errors
+    /// `send.leaving` if it is being delivered at this moment; `storage.*` if it cannot be stored; `runtime.closed`.
+    ///
+    /// # Cancel safety
+    /// If the future is dropped after it was polled, it is taken back, or not.
+    pub async fn cancel_send(&self, id: SendId) -> Result<bool, Error> {
+        let shared = self.registry().shared();
+        if shared.is_closed_to(false) {
+            return Err(gone());
+        }
+        let Some(shard) = shared.store.shards().get(usize::from(id.shard)) else {
+            return Ok(false);
+        };
+        let Some(_taking_back) = shared.leaving.take_back(id) else {
+            return Err(Code::SendLeaving.error(format!(
+                "send {id} is being delivered, or taken back; ask again, it may wait after it has failed"
+            )));
+        };
+        shared.host.report(|| Event::SendRecalled { send: id });
+        shard.tended_send(SendChore::TakeBack(id)).await
+    }
+}

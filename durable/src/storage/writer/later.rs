@@ -1,0 +1,81 @@
+//! What a writer stores of sends, and of all that has used up its retries.
+
+use std::sync::Arc;
+
+use super::{Applied, Failure, Tables, Writer};
+use crate::storage::batch::Run;
+use crate::storage::rows::{self, dead_letter};
+use crate::storage::{checkpoint, outbox};
+
+impl Writer {
+    /// Stores sends that no turn has made, and what has become of some, in a transaction of their own.
+    pub(super) fn tend_sends(&mut self) {
+        let (shared, chores) = (Arc::clone(&self.shared), self.shared.sends.take());
+        let store = || {
+            let applied = outbox::apply(&self.connection, (shared.index, &chores));
+            let applied = applied.map_err(Failure::Before);
+            let stored = applied.and_then(|done| self.commit().map(|()| done));
+            stored.map_err(|failure| self.failed(&failure))
+        };
+        let done = match shared.stopped().cloned().map_or_else(store, Err) {
+            Ok(done) => done,
+            Err(error) => {
+                return chores.into_iter().for_each(|(_, answer)| answer(Err(error.clone())));
+            }
+        };
+        outbox::report(&shared.host, &chores, &done);
+        shared.count_sends(done.more);
+        shared.alarms.tell_sends(done.told);
+        for ((_, answer), was_there) in chores.into_iter().zip(done.was_there) {
+            answer(Ok(was_there));
+        }
+        checkpoint::tend(&self.shared, &self.connection, self.checkpointer.as_ref());
+    }
+}
+
+impl Tables<'_> {
+    pub(super) fn apply_sends(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+        for write in &run.sends {
+            if let Some(id) = write.received {
+                rows::received::insert(self.connection, id)?;
+            }
+            if write.made.is_empty() && write.taken_back.is_empty() {
+                continue;
+            }
+            let sends = match &mut self.sends {
+                Some(writes) => writes,
+                none => none.insert(rows::outbox::Writes::prepare(self.connection)?),
+            };
+            let Applied { told, more, .. } = &mut self.applied;
+            for send in &write.made {
+                sends.insert(send, told)?;
+                *more += 1;
+            }
+            for id in &write.taken_back {
+                *more -= i64::from(sends.remove(*id, told)?);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn apply_letters(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+        let of_alarms = run.alarms.iter().map(|(_, write)| (write.letter.as_ref(), write.removed));
+        let of_schedules =
+            run.schedules.iter().map(|(_, write)| (write.letter.as_ref(), write.removed));
+        let is_any = |(new, removed): &(Option<_>, Option<_>)| new.is_some() || removed.is_some();
+        let of_sends = run.sends.iter().map(|write| (write.letter.as_ref(), None));
+        for (new, removed) in of_alarms.chain(of_schedules).chain(of_sends).filter(is_any) {
+            let letters = match &mut self.letters {
+                Some(writes) => writes,
+                none => none.insert(dead_letter::Writes::prepare(self.connection)?),
+            };
+            if let Some(letter) = new {
+                letters.insert(run.last.object_no, letter)?;
+            }
+            if let Some(letter_no) = removed {
+                letters.remove(run.last.object_no, letter_no)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! Sends that take effect twice, never, too early or in another order.
+
+use crate::{Edit, Mutant, SENDS};
+
+pub const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "send_receipt_not_stored",
+        bug: "that a send was received is not stored with its effect",
+        edits: &[Edit {
+            file: "durable/src/storage/writer/later.rs",
+            find: "            if let Some(id) = write.received {",
+            replace: r#"            if let Some(id) = write.received
+                && !crate::mutant("send_receipt_not_stored")
+            {"#,
+        }],
+        seeds: 300,
+        found_by: &["P7"],
+        test: SENDS,
+    },
+    Mutant {
+        name: "send_leaves_before_its_effect",
+        bug: "a send is over when it is delivered, and not when its effect is durable",
+        edits: &[Edit {
+            file: "durable/src/alarm/sends.rs",
+            find: "        let delivery = Delivery { id, retries: stored.retries, due, call };",
+            replace: r#"        if crate::mutant("send_leaves_before_its_effect") {
+            shard.tend_send(SendChore::Over(id), Box::new(|_| ()));
+        }
+        let delivery = Delivery { id, retries: stored.retries, due, call };"#,
+        }],
+        seeds: 100,
+        found_by: &["P7"],
+        test: SENDS,
+    },
+    Mutant {
+        name: "send_of_failed_turn",
+        bug: "the sends of a turn that refused leave",
+        edits: &[Edit {
+            file: "durable/src/object/activation.rs",
+            find: "    let comparison = match &encoded {",
+            replace: r#"    if crate::mutant("send_of_failed_turn")
+        && ended == Ended::Rejected
+        && !sends.made.is_empty()
+    {
+        let sends = sends.clone();
+        live.submit(slot, Changes { sends, ..Changes::default() }, HOOK);
+    }
+    let comparison = match &encoded {"#,
+        }],
+        seeds: 100,
+        found_by: &["P7"],
+        test: SENDS,
+    },
+    Mutant {
+        name: "send_overtakes",
+        bug: "a send does not wait for those before it",
+        edits: &[Edit {
+            file: "durable/src/kernel/outbox.rs",
+            find: "        None if is_behind => None,",
+            replace: r#"        None if is_behind && !crate::mutant("send_overtakes") => None,"#,
+        }],
+        seeds: 100,
+        found_by: &["P7"],
+        test: SENDS,
+    },
+    Mutant {
+        name: "send_next_not_let_go",
+        bug: "when a send is over the next one of its pair goes on waiting",
+        edits: &[Edit {
+            file: "durable/src/storage/rows/outbox.rs",
+            find: "        if !may_be_delivered {",
+            replace: r#"        if !may_be_delivered && !crate::mutant("send_next_not_let_go") {"#,
+        }],
+        seeds: 100,
+        found_by: &["P7"],
+        test: SENDS,
+    },
+    Mutant {
+        name: "send_taken_back_and_delivered",
+        bug: "a send that somebody takes back is delivered meanwhile",
+        edits: &[Edit {
+            file: "durable/src/alarm/sends.rs",
+            find: "        let is_free = !under.delivered.contains(&id) && under.taken_back.insert(id);",
+            replace: r#"        let is_blind = crate::mutant("send_taken_back_and_delivered");
+        let is_free = is_blind || !under.delivered.contains(&id) && under.taken_back.insert(id);"#,
+        }],
+        seeds: 1_000,
+        found_by: &["P7"],
+        test: SENDS,
+    },
+    Mutant {
+        name: "send_undone_leaves",
+        bug: "a send of a savepoint that was undone leaves",
+        edits: &[Edit {
+            file: "durable/src/object/send.rs",
+            find: "        dealt.made.truncate(made);",
+            replace: r#"        if !crate::mutant("send_undone_leaves") {
+            dealt.made.truncate(made);
+        }"#,
+        }],
+        seeds: 100,
+        found_by: &["check"],
+        test: SENDS,
+    },
+];

@@ -1,0 +1,287 @@
+//! Objects that send each other calls, and clients that let them, while everything goes wrong that may.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use durable::prelude::*;
+use durable::{RuntimeBuilder, SendId};
+use durable_testing::prelude::*;
+
+/// Sends letters to others of its kind, and keeps those that it gets.
+#[derive(Debug, Default, DurableState)]
+pub struct Post {
+    /// Letters that were sent to each, by turns that were kept.
+    pub sent: BTreeMap<String, u64>,
+    /// Letters that came, in their order: from whom, and which.
+    pub came: Vec<(String, u64)>,
+    /// Letters that came later, in no order.
+    pub came_late: Vec<u64>,
+    /// How many letters are to be turned away.
+    pub failures: u32,
+    /// By panic instead of by `Err`.
+    pub is_wild: bool,
+    /// How long it takes to take a letter.
+    pub takes_ms: u64,
+    /// The last send with a delay.
+    pub last: Option<SendId>,
+}
+
+// Runs that panic are what is looked at, and what follows on many of them is looked at elsewhere.
+#[durable_object(name = "sends.Post", alarm_retries = 2, alarm_delay = "300ms", crashes = 1_000)]
+impl Post {
+    /// Sends so many letters, one after the other.
+    pub fn post(&mut self, cx: &mut Context<'_, Self>, to: String, count: u64) -> u64 {
+        let from = cx.name().expect("it has one").to_owned();
+        let sent = self.sent.entry(to.clone()).or_default();
+        for _ in 0..count {
+            *sent += 1;
+            cx.send(cx.get::<Post>(&to).take(from.clone(), *sent));
+        }
+        *sent
+    }
+
+    /// Sends one, and refuses.
+    pub fn post_and_refuse(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        to: String,
+    ) -> Result<(), String> {
+        self.post(cx, to, 1);
+        Err("refused".to_owned())
+    }
+
+    /// Sends one, and panics.
+    pub fn post_and_panic(&mut self, cx: &mut Context<'_, Self>, to: String) {
+        self.post(cx, to, 1);
+        panic!("asked to")
+    }
+
+    /// Sends one inside of a savepoint that is undone, and one that is not.
+    pub fn post_in_vain(&mut self, cx: &mut Context<'_, Self>, to: String) {
+        let undone: Result<(), Error> = cx.savepoint(|cx| {
+            cx.send(cx.get::<Post>(&to).take("nobody".to_owned(), 1));
+            Err(durable::Code::ConfigInvalid.error("on purpose"))
+        });
+        assert!(undone.is_err());
+        let own = cx.send(cx.get::<Post>(&to).take("nobody".to_owned(), 2));
+        cx.cancel_send(own);
+        self.post(cx, to, 1);
+    }
+
+    /// Sends one that leaves later.
+    pub fn post_later(&mut self, cx: &mut Context<'_, Self>, to: String, ms: u64) -> SendId {
+        let call = cx.get::<Post>(&to).take_late(ms);
+        let id = cx.send_after(Duration::from_millis(ms), call);
+        self.last = Some(id);
+        id
+    }
+
+    /// Takes the last of these back, if it waits.
+    pub fn cancel_last(&mut self, cx: &mut Context<'_, Self>) -> Option<SendId> {
+        let last = self.last.take();
+        last.inspect(|last| cx.cancel_send(*last))
+    }
+
+    /// Takes one back that may be anybody's.
+    pub fn cancel(&mut self, cx: &mut Context<'_, Self>, id: SendId) {
+        cx.cancel_send(id);
+    }
+
+    /// Sends one, and leaves nothing of itself.
+    pub fn post_and_erase(&mut self, cx: &mut Context<'_, Self>, to: String) {
+        cx.send(cx.get::<Post>(&to).take_late(0));
+        cx.delete_all();
+    }
+
+    /// A read that sends.
+    pub fn post_in_a_read(&self, cx: &Context<'_, Self>) {
+        cx.send(cx.me().take_late(0));
+    }
+
+    /// Awaits a send, which then would not be the turn's.
+    pub async fn post_beside(&mut self, cx: &mut Context<'_, Self>) -> Result<String, String> {
+        let sent = cx.me().take_late(0).send().await;
+        Ok(sent.expect_err("a turn sends by its context").code().to_owned())
+    }
+
+    /// Sends so many bytes.
+    pub fn post_bytes(&mut self, cx: &mut Context<'_, Self>, bytes: u32) {
+        cx.send(cx.me().weigh("x".repeat(bytes as usize)));
+    }
+
+    /// Sends so many at once, to itself.
+    pub fn post_many(&mut self, cx: &mut Context<'_, Self>, count: u64) {
+        for number in 0..count {
+            cx.send(cx.me().take_late(number));
+        }
+    }
+
+    /// Hands a letter on, so often.
+    pub fn hand_on(&mut self, cx: &mut Context<'_, Self>, to: Vec<String>, left: u64) {
+        self.came_late.push(left);
+        if left > 0 {
+            let next = to[(left % to.len() as u64) as usize].clone();
+            cx.send(cx.get::<Post>(&next).hand_on(to, left - 1));
+        }
+    }
+
+    /// What sends call.
+    pub async fn take(&mut self, from: String, number: u64) -> Result<u64, String> {
+        self.came.push((from, number));
+        self.be_slow().await;
+        self.fail_if_asked()?;
+        Ok(self.came.len() as u64)
+    }
+
+    /// What sends with a delay call.
+    pub async fn take_late(&mut self, number: u64) -> Result<(), String> {
+        self.came_late.push(number);
+        self.be_slow().await;
+        self.fail_if_asked()
+    }
+
+    /// Takes a letter, and leaves nothing of itself.
+    pub fn take_and_erase(&mut self, cx: &mut Context<'_, Self>) {
+        cx.delete_all();
+    }
+
+    /// What a long call calls.
+    pub fn weigh(&mut self, text: String) -> usize {
+        text.len()
+    }
+
+    /// The next letters are turned away so often.
+    pub fn fail(&mut self, failures: u32, is_wild: bool) {
+        (self.failures, self.is_wild) = (failures, is_wild);
+    }
+
+    /// The next letters take so long.
+    pub fn slow(&mut self, ms: u64) {
+        self.takes_ms = ms;
+    }
+
+    /// What came, by sender.
+    pub fn came(&self) -> Vec<(String, u64)> {
+        self.came.clone()
+    }
+
+    /// What came late.
+    pub fn came_late(&self) -> Vec<u64> {
+        self.came_late.clone()
+    }
+
+    /// How many letters were sent to each.
+    pub fn sent(&self) -> BTreeMap<String, u64> {
+        self.sent.clone()
+    }
+}
+
+impl Post {
+    async fn be_slow(&self) {
+        if self.takes_ms > 0 {
+            pause(self.takes_ms).await;
+        }
+    }
+
+    fn fail_if_asked(&self) -> Result<(), String> {
+        if self.failures == 0 {
+            return Ok(());
+        }
+        assert!(!self.is_wild, "asked to");
+        Err("asked to".to_owned())
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "a method of a user's, in virtual time")]
+async fn pause(ms: u64) {
+    tokio::time::sleep(Duration::from_millis(ms)).await;
+}
+
+/// A runtime with post offices, in shards of their own.
+pub fn offices(builder: RuntimeBuilder) -> RuntimeBuilder {
+    // Runs are to be retried here, and not their object to be shut in.
+    builder.register::<Post>().shards(3).crashes(1_000, Duration::from_secs(1))
+}
+
+/// All of them in one shard.
+pub fn one_office(builder: RuntimeBuilder) -> RuntimeBuilder {
+    offices(builder).shards(1)
+}
+
+/// What they are called.
+pub const NAMES: [&str; 3] = ["one", "two", "three"];
+
+/// One call of anything that has to do with sends.
+async fn use_post(client: &Crew, posts: &[PostStub]) {
+    let (post, ms) = (client.pick(posts), client.int(0..400));
+    let to = (*client.pick(&NAMES)).to_owned();
+    match client.int(0..20) {
+        0..=5 => drop(post.post(to, 1 + ms % 4).await),
+        6 => drop(post.post_and_refuse(to).await),
+        7 => drop(post.post_and_panic(to).await),
+        8 => drop(post.post_in_vain(to).await),
+        9..=10 => drop(post.post_later(to, ms * 5).await),
+        11 => drop(post.cancel_last().await),
+        12 => {
+            if let Ok(id) = post.post_later(to, ms).await {
+                client.sleep(Duration::from_millis(ms / 2)).await;
+                drop(client.sim().cancel_send(id).await);
+            }
+        }
+        13 => drop(post.take_late(ms).send().await),
+        14 => drop(post.take_late(ms).send_after(Duration::from_millis(ms)).await),
+        15 => drop(post.fail(u32::from(ms.is_multiple_of(3)), ms.is_multiple_of(2)).await),
+        16 => drop(post.slow(ms / 4 * u64::from(ms.is_multiple_of(3))).await),
+        17 if ms < 200 => drop(client.sim().evict(post).await),
+        17 => client.sim().jump_clock(i64::try_from(ms).expect("small") * 40 - 12_000),
+        18 => drop(post.hand_on(NAMES.map(str::to_owned).to_vec(), ms % 5).await),
+        _ => drop(client.sim().backup().await),
+    }
+}
+
+/// Clients that let posts send, under `faults`, until everything has come.
+pub async fn send_and_work(sim: Sim, faults: Faults) -> TestResult {
+    let posts = NAMES.map(|name| sim.get::<Post>(name));
+    sim.faults(faults);
+    sim.clients(3, async |client| {
+        for _ in 0..16 {
+            use_post(&client, &posts).await;
+            if client.chance(30) {
+                client.sleep(Duration::from_millis(client.int(0..600))).await;
+            }
+        }
+    })
+    .await;
+    sim.heal().await?;
+    for post in &posts {
+        post.fail(0, false).await?;
+        post.slow(0).await?;
+    }
+    sim.advance(Duration::from_secs(5)).await;
+    sim.heal().await?;
+    for post in &posts {
+        // What a clock that was set back has put off may come meanwhile.
+        let of_fresh =
+            |came: &[(String, u64)]| came.iter().filter(|(from, _)| from == "fresh").count();
+        let before = of_fresh(&post.came().await?);
+        sim.get::<Post>("fresh").post(post.name().expect("it has one").to_owned(), 3).await?;
+        // Whoever did not start once is not waited for.
+        sim.advance(Duration::from_secs(1)).await;
+        sim.heal().await?;
+        assert_eq!(of_fresh(&post.came().await?), before + 3, "what is sent comes");
+        in_order(&post.came().await?);
+    }
+    sim.sometimes("a send came", |trace| trace.count("send.arrives") > 0);
+    sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);
+    Ok(())
+}
+
+/// Each sender's letters have come in their order, none of them twice. Some may be dead letters.
+fn in_order(came: &[(String, u64)]) {
+    let mut last = BTreeMap::new();
+    for (from, number) in came {
+        assert_ne!(from, "nobody", "what was taken back has come");
+        let before = last.insert(from.clone(), *number).unwrap_or_default();
+        assert!(before < *number, "{from} sent {number} after {before}");
+    }
+}
