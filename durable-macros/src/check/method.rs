@@ -95,8 +95,8 @@ fn no_idle_rpc_mark(
         errors.at(
             reentrant,
             format!(
-                "a turn that is called back borrows its object, so nothing else may change it meanwhile; \
-            take `&self` in `{name}`, or remove `reentrant`"
+                "what is called back runs beside a turn that waits, so it may only read; take `&self` in \
+            `{name}`, or remove `reentrant`"
             ),
         );
     } else if marks.skip && (marks.timeout_ms.is_some() || marks.reentrant.is_some()) {
