@@ -405,7 +405,10 @@ impl<O: Object, Out> Call<O, Out> {
         let (calling, method) = (calling_turn(target.group.waits()), O::method(&call));
         let own = timeout.or(method.timeout).map(|timeout| host.clock.now() + timeout);
         // A turn has no more to give than is left of what it was given.
-        let deadline = own.into_iter().chain(calling.as_ref().and_then(|turn| turn.deadline)).min();
+        let deadline = match calling.as_ref().and_then(|turn| turn.deadline) {
+            None => own,
+            Some(left) => Some(own.map_or(left, |own| own.min(left))),
+        };
         let durability = durability.unwrap_or(O::CLASS.durability);
         let (mut number, mut watched) = (0, None);
         if let Some(director) = &host.director {

@@ -49,6 +49,8 @@ pub(crate) struct Inside {
 thread_local! {
     /// `None`: no turn is polled on this thread.
     static INSIDE: Cell<Option<Inside>> = const { Cell::new(None) };
+    /// The runtime of that turn; 0: there is none. Most calls come from outside of turns, and look no further.
+    static RUNTIME: Cell<usize> = const { Cell::new(0) };
 }
 
 impl Inside {
@@ -70,6 +72,7 @@ impl Inside {
 
     /// Polls something that belongs to the turn.
     pub(super) fn poll<T>(&mut self, poll: impl FnOnce() -> T) -> T {
+        RUNTIME.set(self.runtime);
         let _back = Back { before: INSIDE.replace(Some(*self)), inside: self };
         poll()
     }
@@ -116,6 +119,7 @@ struct Back<'i> {
 
 impl Drop for Back<'_> {
     fn drop(&mut self) {
+        RUNTIME.set(self.before.map_or(0, |before| before.runtime));
         if let Some(inside) = INSIDE.replace(self.before) {
             self.inside.number = inside.number;
         }
@@ -212,7 +216,10 @@ pub(crate) struct CallingTurn {
 /// The turn of the runtime with these waits that is polled on this thread, which is about to call something. `None`: there
 /// is none.
 pub(super) fn join(waits: &Arc<Waits>) -> Option<Inside> {
-    let mut inside = INSIDE.get().filter(|inside| inside.runtime == identity(waits))?;
+    if RUNTIME.get() != identity(waits) {
+        return None;
+    }
+    let mut inside = INSIDE.get()?;
     if inside.number == 0 {
         inside.number = waits.0.lock().enter(inside.running());
         INSIDE.set(Some(inside));
