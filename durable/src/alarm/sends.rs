@@ -94,6 +94,9 @@ impl Alarms {
         // It was taken back, and a notice says so.
         let stored = stored.ok_or(Fired::Settled)?;
         let call = decode_send(&stored.body).map_err(|text| unreadable(&text))?;
+        if !group.owns(&target) {
+            return Err(unreadable("its target is of another data directory"));
+        }
         let (shard_no, number) = (shard.index(), stored.number);
         let id = SendId { shard: shard_no, epoch: stored.epoch, number };
         if !self.leaving.deliver(id) {
