@@ -48,7 +48,7 @@ pub const MUTANTS: &[Mutant] = &[
     let comparison = match &encoded {"#,
         }],
         seeds: 100,
-        found_by: &["P7"],
+        found_by: &["panic"],
         test: SENDS,
     },
     Mutant {
@@ -99,7 +99,7 @@ pub const MUTANTS: &[Mutant] = &[
         }"#,
         }],
         seeds: 100,
-        found_by: &["check"],
+        found_by: &["panic"],
         test: SENDS,
     },
 ];
