@@ -218,7 +218,8 @@ const TABLE: &[Planted] = &[
         Ada(CORRUPT),
     ),
     (
-        "INSERT INTO quarantines SELECT id, class_no, CAST(x'ff' AS TEXT), NULL, 'no', 1, 1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
+        "INSERT INTO quarantines
+         SELECT id, class_no, CAST(x'ff' AS TEXT), NULL, 'no', 1, 1, 1, 1, 1, NULL FROM objects WHERE object_no = ADA",
         &[RowUnreadable],
         "damage.Hoarder(",
         Ada(CORRUPT),

@@ -1,10 +1,13 @@
 //! What a turn knows of its object and its world.
 
+mod savepoint;
+
 use std::fmt;
 use std::future::Future;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock, Weak};
 
+use self::savepoint::OpenSavepoint;
 use crate::client::Client;
 use crate::error::{Code, Error};
 use crate::host::{Entropy, Event};
@@ -15,7 +18,7 @@ use crate::object::alarm::{Alarm, AlarmBase, AlarmDesk, Alarmed, Deed};
 use crate::object::alone::Alone;
 use crate::object::kv::{Base, Desk, Kv, KvDealt, Owner, Turn, Witness};
 use crate::object::schedule::{Schedule, ScheduleBase, ScheduleDesk};
-use crate::object::send::{SendBase, SendDesk, SendMark};
+use crate::object::send::{SendBase, SendDesk};
 use crate::object::sql::{Fate, Seat, Sql, SqlDealt, SqlDesk};
 use crate::object::task::{TurnTask, TurnTasks};
 use crate::object::{Object, Slot};
@@ -514,42 +517,6 @@ impl<O: Object> Owner for Context<'_, O> {
             }
             now
         });
-    }
-}
-
-/// A savepoint that has not ended. Dropped by a panic, it is undone.
-struct OpenSavepoint<'c, 'a, O: Object> {
-    cx: &'c Context<'a, O>,
-    /// What the turn had done to the KV. `None`: the savepoint has ended.
-    kv: Option<KvWrites>,
-    /// What it had done to the alarm.
-    alarm: Deed,
-    /// What it had done to schedules.
-    schedules: Deeds,
-    /// What it had done about sends.
-    sends: SendMark,
-}
-
-/// What a turn has done to the KV.
-type KvWrites = std::collections::BTreeMap<crate::kv::KvKey, Option<crate::kv::Framed>>;
-
-impl<O: Object> OpenSavepoint<'_, '_, O> {
-    fn end(&mut self, end: Fate) -> Result<(), Error> {
-        let Some(kv) = self.kv.take() else { return Ok(()) };
-        if end == Fate::Undo {
-            self.cx.desk.reset(kv);
-            self.cx.alarm.reset(self.alarm);
-            self.cx.schedules.reset(std::mem::take(&mut self.schedules));
-            self.cx.sends.reset(self.sends);
-        }
-        self.cx.sql.end_savepoint(self.cx, end)
-    }
-}
-
-impl<O: Object> Drop for OpenSavepoint<'_, '_, O> {
-    fn drop(&mut self) {
-        // The turn fails with what this fails with, if the panic does not end it first.
-        let _ = self.end(Fate::Undo);
     }
 }
 

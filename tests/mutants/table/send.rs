@@ -36,14 +36,14 @@ pub const MUTANTS: &[Mutant] = &[
         name: "send_of_failed_turn",
         bug: "the sends of a turn that refused leave",
         edits: &[Edit {
-            file: "durable/src/object/activation.rs",
+            file: "durable/src/object/write.rs",
             find: "    let comparison = match &encoded {",
             replace: r#"    if crate::mutant("send_of_failed_turn")
         && ended == Ended::Rejected
         && !sends.made.is_empty()
     {
         let sends = sends.clone();
-        live.submit(slot, Changes { sends, ..Changes::default() }, HOOK);
+        live.submit(slot, Changes { sends, ..Changes::default() }, crate::object::activation::HOOK);
     }
     let comparison = match &encoded {"#,
         }],
