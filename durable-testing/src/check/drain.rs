@@ -1,8 +1,9 @@
-//! What a shutdown may do, checked on every one: turns and tasks that have not ended when its time is over are cut off and
-//! named, nothing else is, it comes to its end, and nothing runs afterwards.
+//! What a shutdown may do, checked on every one: no call from outside is let in any more, turns and tasks that have not
+//! ended when its time is over are cut off and named, nothing else is, what a turn has changed that has not ended is not
+//! handed over, it comes to its end, and nothing runs afterwards.
 //!
-//! It follows turns and tasks by itself. That a turn which is cut off changes nothing, and that what was answered is stored, is
-//! checked with the [promises](super::promises) when the node starts again.
+//! It follows turns and tasks by itself. That what was answered is stored is checked with the [promises](super::promises)
+//! when the node starts again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -80,6 +81,12 @@ impl Drain {
         }
         let is_over = matches!(self.phase, Phase::Stopping { deadline, .. } if now >= deadline);
         match *event {
+            Event::Sent { from: None, args: None, method, .. }
+                if matches!(self.phase, Phase::Stopping { .. }) =>
+            {
+                let method = method.name;
+                return broken(format!("a call of `{method}` is let in by a node that is to end"));
+            }
             Event::ScheduleFires { call, schedule, run: Some(_), .. } => {
                 self.fired.insert(call, schedule.name.clone());
             }
@@ -89,6 +96,12 @@ impl Drain {
                 self.turns.insert(call, Turn { object, method, schedule, is_cut: false });
             }
             Event::TurnEnded { call, .. } => drop(self.turns.remove(&call)),
+            Event::Submitted { object, .. } => {
+                let runs = |turn: &&Turn| turn.object == *object && !turn.is_cut;
+                if let Some(turn) = self.turns.values().find(runs) {
+                    return broken(format!("{turn:?} has not ended, and its object is stored"));
+                }
+            }
             Event::Gone { object, .. } if is_over => {
                 let turns = self.turns.values_mut().filter(|turn| turn.object == *object);
                 turns.for_each(|turn| turn.is_cut = true);

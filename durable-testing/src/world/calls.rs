@@ -115,7 +115,7 @@ impl World {
 
     /// The next call of a stub reaches the node, if the node is up.
     fn deliver_next(self: &Arc<Self>, stub: u64) {
-        let Some((runtime, life)) = self.up() else { return };
+        let Some((runtime, life)) = self.up() else { return self.knock(stub) };
         let route = {
             let mut calls = self.calls.lock();
             let Some(queue) = calls.outgoing.get_mut(&stub) else { return };
@@ -141,6 +141,19 @@ impl World {
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+
+    /// The next call of a stub reaches a node that was asked to end, which turns it away: it waits for the next life. If it is
+    /// let in, that is [seen](crate::check).
+    fn knock(self: &Arc<Self>, stub: u64) {
+        let Some(runtime) = self.stopping() else { return };
+        let next = self.calls.lock().outgoing.get(&stub).and_then(|queue| queue.front().cloned());
+        let Some(route) = next else { return };
+        let request = match &route.state.lock().phase {
+            Phase::Outgoing(request) => request.clone(),
+            Phase::There(..) | Phase::Over => return,
+        };
+        drop(runtime.dispatch(request, route.number));
     }
 
     /// The node is up: what waited for it reaches it.

@@ -79,6 +79,13 @@ impl World {
         })
     }
 
+    /// The runtime of a node that was asked to end.
+    pub(super) fn stopping(&self) -> Option<Runtime> {
+        let node = self.node.lock();
+        let is_alive = node.life.as_ref().is_some_and(|life| life.is_alive());
+        node.runtime.clone().filter(|_| node.phase == Phase::Stopping && is_alive)
+    }
+
     /// Starts the node on the disk as it is.
     pub(crate) fn start_node(self: &Arc<Self>) {
         let disk = self.disk();
