@@ -28,7 +28,7 @@ pub const MUTANTS: &[Mutant] = &[
         }"#,
         }],
         seeds: 100,
-        found_by: &["P13", "panic", "test"],
+        found_by: &["P13"],
         test: WAITS,
     },
     Mutant {
@@ -43,18 +43,6 @@ pub const MUTANTS: &[Mutant] = &[
     }
 
     /// Nothing runs"#,
-        }],
-        seeds: 100,
-        found_by: &["P13"],
-        test: WAITS,
-    },
-    Mutant {
-        name: "turn_is_never_over",
-        bug: "a turn that has ended is thought to run",
-        edits: &[Edit {
-            file: "durable/src/object/inside.rs",
-            find: "        if self.inside.number > 0 {",
-            replace: r#"        if self.inside.number > 0 && !crate::mutant("turn_is_never_over") {"#,
         }],
         seeds: 100,
         found_by: &["P13"],
@@ -83,7 +71,7 @@ pub const MUTANTS: &[Mutant] = &[
         if !is_blind && readers > 0 && (has_notice || end_wish.is_some()) && state.has_beside() {"#,
         }],
         seeds: 300,
-        found_by: &["P13", "stuck", "test"],
+        found_by: &["P13", "panic"],
         test: WAITS,
     },
 ];
