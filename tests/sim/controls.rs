@@ -63,7 +63,8 @@ impl Clerk {
 }
 
 fn office(builder: RuntimeBuilder) -> RuntimeBuilder {
-    builder.register::<Clerk>()
+    // What is looked at is what the world does about a turn that never ends, not what the runtime does.
+    builder.register::<Clerk>().turn_limit(400 * DAY)
 }
 
 fn few() -> Simulation {

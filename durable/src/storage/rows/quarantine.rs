@@ -1,11 +1,12 @@
 //! Quarantines: the objects that are kept from running, whether they were ever stored or not.
 //!
-//! Layout: `id` 32 bytes; `class_no`; `name` NULL if only the id is known; `jurisdiction` NULL if it
-//! is in none, part of what the id is made of; `reason` what it failed with last; `since_ms` and
-//! `retry_ms` wall clock, since when it does not run and from when on one call is let through; `delay_ms` how long that was to wait; `failed_trials` how often a call was
-//! let through in vain; `code` what tells the code apart that it failed in, as a signed integer;
-//! `lineage` NULL for an object without a parent, else its [ancestors](crate::id::Lineage): it goes
-//! with them also if it was never stored.
+//! Layout: `id` 32 bytes; `class_no`; `name` NULL if only the id is known; `jurisdiction` NULL if
+//! it is in none, part of what the id is made of; `reason` what it failed with last; `since_ms` and
+//! `retry_ms` wall clock, since when it does not run and from when on one call is let through;
+//! `delay_ms` how long that was to wait; `failed_trials` how often a call was let through in vain;
+//! `code` what tells the code apart that it failed in, as a signed integer; `lineage` NULL for an
+//! object without a parent, else its [ancestors](crate::id::Lineage): it goes with them also if it
+//! was never stored.
 //!
 //! A row that cannot be read says that its object does not run, and nothing else, until somebody takes
 //! it away.
