@@ -386,7 +386,8 @@ async fn children_do_not_wake_a_parent_whose_class_is_stopped() {
         b.turns().await
     };
     let (slow, stopped, late) = join3(slow, top.terminate_child("together.Home"), late).await;
-    (slow.unwrap(), stopped.unwrap());
+    stopped.unwrap();
+    slow.unwrap();
     assert_eq!(code(late), "class.stopped", "its parent leaves, and does not come back for it");
     assert_eq!(runtime.resident_objects(), 0);
     assert_eq!(code(b.turns().await), "class.stopped");

@@ -109,7 +109,7 @@ impl<O: Object> Purpose<O> for Delivery {
                     NewLetter { what, error: shortened(text), at: now, attempts, scheduled };
                 let (received, letter) = (Some(id), Some(letter));
                 let sends = SendWrite { received, letter, ..SendWrite::default() };
-                Counted::Here(Changes { sends, cause: Cause::Alarm, ..Changes::default() })
+                Counted::here(Changes { sends, cause: Cause::Alarm, ..Changes::default() })
             }
         }
     }

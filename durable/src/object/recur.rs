@@ -84,12 +84,15 @@ pub(super) async fn recur<O: Object>(
     run_method(slot, live, run, (message, of)).await
 }
 
-/// Runs a method that nobody has called. `of`: the run of a schedule that it is, and what is left of all schedules then.
+/// The run of a schedule, and what is left of all schedules then.
+type RunOf<'a> = (ScheduleInfo, &'a [Schedule]);
+
+/// Runs a method that nobody has called. `of`: the run of a schedule that it is. `None`: it is none.
 pub(super) async fn run_method<O: Object, P: Purpose<O>>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
     mut run: Uncalled<P>,
-    (message, of): (Result<O::Call, DecodeError>, Option<(ScheduleInfo, &[Schedule])>),
+    (message, of): (Result<O::Call, DecodeError>, Option<RunOf<'_>>),
 ) -> AfterRing {
     match message {
         Ok(message) => {
@@ -111,7 +114,7 @@ pub(super) async fn run_method<O: Object, P: Purpose<O>>(
 async fn turn<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
-    (spec, call, of): (AlarmSpec, u64, Option<(ScheduleInfo, &[Schedule])>),
+    (spec, call, of): (AlarmSpec, u64, Option<RunOf<'_>>),
     message: O::Call,
 ) -> (Ran<Result<(), String>>, Dealt) {
     let method = O::method(&message);
@@ -193,7 +196,7 @@ impl<O: Object> Purpose<O> for Schedule {
         };
         let all = replaced(live.schedules(), &name, left);
         let schedules = Some(ScheduleChange { all, letter });
-        Counted::Here(Changes { schedules, cause: Cause::Alarm, ..Changes::default() })
+        Counted::here(Changes { schedules, cause: Cause::Alarm, ..Changes::default() })
     }
 
     fn error(&self, label: &str, text: &str) -> Error {

@@ -102,7 +102,7 @@ impl<O: Object> Purpose<O> for StoredAlarm {
                 AlarmChange { letter: Some(letter), ..AlarmChange::to(None) }
             }
         };
-        Counted::Here(Changes { alarm: Some(change), cause: Cause::Alarm, ..Changes::default() })
+        Counted::here(Changes { alarm: Some(change), cause: Cause::Alarm, ..Changes::default() })
     }
 
     fn error(&self, label: &str, text: &str) -> Error {

@@ -142,9 +142,15 @@ pub(super) type Left = (Option<AlarmChange>, Option<ScheduleChange>);
 /// Where it is stored that a run has failed.
 pub(super) enum Counted {
     /// Here, with what follows on it.
-    Here(Changes),
+    Here(Box<Changes>),
     /// By whoever is told.
     There(Rung),
+}
+
+impl Counted {
+    pub(super) fn here(changes: Changes) -> Self {
+        Counted::Here(Box::new(changes))
+    }
 }
 
 /// What a turn that nobody called is for.
@@ -236,7 +242,7 @@ pub(super) fn fail<O: Object>(
     }
     match purpose.failed(slot, live, &spec, text) {
         Counted::Here(changes) => {
-            live.submit(slot, changes, (0, Some(Held::new(firing, Rung::Failed(error)))));
+            live.submit(slot, *changes, (0, Some(Held::new(firing, Rung::Failed(error)))));
         }
         Counted::There(rung) => firing.end(rung),
     }
