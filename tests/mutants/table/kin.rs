@@ -103,7 +103,7 @@ pub const MUTANTS: &[Mutant] = &[
             Deed::Melt(exit) => self.ring(ties, Cut::Melted(exit)),"#,
         }],
         seeds: 100,
-        found_by: &["stuck", "tree", "family"],
+        found_by: &["stuck", "tree", "family", "heal"],
         test: KIN,
     },
     Mutant {

@@ -338,7 +338,7 @@ pub const MUTANTS: &[Mutant] = &[
         let are_calls_waiting = state"#,
         }],
         seeds: 200,
-        found_by: &["P5", "stuck"],
+        found_by: &["P5", "stuck", "P8"],
         test: PLAIN,
     },
     Mutant {

@@ -134,7 +134,7 @@ pub const MUTANTS: &[Mutant] = &[
                     }"#,
         }],
         seeds: 200,
-        found_by: &["P1", "P8"],
+        found_by: &["P1", "P8", "P2"],
         test: PLAIN,
     },
     Mutant {
