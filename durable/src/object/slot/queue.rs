@@ -59,7 +59,8 @@ impl<O: Object> State<O> {
         self.pop()
     }
 
-    /// A read is about to begin, and none runs: those that follow it begin beside it, up to what runs alone.
+    /// Reads may begin that could not: one is about to while none runs, or what was before them is gone. Those that come
+    /// first, up to what runs alone, begin beside each other.
     fn begin_reads(&mut self) {
         if !self.has_reads_behind {
             return;
@@ -67,6 +68,9 @@ impl<O: Object> State<O> {
         let is_first = self.is_held_first();
         for (index, call) in self.inbox.iter().enumerate() {
             let is_behind = is_first || self.firings.iter().any(|(ahead, _)| *ahead <= index);
+            if !call.is_waiting() {
+                continue;
+            }
             if is_behind || call.access() == Access::Write {
                 return;
             }
@@ -128,6 +132,9 @@ impl<O: Object> State<O> {
         });
         for (ahead, _) in &mut self.firings {
             *ahead -= gone.iter().filter(|index| **index < *ahead).count();
+        }
+        if !gone.is_empty() {
+            self.begin_reads();
         }
     }
 
