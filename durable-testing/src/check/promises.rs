@@ -432,6 +432,8 @@ impl Promises {
         let Submitted { object, commit, epoch, call, syncs, erases } = submitted;
         self.sends.settled((object, epoch, commit), is_durable);
         let below = if erases { self.below(&object) } else { Vec::new() };
+        // An erasure of what is not there has nothing to sync.
+        let is_idle = erases && self.watch(&object).is_new() && below.is_empty();
         for child in below {
             self.watch(&child).above_erased((epoch, commit), is_durable);
             if is_durable {
@@ -454,7 +456,7 @@ impl Promises {
             call.is_durable = true;
         }
         self.states.commit(&object, commit, epoch);
-        if self.syncs.get(&shard).copied().unwrap_or_default() == syncs {
+        if !is_idle && self.syncs.get(&shard).copied().unwrap_or_default() == syncs {
             let text = format!(
                 "commit {commit} of {} is called durable, but nothing was synced since it was handed over",
                 watch.label

@@ -22,6 +22,8 @@ pub(super) struct Watch {
     pub(super) has_kin: bool,
     /// Erasures of objects above it that were handed over and are not settled: epochs and commits.
     erased_above: BTreeSet<(u64, u64)>,
+    /// Some were under way when the node crashed, and nobody has looked since.
+    may_be_erased_above: bool,
     /// The activation that is there. `None`: none is.
     incarnation: Option<u64>,
     epoch: u64,
@@ -105,6 +107,7 @@ impl Watch {
     pub(super) fn crashed(&mut self) {
         (self.incarnation, self.state, self.writing) = (None, None, None);
         self.stored = None;
+        self.may_be_erased_above |= !std::mem::take(&mut self.erased_above).is_empty();
         self.reading.clear();
         self.is_unstartable = false;
     }
@@ -141,10 +144,11 @@ impl Watch {
         self.epoch = epoch;
         if commit == 0 && self.may_be_erased() {
             self.forget();
+            self.erased_above.clear();
         } else if commit > 0 || self.durable > 0 {
             self.holds(commit, state, "in memory")?;
         }
-        self.erased_above.clear();
+        self.may_be_erased_above = false;
         // What was handed over after that is lost, and was never called durable.
         for (_, later) in self.commits.range_mut(commit + 1..) {
             later.iter_mut().for_each(|commit| commit.has_failed = true);
@@ -236,9 +240,15 @@ impl Watch {
         }
     }
 
+    /// Whether nothing of it was ever called durable, or all of it was erased since.
+    pub(super) fn is_new(&self) -> bool {
+        self.durable == 0
+    }
+
     /// Whether an erasure was handed over that has not failed.
     fn may_be_erased(&self) -> bool {
-        !self.erased_above.is_empty()
+        self.may_be_erased_above
+            || !self.erased_above.is_empty()
             || self.commits.values().flatten().any(|commit| commit.erases && !commit.has_failed)
     }
 
