@@ -1,5 +1,7 @@
 //! The options of `#[durable_object]`, and its marks on the functions of the block.
 
+use std::ops::RangeInclusive;
+
 use proc_macro2::{Ident, TokenStream};
 use syn::parse::ParseStream;
 use syn::{LitInt, LitStr, Meta, Path, Type, Visibility};
@@ -245,30 +247,30 @@ fn children(key: &Ident, input: ParseStream<'_>) -> syn::Result<Ident> {
 
 /// How often children are restarted within a period; 0 is never.
 fn intensity(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
-    let expected = format!("a number of restarts from 0 to {INTENSITY_MAX}; write `{key} = 3`");
-    let number: LitInt = input.parse().map_err(|_| wrong(key, input, &expected))?;
-    match number.base10_parse::<u32>() {
-        Ok(0..=INTENSITY_MAX) => Ok(number),
-        _ => Err(syn::Error::new(number.span(), format!("`{key}` takes {expected}"))),
-    }
+    number(key, input, (0..=INTENSITY_MAX, "a number of restarts", 3))
 }
 
 /// How often an object may crash within a period.
 fn crashes(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
-    let expected = format!("a number of crashes from 1 to {CRASHES_MAX}; write `{key} = 5`");
-    let number: LitInt = input.parse().map_err(|_| wrong(key, input, &expected))?;
-    match number.base10_parse::<u32>() {
-        Ok(1..=CRASHES_MAX) => Ok(number),
-        _ => Err(syn::Error::new(number.span(), format!("`{key}` takes {expected}"))),
-    }
+    number(key, input, (1..=CRASHES_MAX, "a number of crashes", 5))
 }
 
 /// How often a failing alarm is tried again; 0 is none.
 fn retries(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
-    let expected = format!("a number from 0 to {RETRIES_MAX}; write `{key} = 6`");
+    number(key, input, (0..=RETRIES_MAX, "a number", 6))
+}
+
+/// A number of a range, what it is called, and one that would do.
+fn number(
+    key: &Ident,
+    input: ParseStream<'_>,
+    (range, what, example): (RangeInclusive<u32>, &str, u32),
+) -> syn::Result<LitInt> {
+    let (min, max) = (range.start(), range.end());
+    let expected = format!("{what} from {min} to {max}; write `{key} = {example}`");
     let number: LitInt = input.parse().map_err(|_| wrong(key, input, &expected))?;
     match number.base10_parse::<u32>() {
-        Ok(0..=RETRIES_MAX) => Ok(number),
+        Ok(given) if range.contains(&given) => Ok(number),
         _ => Err(syn::Error::new(number.span(), format!("`{key}` takes {expected}"))),
     }
 }

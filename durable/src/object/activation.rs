@@ -166,6 +166,7 @@ async fn run<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> End {
             }
         }
         if shard.is_heavy() {
+            slot.turn_is_over();
             Box::pin(settled(slot, live)).await;
         }
     }
@@ -270,6 +271,7 @@ pub(super) async fn roll_back<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
 ) -> Result<(), Crash> {
+    slot.turn_is_over();
     let restored = async {
         live.restore();
         let changes = live.wake(slot).await?;

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use crate::class::{Access, MethodSpec};
 use crate::history::Cause;
-use crate::host::{Event, TurnEnd};
+use crate::host::Event;
 use crate::id::ObjectId;
-use crate::kernel::commit::Ended;
 use crate::kernel::family::ChildEnd;
 use crate::kernel::restart::ExitReason;
-use crate::object::activation::{catch_encode, end_sql, text_of};
+use crate::object::activation::text_of;
 use crate::object::inside::{Inside, Ran, overlong, run_limited};
 use crate::object::live::{Changes, Live};
+use crate::object::uncalled::{Judged, judge};
 use crate::object::witness::{self, Told};
 use crate::object::{Cut, Dealt, Object, Slot};
 
@@ -144,16 +144,8 @@ pub(crate) async fn tell<O: Object>(
         None => Ran::Returned(Ok(())),
     };
     let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = cx.into_dealt();
-    let (ended, encoded) = match (&ran, fault) {
-        (Ran::Panicked(_), _) => (Ended::Panicked, Ok(None)),
-        (_, Some(error)) => (Ended::Failed, Err(error)),
-        (Ran::Returned(Ok(())), None) => (Ended::Kept, catch_encode(live)),
-        (Ran::Returned(Err(_)), None) => (Ended::Rejected, Ok(None)),
-        (Ran::Late, None) => (Ended::Failed, Err(overlong(slot, hook.name))),
-    };
-    let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
-    let is_kept = ended == Ended::Kept && encoded.is_ok();
-    let told_as = told_as(ended, is_kept, erases);
+    let judged = judge(live, &ran, &sql, (fault.as_ref(), erases));
+    let Judged { is_kept, encoded, has_sql, told_as } = judged;
     let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
     let has_times = alarm.is_some() || schedules.is_some();
     let has_rows = !kv.is_empty() || has_sql || !sends.is_empty();
@@ -185,20 +177,9 @@ pub(crate) async fn tell<O: Object>(
         }
         (Ran::Returned(Err(text)), _) => text,
         (_, Err(error)) => error.to_string(),
-        (Ran::Returned(Ok(())) | Ran::Late, Ok(_)) => {
-            unreachable!("a turn that is not kept has failed")
-        }
+        (Ran::Late, Ok(_)) => overlong(slot, hook.name).to_string(),
+        (Ran::Returned(Ok(())), Ok(_)) => unreachable!("a turn that is not kept has failed"),
     };
     tracing::error!(object = slot.label(), hook = hook.name, error = why_not, "a hook failed");
     AfterNotice::RollBack
-}
-
-/// How the turn ended, for the host's director.
-fn told_as(ended: Ended, is_kept: bool, erases: bool) -> TurnEnd {
-    match ended {
-        Ended::Panicked => TurnEnd::Panicked,
-        _ if is_kept && erases => TurnEnd::Erased,
-        _ if is_kept => TurnEnd::Kept,
-        _ => TurnEnd::Rejected,
-    }
 }

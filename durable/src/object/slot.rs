@@ -501,9 +501,16 @@ impl<O: Object> Slot<O> {
         turns.into_iter().map(turn).collect()
     }
 
+    /// No turn has the object to itself any more, and none begins yet.
+    pub(crate) fn turn_is_over(&self) {
+        self.state.lock().writing = None;
+    }
+
     /// The activation ends of itself, between two turns.
     pub(crate) fn end(&self) {
-        self.state.lock().life.on_ending();
+        let mut state = self.state.lock();
+        state.writing = None;
+        state.life.on_ending();
     }
 
     /// The activation has crashed: what it has in memory is not to be trusted. Said before it ends.

@@ -20,7 +20,7 @@ use crate::object::alarm::Deed;
 use crate::object::ends::Crash;
 use crate::object::inside::Ran;
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
-use crate::object::sql::Fate;
+use crate::object::sql::{Fate, SqlDealt};
 use crate::object::witness::{self, Told};
 use crate::object::{Cut, Dealt, Delivery, Object, Slot};
 use crate::storage::{Release, SendWrite};
@@ -169,6 +169,40 @@ pub(super) trait Purpose<O: Object>: Sized {
     fn error(&self, label: &str, text: &str) -> Error;
 }
 
+/// How a turn ended that nobody called, and what it leaves.
+pub(super) struct Judged {
+    pub(super) is_kept: bool,
+    /// The struct; `None`: as it is stored. `Err`: why nothing may be stored.
+    pub(super) encoded: Result<Option<Vec<u8>>, Error>,
+    /// The database has changed.
+    pub(super) has_sql: bool,
+    pub(super) told_as: TurnEnd,
+}
+
+/// Judges a turn that nobody called. `fault`: what has failed it below the method; `erases`: it wants nothing to be left.
+pub(super) fn judge<O: Object>(
+    live: &Live<O>,
+    ran: &Ran<Result<(), String>>,
+    sql: &SqlDealt,
+    (fault, erases): (Option<&Error>, bool),
+) -> Judged {
+    let (ended, encoded) = match (ran, fault) {
+        (Ran::Panicked(_), _) => (Ended::Panicked, Ok(None)),
+        (_, Some(error)) => (Ended::Failed, Err(error.clone())),
+        (Ran::Returned(Ok(())), None) => (Ended::Kept, catch_encode(live)),
+        (Ran::Returned(Err(_)) | Ran::Late, None) => (Ended::Rejected, Ok(None)),
+    };
+    let (ended, encoded, has_sql) = end_sql(live, sql, (ended, encoded));
+    let is_kept = ended == Ended::Kept && encoded.is_ok();
+    let told_as = match ended {
+        Ended::Panicked => TurnEnd::Panicked,
+        _ if is_kept && erases => TurnEnd::Erased,
+        _ if is_kept => TurnEnd::Kept,
+        _ => TurnEnd::Rejected,
+    };
+    Judged { is_kept, encoded, has_sql, told_as }
+}
+
 /// Ends a turn that nobody called.
 pub(super) async fn settle<O: Object>(
     slot: &Arc<Slot<O>>,
@@ -177,20 +211,8 @@ pub(super) async fn settle<O: Object>(
     (ran, dealt): (Ran<Result<(), String>>, Dealt),
 ) -> AfterRing {
     let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = dealt;
-    let (ended, encoded) = match (&ran, &fault) {
-        (Ran::Panicked(_), _) => (Ended::Panicked, Ok(None)),
-        (_, Some(error)) => (Ended::Failed, Err(error.clone())),
-        (Ran::Returned(Ok(())), None) => (Ended::Kept, catch_encode(live)),
-        (Ran::Returned(Err(_)) | Ran::Late, None) => (Ended::Rejected, Ok(None)),
-    };
-    let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
-    let is_kept = ended == Ended::Kept && encoded.is_ok();
-    let told_as = match ended {
-        Ended::Panicked => TurnEnd::Panicked,
-        _ if is_kept && erases => TurnEnd::Erased,
-        _ if is_kept => TurnEnd::Kept,
-        _ => TurnEnd::Rejected,
-    };
+    let judged = judge(live, &ran, &sql, (fault.as_ref(), erases));
+    let Judged { is_kept, encoded, has_sql, told_as } = judged;
     let told = Told { ended: told_as, kv: &kv, has_changes: true };
     witness::turn_ended(slot, live, run.call, run.method, told);
     let why = match (ran, encoded) {

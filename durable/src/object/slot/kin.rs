@@ -318,7 +318,7 @@ impl<O: Object> Slot<O> {
     pub(crate) async fn end_children(self: &Arc<Self>, parting: Cut) {
         let acts = {
             let mut state = self.state.lock();
-            state.is_up = false;
+            (state.is_up, state.writing) = (false, None);
             let Some(ties) = state.ties.as_mut().filter(|ties| ties.family.is_some()) else {
                 return;
             };
