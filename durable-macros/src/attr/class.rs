@@ -84,7 +84,7 @@ impl ClassOptions {
                     options.has_name = true;
                     set(&mut options.name, literal(key, value, "bank.Account"), errors)
                 }
-                "version" => set(&mut options.version, number(key, value), errors),
+                "version" => set(&mut options.version, version(key, value), errors),
                 "key" => set(&mut options.key, value.parse(), errors),
                 "idle" => set(&mut options.idle_ms, duration(key, value), errors),
                 "durability" => set(&mut options.is_relaxed, durability(key, value), errors),
@@ -190,7 +190,7 @@ impl Marks {
         if let Meta::List(list) = meta {
             let from = &mut self.from;
             each_option(list.tokens.clone(), MIGRATE_OPTIONS, errors, |key, value, errors| {
-                key == "from" && set(from, number(key, value), errors)
+                key == "from" && set(from, version(key, value), errors)
             });
         }
         if self.from.is_none() && errors.count() == before {
@@ -217,13 +217,9 @@ impl Marks {
     }
 }
 
-fn number(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
-    let expected = format!("a number from 1 to 4294967295; write `{key} = 2`");
-    let number: LitInt = input.parse().map_err(|_| wrong(key, input, &expected))?;
-    match number.base10_parse::<u32>() {
-        Ok(1..) => Ok(number),
-        _ => Err(syn::Error::new(number.span(), format!("`{key}` takes {expected}"))),
-    }
+/// A number that counts from 1.
+fn version(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
+    number(key, input, (1..=u32::MAX, "a number", 2))
 }
 
 /// What becomes of an object's children when one of them crashes: the strategy's variant.
