@@ -92,7 +92,9 @@ fn crashes_are_counted_to_the_edge_of_their_period() {
 #[test]
 fn families_that_act_later_and_are_poisoned_keep_every_promise() {
     let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
-    simulation.check(together::homes, async |sim| together::work(sim, Faults::all()).await);
+    simulation
+        .worlds(include_str!("seeds_together.txt"))
+        .check(together::homes, async |sim| together::work(sim, Faults::all()).await);
 }
 
 /// Hardly any room: objects come and go all the time, calls are turned away, and every shard is small.
@@ -115,7 +117,9 @@ fn a_tree_of_supervisors_does_what_otp_does() {
 #[test]
 fn what_does_not_end_is_cut_off_when_the_node_is_asked_to() {
     let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
-    simulation.check(guests, async |sim| work_and_stop(sim, Faults::all()).await);
+    simulation
+        .worlds(include_str!("seeds_drain.txt"))
+        .check(guests, async |sim| work_and_stop(sim, Faults::all()).await);
 }
 
 #[test]
@@ -133,7 +137,9 @@ fn objects_that_own_objects_keep_every_promise_over_wires() {
 #[test]
 fn calls_that_would_wait_for_themselves_are_refused_and_no_others() {
     let simulation = Simulation::new().seeds(seeds()).allow_panics();
-    simulation.check(knots, async |sim| work_in_circles(sim, Faults::all()).await);
+    simulation
+        .worlds(include_str!("seeds_waits.txt"))
+        .check(knots, async |sim| work_in_circles(sim, Faults::all()).await);
 }
 
 #[test]

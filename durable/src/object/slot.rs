@@ -413,6 +413,9 @@ impl<O: Object> Slot<O> {
         if let Some(visit) = state.visits.pop() {
             return Poll::Ready(Work::Visit(visit));
         }
+        if readers > 0 {
+            state.skip_those_who_left();
+        }
         let head = state.inbox.front().map(|call| call.access());
         let is_alarm_next =
             state.firings.front().is_some_and(|(ahead, _)| *ahead == 0 || head.is_none());

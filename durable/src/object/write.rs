@@ -34,17 +34,16 @@ pub(super) async fn run_write<O: Object>(
     let running = Running::new(call);
     let method = O::method(&message);
     witness::turn_began(slot, live, running.number(), method);
-    let (object, mut cx) = live.turn(slot, running.number());
-    let ran = if method.is_async {
-        let inside = Inside::of_call(slot, running.call());
-        let turn = object.write_async(&mut cx, message);
-        run_limited(slot, inside, slot.group().turn_limit(), turn).await
+    // What a turn holds across an await is not held by every object in memory.
+    let left = if method.is_async {
+        Box::pin(run_waiting(slot, live, (running, method), message)).await
     } else {
-        at_once(catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message))))
+        let (object, mut cx) = live.turn(slot, running.number());
+        let ran = at_once(catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message))));
+        let dealt = cx.into_dealt();
+        settle_write(slot, live, (running, method), (ran, dealt))
     };
-    let dealt = cx.into_dealt();
-    // What is held across an await is held by every object in memory.
-    match settle_write(slot, live, (running, method), (ran, dealt))? {
+    match left? {
         Left::Whole => Ok(Flow::On),
         Left::Undone => Box::pin(roll_back(slot, live)).await.map(|()| Flow::On),
         Left::Nothing(sends, running, reply) => {
@@ -52,6 +51,24 @@ pub(super) async fn run_write<O: Object>(
             Ok(Flow::Erased)
         }
     }
+}
+
+/// Runs a write that may wait.
+///
+/// # Errors
+/// As [`settle_write`].
+async fn run_waiting<O: Object>(
+    slot: &Arc<Slot<O>>,
+    live: &mut Live<O>,
+    (running, method): (Running<O>, &'static MethodSpec),
+    message: O::Call,
+) -> Result<Left<O>, Crash> {
+    let (object, mut cx) = live.turn(slot, running.number());
+    let inside = Inside::of_call(slot, running.call());
+    let turn = object.write_async(&mut cx, message);
+    let ran = run_limited(slot, inside, slot.group().turn_limit(), turn).await;
+    let dealt = cx.into_dealt();
+    settle_write(slot, live, (running, method), (ran, dealt))
 }
 
 /// What a write leaves in memory.

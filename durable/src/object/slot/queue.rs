@@ -15,6 +15,7 @@ impl<O: Object> Slot<O> {
     pub(crate) fn poll_beside(&self, task: &TaskContext<'_>) -> Poll<Work<O>> {
         let mut state = self.state.lock();
         state.is_failing = true;
+        state.skip_those_who_left();
         if state.has_beside() {
             return Poll::Ready(Work::Read(state.pop()));
         }
@@ -33,15 +34,13 @@ impl<O: Object> Slot<O> {
         call: &PendingCall<O>,
     ) -> Result<bool, Refused> {
         let Some(nested) = call.nested() else { return Ok(false) };
-        if call.access() == Access::Read {
-            state.forget_those_who_left();
-        }
+        let has_moved = call.access() == Access::Read && state.forget_those_who_left();
         let (object, method, is_behind_write) = (self.id, call.spec(), state.has_write());
         state.has_reads_behind |= is_behind_write && call.access() == Access::Read;
         let aim = Aim { object, method, is_behind_write };
         let overtakes =
             nested.queue(aim).map_err(|chain| Refused::Circular(chain, state.is_held()))?;
-        if nested.begins_beside()
+        if (has_moved || nested.begins_beside())
             && let Some(waker) = state.beside_waker.take()
         {
             waker.wake();
@@ -120,8 +119,18 @@ impl<O: Object> State<O> {
         self.is_failing || has_notice || is_ending
     }
 
-    /// Takes the calls out whose callers have left: a read need not wait behind them.
-    fn forget_those_who_left(&mut self) {
+    /// Takes the first calls out whose callers have left: what comes after them need not wait for the reads that run.
+    pub(super) fn skip_those_who_left(&mut self) {
+        while self.inbox.front().is_some_and(|call| !call.is_waiting()) {
+            self.inbox.pop_front();
+            for (ahead, _) in &mut self.firings {
+                *ahead = ahead.saturating_sub(1);
+            }
+        }
+    }
+
+    /// Takes the calls out whose callers have left: a read need not wait behind them. Whether there were any.
+    fn forget_those_who_left(&mut self) -> bool {
         let mut index = 0;
         let mut gone = Vec::new();
         self.inbox.retain(|call| {
@@ -136,6 +145,7 @@ impl<O: Object> State<O> {
         if !gone.is_empty() {
             self.begin_reads();
         }
+        !gone.is_empty()
     }
 
     /// Queues a call before all others.
