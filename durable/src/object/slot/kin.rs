@@ -318,7 +318,8 @@ impl<O: Object> Slot<O> {
     pub(crate) async fn end_children(self: &Arc<Self>, parting: Cut) {
         let acts = {
             let mut state = self.state.lock();
-            (state.is_up, state.writing) = (false, None);
+            state.writing = None;
+            state.is_up = false;
             let Some(ties) = state.ties.as_mut().filter(|ties| ties.family.is_some()) else {
                 return;
             };
