@@ -121,11 +121,16 @@ impl<O: Object> State<O> {
 
     /// Takes the first calls out whose callers have left: what comes after them need not wait for the reads that run.
     pub(super) fn skip_those_who_left(&mut self) {
+        let mut has_moved = false;
         while self.inbox.front().is_some_and(|call| !call.is_waiting()) {
             self.inbox.pop_front();
             for (ahead, _) in &mut self.firings {
                 *ahead = ahead.saturating_sub(1);
             }
+            has_moved = true;
+        }
+        if has_moved {
+            self.begin_reads();
         }
     }
 
