@@ -71,7 +71,9 @@ fn sends_keep_every_promise() {
 #[test]
 fn sends_inside_of_one_shard_keep_every_promise() {
     let simulation = Simulation::new().seeds(seeds() / 6).allow_panics();
-    simulation.check(one_office, async |sim| send_and_work(sim, Faults::all()).await);
+    simulation
+        .worlds(include_str!("seeds_sends.txt"))
+        .check(one_office, async |sim| send_and_work(sim, Faults::all()).await);
 }
 
 #[test]

@@ -47,8 +47,10 @@ struct Sent {
     is_made: Fact,
     /// It took effect, or is a dead letter.
     is_received: Fact,
-    /// Somebody has taken it back.
+    /// A commit of its source has taken it back, or somebody who was told so.
     is_taken_back: Fact,
+    /// Somebody has tried to take it back, and may not have heard what came of it.
+    may_be_recalled: bool,
     /// It was taken back before it came anywhere, and whoever did that was told so.
     is_recalled: bool,
     /// Failures that were counted, and from when on it may be run again.
@@ -65,7 +67,8 @@ struct Sent {
 impl Sent {
     /// Whether those behind it may go.
     fn may_be_over(&self) -> bool {
-        self.is_made == Fact::No || self.is_received != Fact::No || self.is_taken_back != Fact::No
+        let may_be_taken_back = self.may_be_recalled || self.is_taken_back != Fact::No;
+        self.is_made == Fact::No || self.is_received != Fact::No || may_be_taken_back
     }
 }
 
@@ -78,6 +81,7 @@ impl Sends {
             is_made: Fact::Maybe,
             is_received: Fact::No,
             is_taken_back: Fact::No,
+            may_be_recalled: false,
             is_recalled: false,
             failed: 0,
             due: WallMs(0),
@@ -246,9 +250,7 @@ impl Sends {
 
     /// Somebody is about to take one back.
     fn recalled(&mut self, id: SendId) {
-        if let Some(sent) = self.all.get_mut(&id).filter(|sent| sent.is_taken_back == Fact::No) {
-            sent.is_taken_back = Fact::Maybe;
-        }
+        self.all.get_mut(&id).into_iter().for_each(|sent| sent.may_be_recalled = true);
     }
 
     /// The node has crashed.
