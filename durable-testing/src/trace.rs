@@ -284,7 +284,9 @@ impl Trace {
                 let detail = mix(retry_at.0) ^ u64::from(failed_trials);
                 told = Told { detail, ..Told::of(self.object(object)) };
             }
-            Event::QuarantineTried { object } | Event::QuarantineEnded { object, .. } => {
+            Event::QuarantineTried { object }
+            | Event::QuarantineEnded { object, .. }
+            | Event::Held { object } => {
                 told = Told::of(self.object(object));
             }
             Event::ClassFailed { class } => told.text = class.to_owned(),

@@ -81,6 +81,10 @@ impl Waits {
             Event::Circular { object, call, is_held } => {
                 return self.refused(object, call, is_held);
             }
+            Event::Held { object } => {
+                let queue = self.queues.get_mut(object).into_iter().flatten();
+                queue.for_each(|queued| queued.is_held = true);
+            }
             Event::TurnBegan { object, call, method, .. } => {
                 self.began(object, call, method.access)
             }

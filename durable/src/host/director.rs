@@ -71,6 +71,8 @@ pub enum Event<'a> {
     /// A call is refused at its object, because the turn that makes it would wait for itself.
     /// `is_held`: as of one that is queued.
     Circular { object: &'a ObjectId, call: u64, is_held: bool },
+    /// A call begins at an object whose activation ends after it: what waits there waits for that end.
+    Held { object: &'a ObjectId },
     /// An activation is there, and begins to load.
     Activating {
         object: &'a ObjectId,
@@ -310,6 +312,7 @@ impl Event<'_> {
         "send.arrives",
         "send.tended",
         "send.recalled",
+        "queue.held",
     ];
 
     /// The name of its place.
@@ -358,6 +361,7 @@ impl Event<'_> {
             Event::SendArrives { .. } => 40,
             Event::SendTended { .. } => 41,
             Event::SendRecalled { .. } => 42,
+            Event::Held { .. } => 43,
         };
         Self::POINTS[index]
     }

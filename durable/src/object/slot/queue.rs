@@ -50,12 +50,14 @@ impl<O: Object> Slot<O> {
 }
 
 impl<O: Object> State<O> {
-    /// Takes the first call, which reads. `readers`: reads that run.
-    pub(super) fn pop_read(&mut self, readers: usize) -> Arc<PendingCall<O>> {
+    /// Takes the first call, which reads. `readers`: reads that run. Whether those behind it wait for something else than
+    /// calls.
+    pub(super) fn pop_read(&mut self, readers: usize) -> (Arc<PendingCall<O>>, bool) {
+        let is_held = readers == 0 && self.has_reads_behind && self.is_held_first();
         if readers == 0 {
             self.begin_reads();
         }
-        self.pop()
+        (self.pop(), is_held)
     }
 
     /// Reads may begin that could not: one is about to while none runs, or what was before them is gone. Those that come
