@@ -61,7 +61,7 @@ async fn fill(dir: &Path) {
     runtime.shutdown().await.unwrap();
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to.join("shards")).unwrap();
     for file in ["durable.toml", "shards/000.db"] {
         fs::copy(from.join(file), to.join(file)).unwrap();

@@ -6,6 +6,7 @@
 mod activation;
 mod backup;
 mod damage;
+mod damage_sends;
 mod deadlines;
 mod deletion;
 mod drain;

@@ -68,8 +68,8 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "when a send is over the next one of its pair goes on waiting",
         edits: &[Edit {
             file: "durable/src/storage/rows/outbox.rs",
-            find: "        if !may_be_delivered {",
-            replace: r#"        if !may_be_delivered && !crate::mutant("send_next_not_let_go") {"#,
+            find: "first.filter(|_| !may_be_delivered)",
+            replace: r#"first.filter(|_| !may_be_delivered && !crate::mutant("send_next_not_let_go"))"#,
         }],
         seeds: 100,
         found_by: &["P7"],

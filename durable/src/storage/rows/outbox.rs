@@ -172,13 +172,14 @@ impl<'c> Writes<'c> {
         Ok(true)
     }
 
-    /// The first of a pair may be delivered.
+    /// The first of a pair may be delivered. One that cannot be read stays as it is, with those behind it: this transaction
+    /// is also of others.
     fn promote(&mut self, pair: i64, told: &mut Vec<SendNotice>) -> rusqlite::Result<()> {
         let first = self.first.query_row([pair], |row| {
-            Ok((row.get_ref(1)?.as_i64_or_null()?.is_some(), waiting(row, AT_ONCE)?))
+            Ok((row.get_ref(1)?.as_i64_or_null()?.is_some(), waiting(row, AT_ONCE).ok()))
         });
         let Some((may_be_delivered, first)) = first.optional()? else { return Ok(()) };
-        if !may_be_delivered {
+        if let Some(first) = first.filter(|_| !may_be_delivered) {
             let Place { due, object_no } = first.place;
             self.set.execute(params![object_no, signed(due.0), signed(first.set_by)])?;
             told.push((object_no, Notice::Set(first)));
@@ -186,7 +187,7 @@ impl<'c> Writes<'c> {
         Ok(())
     }
 
-    /// One has failed so often, if it is there, and may be delivered again from `due` on. Whether it was there.
+    /// One has failed so often, if it is there and can be read, and may be delivered again from `due` on. Whether it was.
     pub(crate) fn again(
         &mut self,
         id: SendId,
@@ -194,8 +195,8 @@ impl<'c> Writes<'c> {
         told: &mut Vec<SendNotice>,
     ) -> rusqlite::Result<bool> {
         let key = params![signed(id.epoch), id.number];
-        let found = self.find.query_row(key, |row| waiting(row, due)).optional()?;
-        let Some(waiting) = found else { return Ok(false) };
+        let found = self.find.query_row(key, |row| Ok(waiting(row, due).ok())).optional()?;
+        let Some(waiting) = found.flatten() else { return Ok(false) };
         let object_no = waiting.place.object_no;
         self.set.execute(params![object_no, signed(due.min(WallMs::MAX).0), retries])?;
         told.push((object_no, Notice::Set(Alarmed { set_by: retries.into(), ..waiting })));

@@ -122,6 +122,28 @@ fn one_that_is_taken_back_from_the_middle_leaves_the_first_alone() {
 }
 
 #[test]
+fn one_that_cannot_be_read_stays_with_those_behind_it_and_fails_nothing_of_others() {
+    let id = |number| SendId { shard: 0, epoch: 9, number };
+    for damage in ["class_no = 1 << 40", "class_no = -1", "target = x'00'", "retries = -1"] {
+        let connection = in_memory();
+        let mut writes = Writes::prepare(&connection).expect("our own table");
+        let mut told = Vec::new();
+        for number in 1..=3 {
+            writes.insert(&send(number, 5, None), &mut told).expect("stored");
+        }
+        let damage = format!("UPDATE outbox SET {damage} WHERE send_no = 2");
+        connection.execute(&damage, []).expect("planted");
+        assert!(writes.remove(id(1), &mut told).expect("removed"), "{damage}");
+        assert_eq!(deliverable(&connection), [], "{damage}");
+        let is_there = writes.again(id(2), (WallMs(7), 1), &mut told).expect("looked at");
+        assert!(!is_there, "{damage}");
+        assert_eq!(damaged(&connection).expect("read").len(), 1, "{damage}");
+        assert!(writes.remove(id(2), &mut told).expect("removed"), "{damage}");
+        assert_eq!(deliverable(&connection), [(3, 0)], "{damage}");
+    }
+}
+
+#[test]
 fn a_number_is_not_given_again_and_what_nobody_would_deliver_is_found() {
     let connection = in_memory();
     let mut writes = Writes::prepare(&connection).expect("our own table");
