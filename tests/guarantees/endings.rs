@@ -4,6 +4,7 @@ use std::future::IntoFuture;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use durable::Outcome;
 use durable::prelude::*;
 use futures_util::future::join_all;
 use futures_util::poll;
@@ -97,6 +98,18 @@ fn a_caller_needs_no_tokio_not_even_for_a_timeout() {
     assert_eq!(futures_executor::block_on(call).unwrap(), 1);
     let error = counter.add_slowly(1, 60_000).timeout(Duration::from_millis(1)).into_future();
     assert_eq!(futures_executor::block_on(error).unwrap_err().code(), "call.expired");
+    // Sends are delivered where the runtime is; this one may be in any other of tokio's, or in none.
+    let counter = runtime.get::<Counter>("bob");
+    futures_executor::block_on(counter.add(1).send()).unwrap();
+    let later = counter.add(1).send_after(Duration::from_secs(3_600));
+    let later = futures_executor::block_on(later).unwrap();
+    assert!(futures_executor::block_on(runtime.cancel_send(later)).unwrap());
+    let other = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    other.block_on(counter.add(1).send()).unwrap();
+    let count = || other.block_on(counter.count().into_future()).unwrap();
+    while count() < 2 {
+        std::thread::yield_now();
+    }
 }
 
 #[test]
@@ -113,6 +126,16 @@ fn calls_are_answered_when_the_tokio_runtime_is_gone() {
     assert!(["call.aborted", "runtime.closed"].contains(&code(futures_executor::block_on(stuck))));
     assert_eq!(code(futures_executor::block_on(warm.add(1).into_future())), "runtime.closed");
     assert_eq!(code(futures_executor::block_on(cold.add(1).into_future())), "runtime.closed");
+    for counter in [&warm, &cold] {
+        let error = futures_executor::block_on(counter.add(1).send()).unwrap_err();
+        assert_eq!((error.code(), error.outcome()), ("runtime.closed", Outcome::NotStarted));
+    }
+    drop((runtime, warm, cold));
+    // Nothing was kept of what was answered so.
+    let tokio = tokio::runtime::Runtime::new().unwrap();
+    let runtime = tokio.block_on(counters(dir.path()));
+    assert_eq!(tokio.block_on(runtime.get::<Counter>("warm").count().into_future()).unwrap(), 1);
+    assert_eq!(tokio.block_on(runtime.get::<Counter>("cold").count().into_future()).unwrap(), 0);
 }
 
 /// A value whose `Drop` panics if it is armed.

@@ -89,6 +89,17 @@ pub(crate) struct Alarms {
     unknown: BTreeSet<u32>,
     /// The next time that something is to be done. `None`: nothing is.
     sleep: Option<(MonoNs, BoxFuture<'static, ()>)>,
+    /// The runtime has closed, or is gone.
+    has_ended: bool,
+}
+
+impl Drop for Alarms {
+    /// A tokio runtime that goes drops this in the middle of its work.
+    fn drop(&mut self) {
+        if !self.has_ended {
+            self.leaving.cut_off();
+        }
+    }
 }
 
 /// A class that is registered.
@@ -154,6 +165,7 @@ impl Alarms {
             leaving: Arc::clone(&shared.leaving),
             unknown: BTreeSet::new(),
             sleep: None,
+            has_ended: false,
             host: host.clone(),
         };
         host.tasks.spawn(Box::pin(alarms.run()));
@@ -163,7 +175,10 @@ impl Alarms {
         loop {
             let step = poll_fn(|task| self.poll(task.waker()).map_or(Poll::Pending, Poll::Ready));
             match step.await {
-                Step::End => return,
+                Step::End => {
+                    self.has_ended = true;
+                    return;
+                }
                 Step::Read(index, read) => {
                     let rows = read.await;
                     self.on_read(index, rows);

@@ -27,6 +27,8 @@ struct Under {
     delivered: BTreeSet<SendId>,
     /// At most one for each request.
     taken_back: BTreeSet<SendId>,
+    /// Whoever delivers was dropped in the middle of it, with all tasks of this process's runtime.
+    is_cut_off: bool,
 }
 
 impl Leaving {
@@ -38,6 +40,15 @@ impl Leaving {
 
     fn is_back(&self, id: SendId) {
         self.0.lock().delivered.remove(&id);
+    }
+
+    /// Nothing is delivered any more, although nobody has shut the runtime down.
+    pub(super) fn cut_off(&self) {
+        self.0.lock().is_cut_off = true;
+    }
+
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.0.lock().is_cut_off
     }
 
     /// Somebody takes one back: it is not delivered until what this gives is dropped. `None`: it is being delivered.

@@ -11,7 +11,7 @@ use crate::caller::{Who, WhoKey};
 use crate::client::Client;
 use crate::directory::failing::OPEN;
 use crate::directory::{Directory, Residency, Wards};
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Outcome};
 use crate::host::{Event, Host};
 use crate::id::{Ancestor, ClassKey, Lineage, ObjectId, Placement, check_name};
 use crate::kernel::admission::{self, Refusal};
@@ -248,6 +248,15 @@ impl<O: Object> Group<O> {
             )),
         })?;
         Ok(Arc::clone(in_flight))
+    }
+
+    /// As [`admit`](Self::admit), for a call that is kept until somebody delivers it.
+    pub(crate) fn admit_send(&self, is_from_turn: bool) -> Result<Permit, Error> {
+        let permit = self.admit(is_from_turn)?;
+        if self.shared.leaving.is_cut_off() {
+            return Err(gone().with_outcome(Outcome::NotStarted));
+        }
+        Ok(permit)
     }
 
     /// The place of an object.

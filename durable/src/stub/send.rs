@@ -44,8 +44,8 @@ impl<O: Object, Out> Call<O, Out> {
     /// # Errors
     /// `send.in_turn` if the stub was made inside a turn: there [`Context::send`](crate::Context::send) sends with the turn;
     /// `send.too_large`, `send.overloaded`; `call.unencodable`; what made the stub unusable; `runtime.overloaded`;
-    /// `runtime.closed`, and then nobody can say whether it was kept if the error's outcome is
-    /// [`Unknown`](Outcome::Unknown); `storage.*` if it cannot be stored.
+    /// `runtime.closed`, also if the tokio runtime that it was started in is gone, and nobody can say whether the call was
+    /// kept if the error's outcome is [`Unknown`](Outcome::Unknown); `storage.*` if it cannot be stored.
     ///
     /// # Cancel safety
     /// If the future is dropped after it was polled, the call is sent, or not.
@@ -77,7 +77,7 @@ impl<O: Object, Out> Call<O, Out> {
             Way::Here(target) => std::sync::Arc::clone(&target.group),
             Way::Away(_) => return self.put_away(delay).await,
         };
-        let _permit = group.admit(self.address.is_inside())?;
+        let _permit = group.admit_send(self.address.is_inside())?;
         let now = group.host().clock.wall();
         let until = delay.map(|delay| later(now, delay)).transpose();
         let sent = until
