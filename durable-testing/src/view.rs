@@ -71,6 +71,20 @@ impl States {
         }
     }
 
+    /// This is what is stored while nobody writes: a commit of which nobody could say whether it was may be, also of an
+    /// object that does not run. `None`: nothing is.
+    pub(crate) fn found(&mut self, id: &ObjectId, stored: Option<(u64, &[u8])>) {
+        let Some(held) = self.by_id.get_mut(id) else { return };
+        let is_stored = match stored {
+            // A state of older code is stored as it was, and held as it is read.
+            Some((commit, state)) => held.pending.iter().any(|p| (p.0, &*p.2) == (commit, state)),
+            None => !held.state.is_empty(),
+        };
+        if is_stored {
+            self.load(id, stored.map_or(&[], |(_, state)| state));
+        }
+    }
+
     /// A state was handed over.
     pub(crate) fn prepare(&mut self, id: &ObjectId, commit: u64, epoch: u64, state: &[u8]) {
         if let Some(held) = self.by_id.get_mut(id) {

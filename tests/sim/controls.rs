@@ -1,5 +1,6 @@
 //! What a test can do to its world, one test for each.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -270,6 +271,27 @@ fn an_invariant_is_looked_at_after_every_commit() {
     });
     assert_eq!(passed, Ok(()));
     assert_eq!(SEEN.load(Ordering::Relaxed), 20);
+}
+
+#[durable_testing::test(runtime = bank, seeds = 20)]
+async fn an_invariant_knows_a_commit_that_only_a_restart_could_tell_of(sim: Sim) -> TestResult {
+    let (ada, seen) = (sim.get::<Account>("ada"), Arc::new(AtomicU64::new(0)));
+    sim.always("ada is looked at", {
+        let seen = Arc::clone(&seen);
+        move |world| {
+            let cents = world.get::<Account>("ada").map_or(0, |ada| ada.cents);
+            seen.store(cents, Ordering::Relaxed);
+            true
+        }
+    });
+    ada.deposit(1).await?;
+    sim.fail_next_commit(FaultKind::SyncError)?;
+    ada.deposit(10).await.expect_err("its commit fails");
+    sim.advance(SECOND).await;
+    let seen = seen.load(Ordering::Relaxed);
+    assert_eq!(ada.balance().await?, seen, "ada was not called since the node was started again");
+    sim.sometimes("it was stored all the same", |_| seen == 11);
+    Ok(())
 }
 
 #[test]

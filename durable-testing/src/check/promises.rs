@@ -516,6 +516,8 @@ impl Promises {
             let stored = found.get(object).map_or(0, |row| row.commit);
             watch.found(stored);
             self.sends.found(*object, stored);
+            let row = found.get(object).map(|row| (row.commit, row.state.as_slice()));
+            self.states.found(object, row);
             match found.get(object) {
                 Some(row) => {
                     watch.holds(row.commit, &row.state, "on the disk")?;
