@@ -40,6 +40,8 @@ pub(crate) struct Turned {
     pub(crate) has_drawn: bool,
     /// Whether it ran to its end; if not, it has changed nothing.
     pub(crate) has_ended: bool,
+    /// It did not run, because the result of an earlier one is kept under its idempotency key.
+    pub(crate) is_repeat: bool,
 }
 
 impl Ledger {
@@ -126,6 +128,7 @@ impl Ledger {
                 }
             }
             Event::TurnEnded { call, .. } => self.turned.entry(call).or_default().has_ended = true,
+            Event::Repeated { call, .. } => self.turned.entry(call).or_default().is_repeat = true,
             Event::TurnTold { call, now } => self.turned.entry(call).or_default().now = Some(now),
             Event::TurnDrew { call } => self.turned.entry(call).or_default().has_drawn = true,
             _ => {}

@@ -270,8 +270,13 @@ impl Trace {
                 told = Told { call, detail, ..Told::of(self.object(object)) };
             }
             Event::LetterTended { object, .. } => told = Told::of(self.object(object)),
-            Event::Circular { object, call, .. } => {
+            Event::Circular { object, call, .. } | Event::Skipped { object, call } => {
                 told = Told { call, ..Told::of(self.object(object)) };
+            }
+            Event::Repeated { object, call, key, reply } => {
+                let detail = reply.map_or(0, hash);
+                told = Told { call, detail, ..Told::of(self.object(object)) };
+                told.text = key.to_owned();
             }
             Event::AlarmFires { object, call, alarm, .. } => {
                 let detail = mix(alarm.due.0) ^ u64::from(alarm.retry_count);

@@ -87,6 +87,7 @@ impl BareWriter {
                 alarm: None,
                 schedules: None,
                 sends: None,
+                result: None,
                 release: Some(Arc::new(Answer(Mutex::new(Some(sender))))),
             });
         }

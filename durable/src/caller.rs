@@ -70,6 +70,8 @@ pub struct Request {
     pub timeout: Option<Duration>,
     /// `None`: as the class says.
     pub durability: Option<Durability>,
+    /// What it is known again by. `None`: it has no idempotency key.
+    pub key: Option<Arc<str>>,
     /// The stub that it is made through, by [`Caller::number_stub`].
     pub stub: u64,
 }

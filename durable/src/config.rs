@@ -21,6 +21,7 @@ pub(crate) struct Config {
     pub(crate) shards: Option<u16>,
     pub(crate) log_pages: u32,
     pub(crate) history: History,
+    pub(crate) results_keep: Duration,
     pub(crate) shutdown_deadline: Duration,
     pub(crate) crashes: CrashBudget,
     pub(crate) breaker: BreakerRule,
@@ -39,6 +40,7 @@ impl Default for Config {
             shards: None,
             log_pages: limits::CHECKPOINT_PAGES,
             history: History::default(),
+            results_keep: limits::RESULTS_KEEP,
             shutdown_deadline: limits::SHUTDOWN_DEADLINE,
             crashes: CrashBudget::default(),
             breaker: BreakerRule {
@@ -80,6 +82,12 @@ impl Config {
                 "history.bytes_per_object is {bytes}, allowed are 1 to {max}; set it within that range"
             )));
         }
+        let (keep, max) = (self.results_keep, limits::RESULTS_KEEP_MAX);
+        if keep < Duration::from_millis(1) || keep > max {
+            return Err(Code::ConfigInvalid.error(format!(
+                "keep_results is {keep:?}, allowed are 1 ms to {max:?}; set it within that range"
+            )));
+        }
         Ok(())
     }
 }
@@ -95,5 +103,8 @@ mod tests {
         assert_eq!(error.code(), "config.invalid");
         assert!(error.message().contains("inbox_max is 0, allowed are 1 to"), "{error}");
         assert!(Config::default().check().is_ok());
+        let config = Config { results_keep: Duration::ZERO, ..Config::default() };
+        let error = config.check().expect_err("nothing would be kept");
+        assert!(error.message().contains("keep_results is 0ns, allowed are 1 ms to"), "{error}");
     }
 }

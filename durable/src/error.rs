@@ -138,6 +138,10 @@ codes! {
     CallCycle = "call.cycle", FixCall, NotStarted;
     /// The turn ran over its class's limit and was cut off; its changes were undone.
     CallOverlong = "call.overlong", Backoff, RolledBack;
+    /// The call's idempotency key was used for another call: of another method, or with other arguments.
+    CallMismatched = "call.mismatched", FixCall, NotStarted;
+    /// The call cannot carry an idempotency key, or not this one.
+    CallKeyInvalid = "call.key_invalid", FixCall, NotStarted;
     /// The class has no method of that name.
     CallUnknownMethod = "call.unknown_method", FixCall, NotStarted;
     /// Arguments or a result that came over a wire do not decode as the method's types.
@@ -250,6 +254,14 @@ codes! {
     SendLeaving = "send.leaving", Retry, NotStarted;
     /// The text names no send.
     SendUnknown = "send.unknown", FixCall, NotStarted;
+    /// The object keeps as many results of calls with idempotency keys as it may.
+    ResultOverloaded = "result.overloaded", Backoff, NotStarted;
+    /// The result of a call with an idempotency key is larger than may be kept.
+    ResultTooLarge = "result.too_large", FixCall, RolledBack;
+    /// The result that is kept under an idempotency key is damaged.
+    ResultTorn = "result.torn", Corrupt, NotStarted;
+    /// The result that is kept under an idempotency key was written by newer code.
+    ResultNewer = "result.newer", Corrupt, NotStarted;
     /// There is no such dead letter.
     LetterUnknown = "letter.unknown", FixCall, NotStarted;
     /// Savepoints are nested too deeply.
@@ -546,44 +558,4 @@ impl From<CallError<Error>> for Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::collections::BTreeSet;
-
-    #[test]
-    fn every_code_is_one_noun_and_one_adjective_and_stands_once() {
-        let mut seen = BTreeSet::new();
-        for code in Code::ALL {
-            let (noun, adjective) = code.as_str().split_once('.').expect("a dot");
-            assert!(noun.chars().all(|c| c.is_ascii_lowercase()), "{code}");
-            assert!(adjective.chars().all(|c| c.is_ascii_lowercase() || c == '_'), "{code}");
-            assert!(seen.insert(code.as_str()), "{code} stands twice");
-        }
-    }
-
-    #[test]
-    fn every_code_stands_in_the_errors_page() {
-        let page = include_str!("../docs/errors.md");
-        for code in Code::ALL {
-            assert!(page.contains(&format!("`{code}`")), "docs/errors.md does not list `{code}`");
-        }
-    }
-
-    #[test]
-    fn an_error_travels_without_loss() {
-        for code in Code::ALL {
-            let error = code.error("text").with_object("a.B(c)").with_outcome(Outcome::Unknown);
-            let error = error.with_retry_after(Duration::from_millis(1_500));
-            let bytes = postcard::to_stdvec(&error).expect("an error encodes");
-            let arrived: Error = postcard::from_bytes(&bytes).expect("an error decodes");
-            assert_eq!(format!("{arrived:?}"), format!("{error:?}"));
-            assert_eq!(arrived.retry_after(), error.retry_after());
-        }
-    }
-
-    #[test]
-    fn an_error_names_its_code_first() {
-        let error = Code::ClassUnknown.error("class a.B is not registered");
-        assert_eq!(error.to_string(), "class.unknown: class a.B is not registered");
-    }
-}
+mod tests;

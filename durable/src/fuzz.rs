@@ -23,7 +23,7 @@ use crate::sql::Page;
 use crate::state::shape::Shape;
 use crate::state::{StateValue, by_name, check_schema, schema_of};
 use crate::storage::fuzz::OBJECT;
-pub use crate::storage::fuzz::{cron, lineage, quarantine, schedules, send, sql_log};
+pub use crate::storage::fuzz::{cron, lineage, quarantine, result, schedules, send, sql_log};
 use crate::storage::rows::history as past;
 use crate::storage::rows::sql;
 use crate::storage::{frame, fuzz_manifest, kv};
@@ -34,7 +34,7 @@ use crate::time::WallMs;
 pub type Target = fn(&[u8]);
 
 /// What is to be fed with bytes: the names of folders in the corpus, and the functions.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("by_name", by_name),
     ("cron", cron),
     ("history", history),
@@ -42,6 +42,7 @@ pub const TARGETS: [(&str, Target); 14] = [
     ("lineage", lineage),
     ("manifest", manifest),
     ("quarantine", quarantine),
+    ("result", result),
     ("schedules", schedules),
     ("schema", schema),
     ("send", send),

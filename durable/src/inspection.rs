@@ -288,6 +288,10 @@ kinds! {
     ScheduleDamaged = "schedule.damaged", "restore the file from a backup; the object cannot start";
     /// A dead letter belongs to no object.
     LetterOrphaned = "letter.orphaned", "keep a copy of the file: its object may be missing";
+    /// Results of calls with idempotency keys belong to no object.
+    ResultOrphaned = "result.orphaned", "keep a copy of the file: their object may be missing; nobody gets them";
+    /// The result of a call with an idempotency key cannot be read, or nobody would find it.
+    ResultDamaged = "result.damaged", "restore the object from a backup: the same call may fail, or take effect again";
     /// A send that waits cannot be read, or would never come to anybody.
     SendDamaged = "send.damaged", "restore the directory from a backup; the send is never delivered";
     /// A row holds what no commit has written.

@@ -52,6 +52,7 @@ pub mod host;
 mod id;
 mod inspection;
 mod kernel;
+mod keyed;
 mod kv;
 pub mod limits;
 mod listing;
@@ -198,6 +199,7 @@ pub use kernel::restart::{
     AutoShutdown, Backoff, ChildKind, ChildSpec, Decision, Exit, ExitReason, Restart, Shutdown,
     Strategy, SupervisorSpec,
 };
+pub use keyed::ResultView;
 pub use kv::KvKey;
 pub use listing::{Listed, Listing};
 pub use object::{

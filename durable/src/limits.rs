@@ -266,6 +266,28 @@ pub const OUTBOX_SENDS_MAX: u64 = 1_000_000;
 /// Sends of one runtime that are being delivered: bounds what they have in memory at once.
 pub(crate) const SENDS_IN_FLIGHT_MAX: usize = 1_024;
 
+/// Longest idempotency key, in bytes. It is stored with every result; a hash of what is longer does as well.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+/// For how long the result of a call with an idempotency key is kept: whoever has not heard of it asks again within a day.
+pub const RESULTS_KEEP: Duration = Duration::from_secs(86_400);
+
+/// For how long results may be asked to be kept, at most. They are many, and only of use to who makes the same call again.
+pub const RESULTS_KEEP_MAX: Duration = Duration::from_secs(30 * 86_400);
+
+/// Largest encoded result that is kept of a call, in bytes. It is stored beside the effect, in the same commit.
+pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Results that one object keeps, at most: three calls in four seconds, all day. They are counted row by row when an activation
+/// gets its first call with a key.
+pub const RESULTS_MAX: u64 = 65_536;
+
+/// Bytes of results and keys from which on an object keeps no more: with the last one, 33 MiB.
+pub const RESULTS_BYTES_MAX: u64 = 32 * 1024 * 1024;
+
+/// Results that are over and that a commit takes away which adds one: more than one, so that their number falls.
+pub(crate) const RESULTS_SWEPT_BY_COMMIT: u32 = 4;
+
 /// Bytes of an error's text that a dead letter keeps. It is for people, and may be anything.
 pub(crate) const DEAD_LETTER_ERROR_BYTES_MAX: usize = 4_096;
 

@@ -1,6 +1,7 @@
 //! Stubs: typed handles that send calls to one object, and the calls that they make.
 
 mod departure;
+mod keyed;
 mod reference;
 mod send;
 mod wire;
@@ -184,7 +185,8 @@ impl<O: Object> Address<O> {
         call: O::Call,
         unpack: fn(O::Reply) -> Option<Out>,
     ) -> Call<O, Out> {
-        Call { address: self.clone(), call, unpack, timeout: None, durability: None, sent: None }
+        let address = self.clone();
+        Call { address, call, unpack, timeout: None, durability: None, key: None, sent: None }
     }
 }
 
@@ -259,6 +261,8 @@ pub struct Call<O: Object, Out> {
     timeout: Option<Duration>,
     /// `None`: as the class says.
     durability: Option<Durability>,
+    /// What it is known again by. `None`: it has no idempotency key.
+    key: Option<Arc<str>>,
     /// How a director knows a call that came from elsewhere. `None`: it comes from here.
     sent: Option<Sent>,
 }
@@ -292,6 +296,7 @@ impl<O: Object, Out> Call<O, Out> {
             Way::Here(target) => target.id,
             Way::Away(away) => away.caller.id(O::CLASS.name, &away.who)?,
         };
+        self.check_keyless()?;
         let args = O::encode_call(&self.call);
         let args = args.map_err(|error| unencodable::<O>(&error, Outcome::RolledBack))?;
         Ok((id, O::method(&self.call).name, args))
@@ -384,7 +389,7 @@ impl<O: Object, Out> Call<O, Out> {
     }
 
     fn make_away(self) -> Result<State<O, Out>, Error> {
-        let Call { address, call, unpack, timeout, durability, .. } = self;
+        let Call { address, call, unpack, timeout, durability, key, .. } = self;
         let Way::Away(Away { caller, who, stub }) = address.way()? else {
             unreachable!("the way was looked at")
         };
@@ -393,15 +398,17 @@ impl<O: Object, Out> Call<O, Out> {
         let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
         let (who, stub) = (who.clone(), *stub);
         let class = O::CLASS.name;
-        let reply = caller.call(Request { class, who, method, args, timeout, durability, stub });
+        let reply =
+            caller.call(Request { class, who, method, args, timeout, durability, key, stub });
         Ok(State::Away { reply, method, unpack, object: address })
     }
 
     fn make_here(self, task: &TaskContext<'_>) -> Result<State<O, Out>, Error> {
-        let Call { address, mut call, unpack, timeout, durability, sent } = self;
+        let Call { address, mut call, unpack, timeout, durability, key, sent } = self;
         let Way::Here(target) = address.way()? else { unreachable!("the way was looked at") };
         let permit = target.group.admit(address.is_inside())?;
         let host = target.group.host();
+        let keyed = key.map(|key| keyed::keyed::<O>(key, &call)).transpose()?;
         let (calling, method) = (calling_turn(target.group.waits()), O::method(&call));
         let own = timeout.or(method.timeout).map(|timeout| host.clock.now() + timeout);
         // A turn has no more to give than is left of what it was given.
@@ -438,7 +445,7 @@ impl<O: Object, Out> Call<O, Out> {
             });
         }
         let nested = calling.map(|turn| turn.nested);
-        let spec = CallSpec { method, number, deadline, durability, nested };
+        let spec = CallSpec { method, number, deadline, durability, nested, keyed };
         let pending = PendingCall::new(call, spec, permit, task.waker());
         match &address.0.origin {
             Some(origin) if address.is_departing() || origin.is_behind() => {

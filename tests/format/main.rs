@@ -145,7 +145,7 @@ async fn write_golden(dir: &Path) {
         for rows in tables(n) {
             object.tabulate(rows).await.unwrap();
         }
-        object.wait(LATE).await.unwrap();
+        object.wait(LATE).idempotency_key(format!("wait-{n}")).await.unwrap();
         object.plan(LATE).await.unwrap();
         // In sixty years, by which nobody reads this either.
         let sixty_years = std::time::Duration::from_secs(60 * 365 * 86_400);
@@ -282,6 +282,10 @@ async fn the_present_code_writes_the_golden_alarms() {
         FROM objects JOIN outbox ON target = id";
     assert_eq!(stored(dir.path(), sends), stored(&golden(1), sends));
     assert_eq!(stored(dir.path(), sends).len(), 8);
+    let results = "SELECT name || ' ' || key || ' ' || results.bytes, body
+        FROM objects JOIN results USING (object_no)";
+    assert_eq!(stored(dir.path(), results), stored(&golden(1), results));
+    assert_eq!(stored(dir.path(), results).len(), 8);
     let letters = "SELECT objects.name || ' ' || kind || ' ' || attempts || ' ' || scheduled_ms,
         CAST(error AS BLOB) FROM objects JOIN dead_letters USING (object_no)";
     assert_eq!(stored(dir.path(), letters), stored(&golden(1), letters));

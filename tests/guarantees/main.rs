@@ -18,6 +18,7 @@ mod failing_classes;
 mod family;
 mod faults;
 mod history;
+mod idempotency;
 mod ids;
 mod kinship;
 mod kv;

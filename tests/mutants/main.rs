@@ -50,6 +50,9 @@ const ALARMS: &str = "workload::alarms_keep_every_promise";
 const SCHEDULES: &str = "workload::schedules_keep_every_promise";
 /// Objects that send each other calls.
 const SENDS: &str = "workload::sends_keep_every_promise";
+/// Calls with idempotency keys, whose results are kept for long, and for hardly any time.
+const KEYED: &str = "workload::calls_with_keys_keep_every_promise";
+const FORGETFUL: &str = "workload::results_that_are_forgotten_keep_every_promise";
 /// Objects that crash and do not start.
 const POISON: &str = "workload::poison_stays_put_whatever_fails";
 /// Objects that crash when the period of their budget ends.
@@ -93,8 +96,8 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
         Err(why) => panic!("\n{why}\n"),
     };
     let healthy = [
-        CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, SENDS, POISON, EDGE, DRAIN, TREE,
-        KIN, TOGETHER, WAITS,
+        CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, SENDS, KEYED, FORGETFUL, POISON,
+        EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS,
     ];
     let healthy = healthy.map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {

@@ -8,6 +8,7 @@ use durable_testing::prelude::*;
 use tests::alarms::{bells, ring_and_work};
 use tests::classes::{Account, bank};
 use tests::drain::{guests, work_and_stop};
+use tests::keyed::{forgetful_tills, pay_and_forget, pay_and_work, tills};
 use tests::kin;
 use tests::past;
 use tests::poison::{punctual, ward, work_at_the_edge, work_with_poison};
@@ -74,6 +75,18 @@ fn sends_inside_of_one_shard_keep_every_promise() {
     simulation
         .worlds(include_str!("seeds_sends.txt"))
         .check(one_office, async |sim| send_and_work(sim, Faults::all()).await);
+}
+
+#[test]
+fn calls_with_keys_keep_every_promise() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(tills, async |sim| pay_and_work(sim, Faults::all()).await);
+}
+
+#[test]
+fn results_that_are_forgotten_keep_every_promise() {
+    let simulation = Simulation::new().seeds(seeds() / 6).allow_panics();
+    simulation.check(forgetful_tills, async |sim| pay_and_forget(sim, Faults::all()).await);
 }
 
 #[test]

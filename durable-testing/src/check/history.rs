@@ -27,7 +27,7 @@ pub(crate) fn against_itself<O: Object<Stub = S>, S: Stub<O>>(sim: &Sim, stub: &
     };
     // A call that nobody has answered and whose turn never ended has done nothing, and may not have asked for the time.
     let may_have_run = |(call, turned): &(Recorded, Turned)| {
-        turned.has_ended || matches!(call.outcome, Outcome::Ok(_))
+        !turned.is_repeat && (turned.has_ended || matches!(call.outcome, Outcome::Ok(_)))
     };
     let calls: Vec<_> = calls.into_iter().filter(may_have_run).map(told).collect();
     let own = Own::<O> { id, name, seed, class: PhantomData };
@@ -46,7 +46,8 @@ pub(crate) fn against<O: Object<Stub = S>, S: Stub<O>>(
     model: &impl Model,
 ) -> TestResult {
     let calls = sim.calls_to(O::CLASS.name, stub.id()?)?;
-    let calls: Vec<_> = calls.iter().map(|(call, _)| call).collect();
+    let calls = calls.iter().filter(|(_, turned)| !turned.is_repeat);
+    let calls: Vec<_> = calls.map(|(call, _)| call).collect();
     verdict(stub, linear::check(&calls, model, STATES_MAX))
 }
 

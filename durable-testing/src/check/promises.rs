@@ -6,7 +6,9 @@
 
 mod activations;
 mod alarms;
+mod order;
 mod pages;
+mod results;
 mod rows;
 mod schedules;
 mod sends;
@@ -22,6 +24,7 @@ use durable::{AlarmView, Code, Durability, Error, ObjectId, Outcome, ScheduleVie
 
 use self::alarms::Seen;
 pub(crate) use self::pages::Done;
+use self::results::Results;
 use self::sends::Sends;
 use self::wards::Wards;
 use self::watch::Watch;
@@ -50,6 +53,8 @@ pub(crate) struct Promises {
     wall: WallMs,
     /// Calls on their way that nobody waits for.
     sends: Sends,
+    /// What is kept for calls that are made again.
+    results: Results,
     /// Objects that crash or do not start.
     wards: Wards,
     /// The node is asked to end, so that it turns calls away that come from now on, and cuts off at this time what has not
@@ -234,6 +239,11 @@ impl Promises {
                 self.turn_ended(object, call, ended, (state, Done { kv, sql }))
             }
             Event::Submitted { .. } => self.submitted(event),
+            Event::Repeated { .. } => self.repeated(event),
+            Event::Skipped { call, .. } => {
+                self.leave_queue(call);
+                Ok(())
+            }
             Event::Stored { shard } => {
                 self.batch_stored(shard);
                 Ok(())
@@ -323,35 +333,6 @@ impl Promises {
         )
     }
 
-    fn leave_queue(&mut self, call: u64) {
-        let Some(Call { stub, .. }) = self.calls.get(&call) else { return };
-        if let Some(waiting) = self.waiting.get_mut(stub) {
-            waiting.retain(|waiting| *waiting != call);
-        }
-    }
-
-    /// P5: no call of the stub that was sent earlier still waits. And a call begins once.
-    fn begins_in_order(&mut self, object: &ObjectId, call: u64) -> Verdict {
-        let Some(known) = self.calls.get_mut(&call) else { return Ok(()) };
-        let label = self.objects.get(object).map_or("", |watch| watch.label.as_str());
-        if std::mem::replace(&mut known.has_begun, true) {
-            return broken("P2", format!("call #{call} of {label}.{} began twice", known.method));
-        }
-        let (stub, method) = (known.stub, known.method);
-        let earlier = self.waiting.get(&stub).and_then(|waiting| waiting.first().copied());
-        if let Some(earlier) = earlier.filter(|earlier| *earlier != call) {
-            return broken(
-                "P5",
-                format!(
-                    "call #{call} of {label}.{method} began before call #{earlier}, \
-                     which was sent through the same stub before it"
-                ),
-            );
-        }
-        self.leave_queue(call);
-        Ok(())
-    }
-
     fn turn_ended(
         &mut self,
         object: &ObjectId,
@@ -380,7 +361,7 @@ impl Promises {
         else {
             return Ok(());
         };
-        let Event::Submitted { alarm, schedules, erases, restores, .. } = *event else {
+        let Event::Submitted { alarm, schedules, result, erases, restores, .. } = *event else {
             return Ok(());
         };
         let rows = Done { kv, sql }.digest();
@@ -390,6 +371,10 @@ impl Promises {
         for child in below {
             self.watch(&child).above_erases((epoch, commit));
             self.wards.above_erases(&child);
+            self.results.erased(child);
+        }
+        if erases {
+            self.results.erased(*object);
         }
         self.submitted.insert((shard, place), submitted);
         self.sends.submitted(event);
@@ -413,6 +398,9 @@ impl Promises {
         if erases {
             return watch.submitted(epoch, commit, None);
         }
+        if let Some(view) = result {
+            self.results.submitted((&watch.label, *object), (epoch, commit), view)?;
+        }
         let seen = Seen { label: &watch.label, stored: watch.stored(), wall: self.wall };
         watch.alarms.submitted(seen, (commit, number), alarm)?;
         watch.schedules.submitted(seen, (commit, number, restores.is_some()), schedules)?;
@@ -431,6 +419,7 @@ impl Promises {
         };
         let Submitted { object, commit, epoch, call, syncs, erases } = submitted;
         self.sends.settled((object, epoch, commit), is_durable);
+        self.results.settled(object, (epoch, commit), is_durable);
         let below = if erases { self.below(&object) } else { Vec::new() };
         // An erasure of what is not there has nothing to sync.
         let is_idle = erases && self.watch(&object).is_new() && below.is_empty();
@@ -518,6 +507,7 @@ impl Promises {
             self.sends.found(*object, stored);
             let row = found.get(object).map(|row| (row.commit, row.state.as_slice()));
             self.states.found(object, row);
+            self.results.found(*object, stored);
             match found.get(object) {
                 Some(row) => {
                     watch.holds(row.commit, &row.state, "on the disk")?;

@@ -111,6 +111,11 @@ impl<O: Object> Group<O> {
         O::CLASS.turn_limit.unwrap_or(self.shared.config.turn_limit)
     }
 
+    /// For how long results of calls with idempotency keys are kept.
+    pub(crate) fn results_keep(&self) -> Duration {
+        self.shared.config.results_keep
+    }
+
     /// Who waits for whom in this runtime.
     pub(crate) fn waits(&self) -> &Arc<Waits> {
         &self.shared.waits

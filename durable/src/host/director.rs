@@ -12,6 +12,7 @@ use crate::due::{AlarmSpec, AlarmView};
 use crate::error::Error;
 use crate::id::ObjectId;
 use crate::kernel::restart::{Decision, Exit, SupervisorSpec};
+use crate::keyed::ResultView;
 use crate::kv::{KvChange, KvKey};
 use crate::schedule::ScheduleView;
 use crate::send::{SendId, SendView, SendsView};
@@ -118,6 +119,16 @@ pub enum Event<'a> {
         method: &'static MethodSpec,
         state: &'a [u8],
     },
+    /// A call with an idempotency key does not run: it gets the result that is kept, or is refused.
+    Repeated {
+        object: &'a ObjectId,
+        call: u64,
+        key: &'a str,
+        /// The encoded reply that it gets. `None`: it is refused.
+        reply: Option<&'a [u8]>,
+    },
+    /// A call whose turn could begin is over: its caller has left, or its time is.
+    Skipped { object: &'a ObjectId, call: u64 },
     /// The turn asked for the time.
     TurnTold { call: u64, now: WallMs },
     /// The turn asked for random numbers.
@@ -207,6 +218,8 @@ pub enum Event<'a> {
         schedules: Option<&'a [ScheduleView]>,
         /// What it does about sends. `None`: nothing.
         sends: Option<&'a SendsView>,
+        /// The result that it keeps. `None`: none.
+        result: Option<&'a ResultView>,
         /// Nothing of the object is left; `state` is empty.
         erases: bool,
         /// The commit of the object whose moment it brings back; 0: that before the first. `None`: it brings none back.
@@ -313,6 +326,8 @@ impl Event<'_> {
         "send.tended",
         "send.recalled",
         "queue.held",
+        "call.repeated",
+        "call.skipped",
     ];
 
     /// The name of its place.
@@ -362,6 +377,8 @@ impl Event<'_> {
             Event::SendTended { .. } => 41,
             Event::SendRecalled { .. } => 42,
             Event::Held { .. } => 43,
+            Event::Repeated { .. } => 44,
+            Event::Skipped { .. } => 45,
         };
         Self::POINTS[index]
     }

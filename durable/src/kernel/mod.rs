@@ -13,6 +13,7 @@ pub(crate) mod evolve;
 pub(crate) mod family;
 pub(crate) mod gate;
 pub(crate) mod history;
+pub(crate) mod keyed;
 pub(crate) mod lifecycle;
 pub(crate) mod merge;
 pub(crate) mod outbox;

@@ -11,6 +11,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::class::{Access, Durability, MethodSpec};
 use crate::error::{Code, Error, Outcome};
+use crate::keyed::Keyed;
 use crate::object::Object;
 use crate::object::inside::Nested;
 use crate::storage::Release;
@@ -31,6 +32,8 @@ pub(crate) struct PendingCall<O: Object> {
     durability: Durability,
     /// `None`: no turn makes it.
     nested: Option<Box<Nested>>,
+    /// `None`: it has no idempotency key.
+    keyed: Option<Box<Keyed>>,
 }
 
 /// What a call is made of beside its message.
@@ -43,6 +46,8 @@ pub(crate) struct CallSpec {
     pub(crate) durability: Durability,
     /// `None`: no turn makes it.
     pub(crate) nested: Option<Box<Nested>>,
+    /// `None`: it has no idempotency key.
+    pub(crate) keyed: Option<Box<Keyed>>,
 }
 
 struct State<O: Object> {
@@ -77,15 +82,20 @@ pub(crate) enum Begin<C> {
 impl<O: Object> PendingCall<O> {
     /// `waker`: the caller's, until it looks again.
     pub(crate) fn new(call: O::Call, spec: CallSpec, permit: Permit, waker: &Waker) -> Arc<Self> {
-        let CallSpec { method, number, deadline, durability, nested } = spec;
+        let CallSpec { method, number, deadline, durability, nested, keyed } = spec;
         let (phase, waker) = (Phase::Waiting(call), Some(waker.clone()));
         let state = Mutex::new(State { phase, permit: Some(permit), waker });
-        Arc::new(PendingCall { state, method, number, deadline, durability, nested })
+        Arc::new(PendingCall { state, method, number, deadline, durability, nested, keyed })
     }
 
     /// What it knows of the turn that makes it. `None`: no turn does.
     pub(crate) fn nested(&self) -> Option<&Nested> {
         self.nested.as_deref()
+    }
+
+    /// What it is known again by. `None`: it has no idempotency key.
+    pub(crate) fn keyed(&self) -> Option<&Keyed> {
+        self.keyed.as_deref()
     }
 
     /// Until when its caller waits. `None`: as long as it takes.
@@ -232,7 +242,7 @@ impl<O: Object> PendingCall<O> {
 }
 
 /// Drops a value of the user's. A panic in its `Drop` was reported by the panic hook, and must not cost anybody else.
-fn discard<T>(value: T) {
+pub(super) fn discard<T>(value: T) {
     let _ = catch_unwind(AssertUnwindSafe(|| drop(value)));
 }
 

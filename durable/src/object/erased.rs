@@ -45,6 +45,7 @@ pub(crate) fn submit<O: Object>(
         alarm: None,
         schedules: None,
         sends: (!sends.is_empty()).then(|| Box::new(sends)),
+        result: None,
         erases: true,
         history: None,
         release,
@@ -62,6 +63,7 @@ pub(crate) fn submit<O: Object>(
         alarm: None,
         schedules: None,
         sends: sends_view.as_ref(),
+        result: None,
         erases: true,
         restores: None,
     });

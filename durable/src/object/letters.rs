@@ -81,6 +81,7 @@ pub(crate) async fn tend_letter<O: Object>(
         alarm,
         schedules,
         sends: None,
+        result: None,
         erases: false,
         history: O::CLASS.keeps_history.then_some(Cause::Alarm),
         release: Some(Arc::new(Told::new(sender))),
@@ -99,6 +100,7 @@ pub(crate) async fn tend_letter<O: Object>(
         alarm: tended.alarm.map(|alarm| alarm.map(Alarm::view)),
         schedules: views.as_deref(),
         sends: None,
+        result: None,
         erases: false,
         restores: None,
     });

@@ -16,6 +16,7 @@ use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
 use crate::object::alarm::{AlarmBase, Deed};
 use crate::object::erased;
 use crate::object::inside::run_hook;
+use crate::object::keyed::{self, LiveResults};
 use crate::object::kv::{Base, LiveKv, Turn};
 use crate::object::schedule::{ScheduleBase, schedules_unreadable};
 use crate::object::send::SendBase;
@@ -27,8 +28,8 @@ use crate::sql::SqlChange;
 use crate::state::Fingerprint;
 use crate::storage::frame::{self, Codec, Header};
 use crate::storage::{
-    AlarmWrite, Birth, Fence, Loaded, NewLetter, ObjectNo, Release, ScheduleWrite, SendWrite,
-    SqlWrite, StoredAlarm, StoredObject, WriteSet, schedule,
+    AlarmWrite, Birth, Fence, Loaded, NewLetter, ObjectNo, Release, ResultWrite, ScheduleWrite,
+    SendWrite, SqlWrite, StoredAlarm, StoredObject, WriteSet, schedule,
 };
 
 /// What `#[on_activate]` is called in errors and reports.
@@ -56,6 +57,8 @@ pub(crate) struct Live<O: Object> {
     sql: OnceLock<Box<LiveSql>>,
     /// Sends that its turns have made, kept or not.
     made: AtomicU32,
+    /// `None`: no call with an idempotency key has come.
+    results: Option<Box<LiveResults>>,
 }
 
 /// An object's schedules, as the newest submitted commit left them.
@@ -84,6 +87,8 @@ pub(crate) struct Changes {
     pub(crate) schedules: Option<ScheduleChange>,
     /// What was done about sends.
     pub(crate) sends: SendWrite,
+    /// What is kept of the call's result. `None`: nothing.
+    pub(crate) result: Option<Box<ResultWrite>>,
 }
 
 /// What becomes of an object's alarm.
@@ -114,6 +119,7 @@ impl Changes {
     pub(crate) fn is_empty(&self) -> bool {
         let is_awake = self.alarm.is_none() && self.schedules.is_none();
         let has_rows = !self.kv.is_empty() || self.has_sql || !self.sends.is_empty();
+        let has_rows = has_rows || self.result.is_some();
         self.encoded.is_none() && !has_rows && is_awake
     }
 }
@@ -183,6 +189,7 @@ impl<O: Object> Live<O> {
             schedules,
             sql: OnceLock::new(),
             made: AtomicU32::new(0),
+            results: None,
         };
         Ok(live)
     }
@@ -206,6 +213,7 @@ impl<O: Object> Live<O> {
             schedules: LiveSchedules::default(),
             sql: OnceLock::new(),
             made: AtomicU32::new(0),
+            results: None,
         };
         slot.host().report(|| Event::Loaded {
             object: slot.id_ref(),
@@ -261,6 +269,7 @@ impl<O: Object> Live<O> {
             alarm: self.alarm_change(alarm),
             schedules: self.schedule_change(&schedules),
             sends,
+            result: None,
         })
     }
 
@@ -304,7 +313,7 @@ impl<O: Object> Live<O> {
         (call, release): (u64, Option<Arc<dyn Release>>),
     ) {
         assert!(!changes.is_empty(), "a commit changes something");
-        let Changes { encoded, kv, has_sql: _, cause, alarm, schedules, sends } = changes;
+        let Changes { encoded, kv, has_sql: _, cause, alarm, schedules, sends, result } = changes;
         // The first commit stores the state whatever it changed: rows are found through it.
         let is_evolved = std::mem::take(&mut self.is_evolved);
         self.is_gone = false;
@@ -314,12 +323,7 @@ impl<O: Object> Live<O> {
             self.framed = seal::<O>(encoded, slot.group().fingerprint());
         }
         self.commit_no += 1;
-        let is_name_news = self.known == Known::Nameless && slot.name().is_some();
-        let is_news = self.known == Known::Nothing || is_name_news;
-        let birth = is_news.then(|| Box::new(birth_of(slot)));
-        if let Some(birth) = &birth {
-            self.known = if birth.name.is_some() { Known::All } else { Known::Nameless };
-        }
+        let birth = self.news(slot);
         let change = slot.host().director.is_some().then(|| self.sql_change()).flatten();
         let sql = self.sql.get().and_then(|sql| sql.take());
         let is_fold = sql.as_deref().map(|sql| matches!(sql, SqlWrite::Fold { .. }));
@@ -330,6 +334,8 @@ impl<O: Object> Live<O> {
         let sends_view = slot.host().director.is_some().then(|| sends.view()).flatten();
         let views = (slot.host().director.is_some() && schedules.is_some())
             .then(|| self.schedules.all.iter().map(Schedule::view).collect::<Vec<ScheduleView>>());
+        let result_view = (slot.host().director.as_ref()).and(result.as_deref()).map(keyed::view);
+        let kept = result.clone();
         let place = shard.submit(WriteSet {
             fence: Arc::clone(&self.fence),
             object_no: self.object_no,
@@ -341,6 +347,7 @@ impl<O: Object> Live<O> {
             alarm,
             schedules,
             sends: (!sends.is_empty()).then(|| Box::new(sends)),
+            result,
             erases: false,
             history: O::CLASS.keeps_history.then_some(cause),
             release,
@@ -358,13 +365,25 @@ impl<O: Object> Live<O> {
             alarm: alarm_view,
             schedules: views.as_deref(),
             sends: sends_view.as_ref(),
+            result: result_view.as_ref(),
             erases: false,
             restores: None,
         });
         self.kv.on_submit(place, kv);
+        let results = self.results.iter_mut().zip(kept);
+        results.for_each(|(results, kept)| results.on_submit(place, &kept));
         if let (Some(live), Some(is_fold)) = (self.sql.get(), is_fold) {
             live.on_submit(place, is_fold);
         }
+    }
+
+    /// Who the object is, if storage does not know it.
+    fn news(&mut self, slot: &Slot<O>) -> Option<Box<Birth>> {
+        let is_name_news = self.known == Known::Nameless && slot.name().is_some();
+        let is_news = self.known == Known::Nothing || is_name_news;
+        let birth = is_news.then(|| Box::new(birth_of(slot)))?;
+        self.known = if birth.name.is_some() { Known::All } else { Known::Nameless };
+        Some(birth)
     }
 
     /// The alarm that is set, as far as was handed over.
@@ -375,6 +394,11 @@ impl<O: Object> Live<O> {
     /// What stands for the object in its shard.
     pub(crate) fn number(&self) -> i64 {
         self.object_no.0
+    }
+
+    /// What is known of the results that it keeps. `None`: no call with an idempotency key has come.
+    pub(super) fn results(&mut self) -> &mut Option<Box<LiveResults>> {
+        &mut self.results
     }
 
     /// What a turn's deed makes of the alarm. `None`: it is as it was.

@@ -11,6 +11,7 @@ mod ends;
 mod erased;
 pub(crate) mod errand;
 pub(crate) mod inside;
+mod keyed;
 mod kv;
 mod letters;
 mod live;

@@ -169,7 +169,8 @@ pub(crate) async fn tell<O: Object>(
         }
         (_, Ok(encoded)) if is_kept => {
             let cause = Cause::Method(hook.name.into());
-            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules, sends };
+            let changes =
+                Changes { encoded, kv, has_sql, cause, alarm, schedules, sends, result: None };
             if !changes.is_empty() {
                 live.submit(slot, changes, (call, None));
             }

@@ -124,6 +124,7 @@ impl Commit {
             alarm: loses_alarm.then(|| Box::new(alarm())),
             schedules: loses_schedules.then(|| Box::new(schedules())),
             sends: None,
+            result: None,
             erases: false,
             history: O::CLASS.keeps_history.then_some(cause),
             release: Some(Arc::new(Told::new(sender))),
@@ -141,6 +142,7 @@ impl Commit {
             alarm: loses_alarm.then_some(None),
             schedules: loses_schedules.then_some(&[]),
             sends: None,
+            result: None,
             erases: false,
             restores,
         });

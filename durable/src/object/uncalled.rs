@@ -225,7 +225,8 @@ pub(super) async fn settle<O: Object>(
         (_, Ok(encoded)) if is_kept => {
             let (alarm, schedules) = run.purpose.used_up(slot, live, (alarm, &schedules));
             let (cause, sends) = (run.purpose.cause(run.method), run.purpose.sends(sends));
-            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules, sends };
+            let changes =
+                Changes { encoded, kv, has_sql, cause, alarm, schedules, sends, result: None };
             live.submit(slot, changes, (run.call, Some(Held::new(run.firing, Rung::Done))));
             return AfterRing::On;
         }

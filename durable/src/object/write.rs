@@ -13,13 +13,14 @@ use crate::kv::KvChange;
 use crate::object::activation::{
     Came, Flow, answer_panic, at_once, catch_encode, end_sql, ended_as, let_out, roll_back,
 };
-use crate::object::call::Running;
+use crate::object::call::{Running, discard};
 use crate::object::ends::Crash;
 use crate::object::inside::{self, Inside, run_limited};
+use crate::object::keyed::{self, Looked};
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::witness::{self, Told};
 use crate::object::{Cut, Dealt, Object, PendingCall, Slot};
-use crate::storage::SendWrite;
+use crate::storage::{ResultWrite, SendWrite};
 
 /// Runs one write.
 ///
@@ -33,6 +34,14 @@ pub(super) async fn run_write<O: Object>(
     let Some(message) = slot.take(&call) else { return Ok(Flow::On) };
     let running = Running::new(call);
     let method = O::method(&message);
+    if let Some(keyed) = running.call().keyed()
+        && let Looked::Known(answer) = keyed::look(slot, live, running.number(), (keyed, method))
+    {
+        slot.turn_skipped();
+        let_out(slot, live, running, answer);
+        discard(message);
+        return Ok(Flow::On);
+    }
     witness::turn_began(slot, live, running.number(), method);
     // What a turn holds across an await is not held by every object in memory.
     let left = if method.is_async {
@@ -101,10 +110,17 @@ fn settle_write<O: Object>(
             (ended, catch_encode(live))
         }
     };
+    let (encoded, result) = match (running.call().keyed(), &ran) {
+        (Some(keyed), Came::Returned(ran)) if ended == Ended::Kept => {
+            keyed::with_result(slot, (keyed, method), &ran.reply, encoded)
+        }
+        _ => (encoded, None),
+    };
     let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
     let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
     let is_awake = alarm.is_some() || schedules.is_some() || !sends.is_empty();
-    let has_changes = !kv.is_empty() || has_sql || is_awake || matches!(encoded, Ok(Some(_)));
+    let has_rows = !kv.is_empty() || has_sql || is_awake || result.is_some();
+    let has_changes = has_rows || matches!(encoded, Ok(Some(_)));
     let erases = erases && ended == Ended::Kept;
     let told_as = if erases { TurnEnd::Erased } else { ended_as(&ran) };
     let told = Told { ended: told_as, kv: &kv, has_changes };
@@ -117,10 +133,13 @@ fn settle_write<O: Object>(
         ran => ran,
     };
     let method = method.name;
-    let write =
-        Write { running, method, ran, ended, encoded, kv, has_sql, alarm, schedules, sends, fault };
+    let changes = (alarm, schedules, sends, result);
+    let write = Write { running, method, ran, ended, encoded, kv, has_sql, changes, fault };
     judge_write(slot, live, write)
 }
+
+/// What a write did to its object's alarm, to its schedules and about sends, and what is kept of its result.
+type Beside = (Option<AlarmChange>, Option<ScheduleChange>, SendWrite, Option<Box<ResultWrite>>);
 
 /// A write that has run.
 struct Write<O: Object> {
@@ -131,9 +150,7 @@ struct Write<O: Object> {
     encoded: Result<Option<Vec<u8>>, Error>,
     kv: Vec<KvChange>,
     has_sql: bool,
-    alarm: Option<AlarmChange>,
-    schedules: Option<ScheduleChange>,
-    sends: SendWrite,
+    changes: Beside,
     /// What has failed its turn below the method. `None`: nothing.
     fault: Option<Error>,
 }
@@ -148,18 +165,19 @@ fn judge_write<O: Object>(
     write: Write<O>,
 ) -> Result<Left<O>, Crash> {
     let Write { running, method, ran, ended, encoded, kv, has_sql, .. } = write;
-    let (alarm, schedules, sends, fault) = (write.alarm, write.schedules, write.sends, write.fault);
+    let ((alarm, schedules, sends, result), fault) = (write.changes, write.fault);
     let comparison = match &encoded {
         Ok(None) => Encoded::Same,
         Ok(Some(_)) => Encoded::Different,
         Err(_) => Encoded::Impossible,
     };
     let is_awake = alarm.is_some() || schedules.is_some() || !sends.is_empty();
-    let rows = if kv.is_empty() && !has_sql && !is_awake { Rows::Same } else { Rows::Changed };
+    let has_rows = !kv.is_empty() || has_sql || is_awake || result.is_some();
+    let rows = if has_rows { Rows::Changed } else { Rows::Same };
     let answer = match (commit::judge(ended, comparison, rows), ran, encoded) {
         (Verdict::Commit, Came::Returned(ran), Ok(encoded)) => {
             let cause = Cause::Method(Cow::Borrowed(method));
-            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules, sends };
+            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules, sends, result };
             let number = running.number();
             if running.durability() == Durability::Relaxed {
                 live.submit(slot, changes, (number, None));

@@ -190,6 +190,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// For how long the result of a call with an [idempotency key](crate::Call::idempotency_key) is kept, at least. Default:
+    /// 24 h; most: 30 days. Each result is kept for as long as was said when its call ran.
+    pub fn keep_results(mut self, keep: Duration) -> Self {
+        self.config.results_keep = keep;
+        self
+    }
+
     /// How many alarms are fired in a second. Those that fell due while nothing ran wait for each other, so that calls are
     /// served meanwhile. Default: 5,000; most: 1,000,000.
     pub fn alarms_per_second(mut self, alarms: u32) -> Self {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::notices::Committed;
 use super::numbers::{CommitSeq, ObjectNo};
+use super::rows::result::ResultWrite;
 use super::rows::sql::SqlWrite;
 use super::write_set::{AlarmWrite, Birth, Fence, Release, ScheduleWrite, SendWrite, WriteSet};
 use crate::error::Error;
@@ -38,6 +39,7 @@ pub(super) struct Change {
     alarm: Option<Box<AlarmWrite>>,
     schedules: Option<Box<ScheduleWrite>>,
     sends: Option<Box<SendWrite>>,
+    result: Option<Box<ResultWrite>>,
     erases: bool,
     history: Option<Cause>,
     bytes: usize,
@@ -76,6 +78,7 @@ impl Item {
             alarm,
             schedules,
             sends,
+            result,
             erases,
             history,
             release,
@@ -91,6 +94,7 @@ impl Item {
             alarm,
             schedules,
             sends,
+            result,
             erases,
             history,
             bytes,
@@ -146,6 +150,8 @@ pub(super) struct Run<'a> {
     pub(super) schedules: Vec<(u64, &'a ScheduleWrite)>,
     /// What was done about sends, in the order of commits. Empty: nothing.
     pub(super) sends: Vec<&'a SendWrite>,
+    /// What is kept of results, in the order of commits. Empty: nothing.
+    pub(super) results: Vec<&'a ResultWrite>,
     /// The newest birth among them. `None`: the object's row stays as it is.
     pub(super) birth: Option<&'a Birth>,
     /// Whether each commit is the successor of the one before, as it must be.
@@ -161,6 +167,7 @@ impl Run<'_> {
             || !self.alarms.is_empty()
             || !self.schedules.is_empty()
             || !self.sends.is_empty()
+            || !self.results.is_empty()
             || self.cause().is_some()
     }
 
@@ -246,6 +253,7 @@ impl Batch {
             alarms: changes().filter_map(Change::alarm).collect(),
             schedules: changes().filter_map(Change::schedules).collect(),
             sends: changes().filter_map(|change| change.sends.as_deref()).collect(),
+            results: changes().filter_map(|change| change.result.as_deref()).collect(),
             birth: named.or_else(|| births().next_back()),
             consecutive: first_no > 0
                 && changes().zip(first_no..).all(|(change, number)| change.commit_no == number),

@@ -1,5 +1,7 @@
 //! Rows of which columns say something, too, fed to what reads them from a database.
 
+use std::sync::Arc;
+
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +12,7 @@ use crate::kernel::schedule::{Due, first_due};
 use crate::limits::SQL_PAGE_BYTES;
 use crate::sql::Page;
 use crate::storage::rows::sql::{self, log};
-use crate::storage::rows::{create_tables, kin, object, outbox, quarantine};
+use crate::storage::rows::{create_tables, kin, object, outbox, quarantine, result};
 use crate::storage::{ClassNo, ObjectNo, frame, schedule};
 use crate::time::WallMs;
 use crate::when::When;
@@ -173,6 +175,25 @@ pub fn send(bytes: &[u8]) {
             VALUES (1, 1, zeroblob(32), 1, 0, 0, ?1)";
         connection.execute(sql, params![sealed]).expect("stored");
         assert!(outbox::damaged(connection).expect("read").is_empty(), "it can be read");
+    });
+}
+
+/// The body of a row of `results`.
+pub fn result(bytes: &[u8]) {
+    let _ = result::decode(bytes);
+    let mut sealed = bytes.to_vec();
+    frame::reseal(&mut sealed);
+    let Ok(kept) = result::decode(&sealed) else { return };
+    let again = result::decode(&result::encode(&kept));
+    assert_eq!(again.ok().as_ref(), Some(&kept), "written as it was read");
+    on_shard(|connection| {
+        let (until, body) = (WallMs(5), Arc::from(sealed));
+        let result = result::StoredResult { until, body };
+        let write = result::ResultWrite { key: "k".into(), now: WallMs(1), result };
+        result::insert(connection, OBJECT, &write).expect("stored");
+        assert!(result::damaged(connection).expect("read").is_empty(), "it can be read");
+        let found = result::find(connection, OBJECT, "k").expect("read");
+        assert_eq!(found, Some(write.result), "as it was stored");
     });
 }
 

@@ -10,9 +10,10 @@ use super::numbers::{ClassNo, ObjectNo};
 use super::rows::alarm::{self, StoredAlarm};
 use super::rows::dead_letter::{self, StoredLetter};
 use super::rows::outbox::{self, StoredSend};
+use super::rows::result::StoredResult;
 use super::rows::schedule::{self, StoredSchedules};
 use super::rows::sql::{PageError, StoredSql};
-use super::rows::{kv, object, received, sql};
+use super::rows::{kv, object, received, result, sql};
 use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::Fault;
 use super::stored::{KvAsk, KvRows, Listed, Loaded};
@@ -20,10 +21,12 @@ use crate::error::{Code, Error, Outcome};
 use crate::host::{LaneWork, Step};
 use crate::id::ObjectId;
 use crate::kernel::alarm::{Alarmed, Kind, Place};
+use crate::kernel::keyed::Count;
 use crate::kernel::merge::Part;
 use crate::limits::KV_PAGE_BYTES_MAX;
 use crate::send::SendId;
 use crate::sql::Page as SqlPage;
+use crate::time::WallMs;
 
 /// A connection that reads, used by its lane and by callers that find it free.
 pub(super) struct ReadConnection {
@@ -155,6 +158,30 @@ impl ReadConnection {
         self.with_patience(patience, |connection| {
             self.check_stopped()?;
             received::has(connection, id).map_err(|cause| self.failed(&cause))
+        })
+    }
+
+    /// Reads the result that an object keeps under a key, as [`sql`](Self::sql) reads its database.
+    pub(super) fn result(
+        &self,
+        (object_no, key): (ObjectNo, &str),
+        patience: Patience,
+    ) -> Option<Result<Option<StoredResult>, Error>> {
+        self.with_patience(patience, |connection| {
+            self.check_stopped()?;
+            result::find(connection, object_no, key).map_err(|cause| self.failed(&cause))
+        })
+    }
+
+    /// Counts the results of an object that are not over, as [`sql`](Self::sql) reads its database.
+    pub(super) fn results(
+        &self,
+        (object_no, now): (ObjectNo, WallMs),
+        patience: Patience,
+    ) -> Option<Result<Count, Error>> {
+        self.with_patience(patience, |connection| {
+            self.check_stopped()?;
+            result::count(connection, object_no, now).map_err(|cause| self.failed(&cause))
         })
     }
 

@@ -11,6 +11,7 @@ use crate::id::{Lineage, ObjectId, Placement};
 use crate::kv::KvChange;
 use crate::send::{NewSend, SendId, SendsView};
 use crate::storage::rows::dead_letter::NewLetter;
+use crate::storage::rows::result::ResultWrite;
 use crate::storage::rows::schedule::SchedulesRow;
 use crate::storage::rows::sql::SqlWrite;
 
@@ -39,6 +40,8 @@ pub(crate) struct WriteSet {
     pub(crate) schedules: Option<Box<ScheduleWrite>>,
     /// What it did about sends. `None`: nothing.
     pub(crate) sends: Option<Box<SendWrite>>,
+    /// What is kept of the call's result. `None`: nothing.
+    pub(crate) result: Option<Box<ResultWrite>>,
     /// Nothing of the object is left; it is the last write set of its activation.
     pub(crate) erases: bool,
     /// Why the object commits. `None`: its class keeps no history.
@@ -56,11 +59,13 @@ impl WriteSet {
         let letter = letter.map_or(0, NewLetter::bytes);
         let schedules = self.schedules.as_ref().map_or(0, |schedules| schedules.bytes());
         let sends = self.sends.as_ref().map_or(0, |sends| sends.bytes());
+        let result = self.result.as_ref().map_or(0, |result| result.bytes());
         snapshot
             + sql
             + letter
             + schedules
             + sends
+            + result
             + self.kv.iter().map(KvChange::bytes).sum::<usize>()
     }
 }

@@ -429,6 +429,7 @@ impl<'c> Tables<'c> {
             self.apply_schedules(run)?;
             self.apply_letters(run)?;
             self.apply_sends(run)?;
+            self.apply_results(run)?;
             if let Some(before) = before {
                 history::record(self.connection, run, before, (self.sweep.bounds, now))?;
                 self.sweep.on_recorded();

@@ -43,9 +43,10 @@ impl<O: Object, Out> Call<O, Out> {
     ///
     /// # Errors
     /// `send.in_turn` if the stub was made inside a turn: there [`Context::send`](crate::Context::send) sends with the turn;
-    /// `send.too_large`, `send.overloaded`; `call.unencodable`; what made the stub unusable; `runtime.overloaded`;
-    /// `runtime.closed`, also if the tokio runtime that it was started in is gone, and nobody can say whether the call was
-    /// kept if the error's outcome is [`Unknown`](Outcome::Unknown); `storage.*` if it cannot be stored.
+    /// `call.key_invalid` if the call has an idempotency key; `send.too_large`, `send.overloaded`; `call.unencodable`; what made
+    /// the stub unusable; `runtime.overloaded`; `runtime.closed`, also if the tokio runtime that it was started in is gone, and
+    /// nobody can say whether the call was kept if the error's outcome is [`Unknown`](Outcome::Unknown); `storage.*` if it
+    /// cannot be stored.
     ///
     /// # Cancel safety
     /// If the future is dropped after it was polled, the call is sent, or not.
@@ -96,7 +97,7 @@ impl<O: Object, Out> Call<O, Out> {
     }
 
     async fn put_away(self, delay: Option<Duration>) -> Result<SendId, Error> {
-        let Call { address, call, durability, .. } = self;
+        let Call { address, call, durability, key, .. } = self;
         let Way::Away(Away { caller, who, stub }) = address.way()? else {
             unreachable!("the way was looked at")
         };
@@ -104,7 +105,8 @@ impl<O: Object, Out> Call<O, Out> {
         let args = O::encode_call(&call);
         let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
         let (who, stub, class) = (who.clone(), *stub, O::CLASS.name);
-        let request = Request { class, who, method, args, timeout: None, durability, stub };
+        let timeout = None;
+        let request = Request { class, who, method, args, timeout, durability, key, stub };
         caller.send(request, delay).await
     }
 
@@ -118,6 +120,7 @@ impl<O: Object, Out> Call<O, Out> {
             return Err(Code::RuntimeClosed
                 .error("the object is in another process; send through a stub of its own"));
         };
+        self.check_keyless()?;
         let args = O::encode_call(&self.call);
         let args = args.map_err(|error| unencodable::<O>(&error, Outcome::RolledBack))?;
         let text = |text: &std::sync::Arc<str>| text.to_string();

@@ -5,6 +5,7 @@ mod copies;
 mod drain;
 mod evolved;
 mod kernel;
+mod keyed;
 mod kin;
 mod object;
 mod past;
@@ -28,6 +29,7 @@ pub fn all() -> Vec<&'static Mutant> {
         drain::MUTANTS,
         evolved::MUTANTS,
         kernel::MUTANTS,
+        keyed::MUTANTS,
         kin::MUTANTS,
         object::MUTANTS,
         past::MUTANTS,

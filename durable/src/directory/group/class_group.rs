@@ -109,7 +109,7 @@ impl<O: Object> ClassGroup for Group<O> {
         request: Request,
         number: u64,
     ) -> BoxFuture<'static, Result<Vec<u8>, Error>> {
-        let Request { who, method, args, timeout, durability, stub, .. } = request;
+        let Request { who, method, args, timeout, durability, key, stub, .. } = request;
         let call = O::decode_call(method.name, &args)
             .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted))
             .and_then(|call| self.address_of(who).map(|address| (call, address)));
@@ -125,6 +125,7 @@ impl<O: Object> ClassGroup for Group<O> {
         let call = call.sent(Sent { call: number, stub });
         let call = if let Some(timeout) = timeout { call.timeout(timeout) } else { call };
         let call = if let Some(durability) = durability { call.wants(durability) } else { call };
+        let call = if let Some(key) = key { call.idempotency_key(key) } else { call };
         let mut made = call.into_future();
         match Pin::new(&mut made).poll(&mut TaskContext::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Box::pin(ready(answer)),
@@ -133,13 +134,15 @@ impl<O: Object> ClassGroup for Group<O> {
     }
 
     fn keep(self: Arc<Self>, request: Request, delay: Option<Duration>) -> Kept {
-        let Request { who, method, args, .. } = request;
+        let Request { who, method, args, key, .. } = request;
         let call = O::decode_call(method.name, &args)
             .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted))
             .and_then(|call| self.address_of(who).map(|address| (call, address)));
         match call {
             Ok((call, address)) => {
-                Box::pin(address.call::<Result<(), Error>>(call, |_| None).put(delay))
+                let call = address.call::<Result<(), Error>>(call, |_| None);
+                let call = if let Some(key) = key { call.idempotency_key(key) } else { call };
+                Box::pin(call.put(delay))
             }
             Err(error) => Box::pin(ready(Err(error))),
         }

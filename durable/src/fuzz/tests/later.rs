@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use super::*;
 use crate::id::{Ancestor, ObjectId};
+use crate::keyed::{ArgsDigest, KeptResult};
 use crate::schedule::{Misfire, Overlap, Schedule, Target};
 use crate::send::SentCall;
 use crate::storage::fuzz::QuarantineRow;
-use crate::storage::{encode_send, schedule};
+use crate::storage::{encode_send, result, schedule};
 use crate::when::When;
 
 type Made = Vec<(&'static str, &'static str, Vec<u8>)>;
@@ -17,6 +18,7 @@ pub(super) fn made() -> Made {
     made.extend(ancestors());
     made.extend(quarantines());
     made.extend(sends());
+    made.extend(results());
     let crons = [
         ("every_five", "*/5 * * * *\nUTC"),
         ("mondays", "0 9 * * MON\nEurope/Berlin"),
@@ -95,6 +97,23 @@ fn ancestors() -> Made {
         ("wire", "reference", told(&[])),
         ("wire", "reference_to_a_child", told(&[Some("hall"), None])),
         ("wire", "reference_and_bookmark", encoded(&((id, name, eu, hint, none), Some(bookmark)))),
+    ]
+}
+
+fn results() -> Made {
+    let kept = |method: &str, args: &[u8], reply: &[u8]| {
+        let (method, args) = (method.to_owned(), ArgsDigest::of(args));
+        result::encode(&KeptResult { method, args, reply: reply.to_vec() }).to_vec()
+    };
+    let plain = kept("deposit", &[3], &[128, 1]);
+    let reply: Result<u64, String> = Ok(7);
+    vec![
+        ("result", "empty", kept("touch", &[], &[])),
+        ("result", "reply", kept("take", b"ada", &encoded(&reply))),
+        ("result", "large", kept("print", &[9; 300], &[b'x'; 300])),
+        ("result", "short", plain[..30].to_vec()),
+        ("result", "header", plain[..20].to_vec()),
+        ("result", "plain", plain),
     ]
 }
 

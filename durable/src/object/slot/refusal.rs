@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::kin::Wanting;
 use super::{Slot, State, Trial, Visit};
 use crate::error::Error;
+use crate::host::Event;
 use crate::kernel::activation::{Action, EndWish};
 use crate::object::call::Begin;
 use crate::object::{Firing, Object, PendingCall, Rung};
@@ -56,6 +57,8 @@ impl<O: Object> Slot<O> {
         match call.begin(|| self.host().clock.now()) {
             Begin::Run(message) => Some(message),
             Begin::Skip => {
+                let (object, call) = (self.id_ref(), call.number());
+                self.host().report(|| Event::Skipped { object, call });
                 self.turn_skipped();
                 None
             }

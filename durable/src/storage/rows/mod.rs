@@ -19,6 +19,7 @@ pub(crate) mod outbox;
 pub(crate) mod quarantine;
 pub(crate) mod received;
 mod rest;
+pub(crate) mod result;
 pub(crate) mod schedule;
 pub(crate) mod schema;
 pub(crate) mod snapshot;
@@ -30,7 +31,7 @@ use super::numbers::ObjectNo;
 use crate::id::ObjectId;
 
 /// Every table of a shard, in the order of creation.
-const TABLES: [&str; 16] = [
+const TABLES: [&str; 17] = [
     meta::TABLE,
     class::TABLE,
     object::TABLE,
@@ -47,6 +48,7 @@ const TABLES: [&str; 16] = [
     schedule::TABLE,
     outbox::TABLE,
     received::TABLE,
+    result::TABLE,
 ];
 
 /// Creates the tables that are missing. The caller has opened a transaction.
@@ -62,6 +64,7 @@ pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::R
     alarm::DUES.erase(connection, object_no)?;
     dead_letter::erase(connection, object_no)?;
     schedule::DUES.erase(connection, object_no)?;
+    result::erase(connection, object_no)?;
     snapshot::erase(connection, object_no)?;
     kin::erase(connection, object_no)?;
     object::erase(connection, object_no)?;

@@ -1,4 +1,4 @@
-//! Alarms, schedules and dead letters: whether each is of an object, and can be read.
+//! Alarms, schedules, dead letters and results that are kept: whether each is of an object, and can be read.
 
 use rusqlite::Connection;
 
@@ -6,7 +6,7 @@ use super::Findings;
 use super::objects::Shard;
 use super::tables::label;
 use crate::inspection::ProblemKind;
-use crate::storage::rows::{alarm, dead_letter, schedule};
+use crate::storage::rows::{alarm, dead_letter, result, schedule};
 
 /// Every row that leads nowhere, says what no commit has written, or has a body that is none.
 pub(super) fn verify(
@@ -29,6 +29,16 @@ pub(super) fn verify(
         let object = object.unwrap_or_else(|| format!("object number {object_no}"));
         let what = format!("its schedules cannot be used: {wrong}");
         findings.add_of(ProblemKind::ScheduleDamaged, object, what);
+    }
+    for object_no in result::orphans(connection)? {
+        let what =
+            format!("results of object number {object_no} are kept, and there is no such object");
+        findings.add(ProblemKind::ResultOrphaned, what);
+    }
+    for (object_no, what) in result::damaged(connection)? {
+        if let Some(object) = label(shard, connection, object_no)? {
+            findings.add_of(ProblemKind::ResultDamaged, object, what);
+        }
     }
     let alarms = alarm::damaged(connection)?.into_iter();
     let alarms = alarms.map(|(object_no, wrong)| (object_no, format!("its alarm: {wrong}")));

@@ -1,4 +1,4 @@
-//! What a writer stores of sends, and of all that has used up its retries.
+//! What a writer stores of sends, of results that are kept, and of all that has used up its retries.
 
 use std::sync::Arc;
 
@@ -56,6 +56,12 @@ impl Tables<'_> {
             }
         }
         Ok(())
+    }
+
+    pub(super) fn apply_results(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
+        let object_no = run.last.object_no;
+        let store = |write: &&_| rows::result::insert(self.connection, object_no, write);
+        run.results.iter().try_for_each(store)
     }
 
     pub(super) fn apply_letters(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {

@@ -121,6 +121,7 @@ impl Bench {
             alarm: None,
             schedules: None,
             sends: None,
+            result: None,
             erases: false,
             history: None,
             release: Some(Arc::new(Logged(waiter, self.log.clone()))),
