@@ -22,7 +22,7 @@ use tests::workload::{Objects, work, work_a_little};
 
 /// Worlds of a run at home, and of one of the gate, whose seeds come from the commit.
 const SEEDS: u32 = 300;
-const SEEDS_OF_THE_GATE: u32 = 1_500;
+const SEEDS_OF_THE_GATE: u32 = 1_000;
 
 fn seeds() -> u32 {
     if std::env::var_os("CI").is_some() { SEEDS_OF_THE_GATE } else { SEEDS }
@@ -151,7 +151,7 @@ fn objects_that_own_objects_keep_every_promise_over_wires() {
 
 #[test]
 fn calls_that_would_wait_for_themselves_are_refused_and_no_others() {
-    let simulation = Simulation::new().seeds(seeds()).allow_panics();
+    let simulation = Simulation::new().seeds(seeds() / 2).allow_panics();
     simulation
         .worlds(include_str!("seeds_waits.txt"))
         .check(knots, async |sim| work_in_circles(sim, Faults::all()).await);
@@ -159,7 +159,7 @@ fn calls_that_would_wait_for_themselves_are_refused_and_no_others() {
 
 #[test]
 fn calls_that_would_wait_for_themselves_are_refused_in_a_crowd() {
-    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics().wire();
+    let simulation = Simulation::new().seeds(seeds() / 6).allow_panics().wire();
     simulation.check(crowded_knots, async |sim| work_in_circles(sim, Faults::all()).await);
 }
 

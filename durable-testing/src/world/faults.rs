@@ -325,11 +325,16 @@ impl World {
         loop {
             let pending = self.calls.lock().ledger.pending();
             let phase = self.phase();
-            let overdue = self.promises.lock().overdue(WallMs(self.wall_ms()));
-            if pending.is_empty() && overdue.is_none() && self.is_well() {
+            let (overdue, is_sending) = {
+                let promises = self.promises.lock();
+                (promises.overdue(WallMs(self.wall_ms())), promises.is_sending())
+            };
+            let is_late = self.now_ns() > limit;
+            let is_quiet = pending.is_empty() && overdue.is_none() && self.is_well();
+            if is_quiet && (is_late || !is_sending) {
                 return Ok(());
             }
-            if self.now_ns() > limit {
+            if is_late {
                 if let (true, Some((promise, overdue))) = (pending.is_empty(), overdue) {
                     // Its own promise, and not one about calls.
                     self.fail(Failure::promise(promise, overdue.clone()));

@@ -427,13 +427,7 @@ impl<O: Object> Slot<O> {
             has_served: state.has_served,
         };
         match turn::next(sight) {
-            Next::BeginRead => {
-                let (read, is_held) = state.pop_read(readers);
-                if is_held {
-                    self.host().report(|| Event::Held { object: &self.id });
-                }
-                return Poll::Ready(Work::Read(read));
-            }
+            Next::BeginRead => return Poll::Ready(Work::Read(self.pop_read(state, readers))),
             Next::BeginWrite if has_notice => {
                 let notice = state.ties.as_mut().and_then(|ties| ties.notices.pop_front());
                 return Poll::Ready(Work::Notice(notice.expect("it was seen")));

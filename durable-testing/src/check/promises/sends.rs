@@ -281,6 +281,11 @@ impl Promises {
         self.sends.overdue(wall, |target| self.is_startable(target))
     }
 
+    /// Whether commits are on their way that make sends, or are their effects, of which others may come.
+    pub(crate) fn is_sending(&self) -> bool {
+        !self.sends.commits.is_empty()
+    }
+
     /// The runtime reports something about sends.
     pub(super) fn saw_send(&mut self, event: &Event<'_>) -> Verdict {
         let wall = self.wall;

@@ -5,6 +5,7 @@ use std::task::{Context as TaskContext, Poll};
 
 use super::{Refused, Slot, State, Work};
 use crate::class::Access;
+use crate::host::Event;
 use crate::kernel::activation::EndWish;
 use crate::object::inside::{Aim, Nested};
 use crate::object::{Object, PendingCall};
@@ -21,6 +22,16 @@ impl<O: Object> Slot<O> {
         }
         state.beside_waker = Some(task.waker().clone());
         Poll::Pending
+    }
+
+    /// Takes the first call, which reads. `readers`: reads that run.
+    pub(super) fn pop_read(&self, state: &mut State<O>, readers: usize) -> Arc<PendingCall<O>> {
+        if readers == 0 && state.has_reads_behind && state.is_held_first() {
+            self.host().report(|| Event::Held { object: &self.id });
+        } else if readers == 0 {
+            state.begin_reads();
+        }
+        state.pop()
     }
 
     /// Whether a call that is about to be queued goes before all that wait there. If it may begin at once, beside reads that
@@ -50,16 +61,6 @@ impl<O: Object> Slot<O> {
 }
 
 impl<O: Object> State<O> {
-    /// Takes the first call, which reads. `readers`: reads that run. Whether those behind it wait for something else than
-    /// calls.
-    pub(super) fn pop_read(&mut self, readers: usize) -> (Arc<PendingCall<O>>, bool) {
-        let is_held = readers == 0 && self.has_reads_behind && self.is_held_first();
-        if readers == 0 {
-            self.begin_reads();
-        }
-        (self.pop(), is_held)
-    }
-
     /// Reads may begin that could not: one is about to while none runs, or what was before them is gone. Those that come
     /// first, up to what runs alone, begin beside each other.
     fn begin_reads(&mut self) {
