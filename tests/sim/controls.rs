@@ -321,7 +321,7 @@ async fn what_should_happen_in_some_world_and_never_does_fails_the_test(sim: Sim
 #[durable_testing::test(runtime = bank, seeds = 30)]
 async fn what_happens_in_some_world_is_enough(sim: Sim) -> TestResult {
     sim.faults(Faults::none().crashes(0..3));
-    for _ in 0..20 {
+    for _ in 0..400 {
         // A call that is cut short is no concern of this test.
         let _ = sim.get::<Account>("ada").deposit(1).await;
     }
