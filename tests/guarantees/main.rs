@@ -99,6 +99,16 @@ impl Counter {
     }
 }
 
+/// A runtime on the directory of one that was dropped in the middle of its work, which lets go of it a moment later.
+pub async fn after_another(builder: impl Fn() -> durable::RuntimeBuilder) -> Runtime {
+    loop {
+        match builder().start().await {
+            Err(error) if error.code() == "storage.locked" => tokio::task::yield_now().await,
+            started => return started.unwrap(),
+        }
+    }
+}
+
 /// A runtime with [`Counter`] in `dir`.
 pub async fn counters(dir: &std::path::Path) -> Runtime {
     Runtime::builder(dir).register::<Counter>().start().await.expect("the runtime starts")

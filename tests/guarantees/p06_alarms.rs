@@ -442,8 +442,8 @@ async fn a_renamed_class_keeps_its_alarms_and_one_that_is_not_registered_lets_th
     runtime.get::<Slowpoke>("s").set(3_600_000, false).await.unwrap();
     drop(runtime);
     // Nobody has the bell's class, and the snail's handler was cut off.
-    let snails = builder().renamed("test.Slowpoke", "test.Snail");
-    let runtime = snails.register::<renamed::Slowpoke>().start().await.unwrap();
+    let snails = || builder().renamed("test.Slowpoke", "test.Snail");
+    let runtime = crate::after_another(|| snails().register::<renamed::Slowpoke>()).await;
     let snail = runtime.get::<renamed::Slowpoke>("s");
     while snail.rung().await.unwrap() < 10 {
         tokio::task::yield_now().await;

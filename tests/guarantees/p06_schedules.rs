@@ -383,8 +383,8 @@ async fn a_renamed_class_keeps_its_schedules() {
     clock.once(name("a"), 0).await.unwrap();
     // Its run is cut off, and is not counted.
     drop(runtime);
-    let watches = builder().renamed("schedules.Clock", "schedules.Watch");
-    let runtime = watches.register::<renamed::Clock>().start().await.unwrap();
+    let watches = || builder().renamed("schedules.Clock", "schedules.Watch");
+    let runtime = crate::after_another(|| watches().register::<renamed::Clock>()).await;
     let clock = runtime.get::<renamed::Clock>("c");
     while clock.ticks().await.unwrap().is_empty() {
         tokio::task::yield_now().await;
