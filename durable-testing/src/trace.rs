@@ -318,7 +318,9 @@ impl Trace {
                 told = Told { call, detail, ..Told::of(self.object(object)) };
                 told.text = send.to_string();
             }
-            Event::SendRecalled { send } => told.text = send.to_string(),
+            Event::SendRecalled { send } | Event::SendLeaves { send } => {
+                told.text = send.to_string();
+            }
             Event::SendTended { send, tended } => told.text = format!("{send}: {tended:?}"),
             Event::ScheduleFires { object, call, schedule, run, .. } => {
                 let aim = run.map_or(0, |run| run.scheduled_at.0);

@@ -117,8 +117,9 @@ impl Runtime {
         Ok(self.registry.group_owning(&id)?.evict(id).await)
     }
 
-    /// Erases an object, with everything that it has stored, its history, too, in one commit; also one that cannot start. The object is not
-    /// listed any more, and the next call starts it anew. Gives whether there was anything to erase.
+    /// Erases an object, with everything that it has stored, its history and those of its sends that wait, too, in one commit; also
+    /// one that cannot start. The object is not listed any more, and the next call starts it anew. Gives whether there was
+    /// anything to erase.
     ///
     /// It happens when no turn of the object runs. Calls that wait are served by the object as it begins anew.
     ///

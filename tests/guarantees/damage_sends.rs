@@ -109,6 +109,8 @@ const TABLE: &[Planted] = &[
     ("UPDATE outbox SET due_ms = -1 WHERE send_no = 2", 1, 1),
     ("UPDATE outbox SET epoch = -1 WHERE send_no = 2", 1, 1),
     ("UPDATE outbox SET number = -1 WHERE send_no = 2", 1, 1),
+    // It goes with an object that there is not.
+    ("UPDATE outbox SET object_no = 900 WHERE send_no = 1", 1, 3),
     // Notes that no send can have left.
     ("INSERT INTO received VALUES (-1, 1, 1)", 1, 3),
     ("INSERT INTO received VALUES (1 << 20, 1, 1)", 1, 3),

@@ -14,7 +14,7 @@ use tests::past;
 use tests::poison::{punctual, ward, work_at_the_edge, work_with_poison};
 use tests::releases;
 use tests::schedules::{clocks, tick_and_work};
-use tests::sends::{offices, one_office, send_and_work};
+use tests::sends::{offices, one_office, send_and_leave, send_and_work};
 use tests::together;
 use tests::tree::{supervised, work_in_a_tree};
 use tests::waits::{crowded_knots, knots, work_in_circles};
@@ -75,6 +75,12 @@ fn sends_inside_of_one_shard_keep_every_promise() {
     simulation
         .worlds(include_str!("seeds_sends.txt"))
         .check(one_office, async |sim| send_and_work(sim, Faults::all()).await);
+}
+
+#[test]
+fn what_an_erased_object_has_sent_goes_with_it() {
+    let simulation = Simulation::new().seeds(seeds() / 6).allow_panics();
+    simulation.check(offices, async |sim| send_and_leave(sim, Faults::all()).await);
 }
 
 #[test]

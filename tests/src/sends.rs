@@ -93,6 +93,12 @@ impl Post {
         cx.delete_all();
     }
 
+    /// Wants nothing of itself to be left, and refuses.
+    pub fn leave_in_vain(&mut self, cx: &mut Context<'_, Self>) -> Result<(), String> {
+        cx.delete_all();
+        Err("refused".to_owned())
+    }
+
     /// A read that sends.
     pub fn post_in_a_read(&self, cx: &Context<'_, Self>) {
         cx.send(cx.me().take_late(0));
@@ -273,6 +279,51 @@ pub async fn send_and_work(sim: Sim, faults: Faults) -> TestResult {
     }
     sim.sometimes("a send came", |trace| trace.count("send.arrives") > 0);
     sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);
+    Ok(())
+}
+
+/// Guests send, and are erased or erase themselves while what they have sent may wait.
+pub async fn send_and_leave(sim: Sim, faults: Faults) -> TestResult {
+    let posts = NAMES.map(|name| sim.get::<Post>(name));
+    let guests = ["gus", "guy"].map(|name| sim.get::<Post>(name));
+    sim.faults(faults);
+    sim.clients(3, async |client| {
+        for _ in 0..16 {
+            let (guest, post) = (client.pick(&guests), client.pick(&posts));
+            let (to, ms) = ((*client.pick(&NAMES)).to_owned(), client.int(0..400));
+            match client.int(0..8) {
+                0..=1 => drop(guest.post(to, 1 + ms % 3).await),
+                2 => drop(guest.post_later(to, ms).await),
+                3 => drop(guest.post_and_erase(to).await),
+                4 => drop(guest.leave_in_vain().await),
+                5 => drop(client.sim().delete(guest).await),
+                6 => drop(post.slow(ms / 4 * u64::from(ms.is_multiple_of(3))).await),
+                _ => drop(post.fail(u32::from(ms.is_multiple_of(5)), false).await),
+            }
+            if client.chance(30) {
+                client.sleep(Duration::from_millis(client.int(0..300))).await;
+            }
+        }
+    })
+    .await;
+    sim.heal().await?;
+    for post in &posts {
+        post.fail(0, false).await?;
+        post.slow(0).await?;
+    }
+    sim.advance(Duration::from_secs(60)).await;
+    sim.heal().await?;
+    for guest in &guests {
+        // Whatever waits goes, and nobody has to wait for it.
+        guest.post_later(NAMES[0].to_owned(), 1_000).await?;
+        sim.delete(guest).await?;
+    }
+    let late = sim.get::<Post>(NAMES[0]).came_late().await?.len();
+    sim.advance(Duration::from_secs(60)).await;
+    sim.heal().await?;
+    let later = sim.get::<Post>(NAMES[0]).came_late().await?.len();
+    assert_eq!(late, later, "what a guest was about to send went with it");
+    sim.sometimes("a send left", |trace| trace.count("send.leaves") > 0);
     Ok(())
 }
 

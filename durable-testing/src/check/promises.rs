@@ -259,6 +259,7 @@ impl Promises {
             Event::SendPut { .. }
             | Event::SendArrives { .. }
             | Event::SendRecalled { .. }
+            | Event::SendLeaves { .. }
             | Event::SendTended { .. } => self.saw_send(event),
             _ => self.saw_activation(event),
         }
@@ -368,16 +369,16 @@ impl Promises {
         let syncs = self.syncs.get(&shard).copied().unwrap_or_default();
         let submitted = Submitted { object: *object, commit, epoch, call, syncs, erases };
         let below = if erases { self.below(object) } else { Vec::new() };
-        for child in below {
-            self.watch(&child).above_erases((epoch, commit));
-            self.wards.above_erases(&child);
-            self.results.erased(child);
+        for child in &below {
+            self.watch(child).above_erases((epoch, commit));
+            self.wards.above_erases(child);
+            self.results.erased(*child);
         }
         if erases {
             self.results.erased(*object);
         }
         self.submitted.insert((shard, place), submitted);
-        self.sends.submitted(event);
+        self.sends.submitted(event, &below);
         self.epochs.insert((shard, epoch), *object);
         let watch = self.objects.entry(*object).or_default();
         let number = call;

@@ -113,6 +113,7 @@ impl Alarms {
         if !self.leaving.deliver(id) {
             return Err(Fired::Postponed);
         }
+        self.host.report(|| Event::SendLeaves { send: id });
         self.sends_in_flight += 1;
         let known = (call.name.as_deref().map(Arc::from), call.placement());
         let lineage = call.lineage();

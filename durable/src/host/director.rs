@@ -178,6 +178,8 @@ pub enum Event<'a> {
         spec: AlarmSpec,
         was_received: bool,
     },
+    /// A send is about to be brought to its target, as it was read.
+    SendLeaves { send: SendId },
     /// A send is about to be taken back by somebody who is not a turn.
     SendRecalled { send: SendId },
     /// It is durable what has become of a send.
@@ -328,6 +330,7 @@ impl Event<'_> {
         "queue.held",
         "call.repeated",
         "call.skipped",
+        "send.leaves",
     ];
 
     /// The name of its place.
@@ -379,6 +382,7 @@ impl Event<'_> {
             Event::Held { .. } => 43,
             Event::Repeated { .. } => 44,
             Event::Skipped { .. } => 45,
+            Event::SendLeaves { .. } => 46,
         };
         Self::POINTS[index]
     }

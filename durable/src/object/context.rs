@@ -306,6 +306,8 @@ impl<'a, O: Object> Context<'a, O> {
     /// object is not listed any more, none of its bytes are left, and the next call starts it anew, as if it had
     /// never been. If the turn fails nothing is erased.
     ///
+    /// What the object has sent and what still waits goes, too; what this turn sends leaves all the same.
+    ///
     /// Calls that wait are served by the object as it begins anew. In `#[on_activate]` it fails the start.
     ///
     /// ```

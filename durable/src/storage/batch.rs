@@ -58,6 +58,11 @@ impl Change {
         self.schedules.as_deref().map(|schedules| (self.commit_no, schedules))
     }
 
+    /// What it did about sends, with its number.
+    fn sends(&self) -> Option<(u64, &SendWrite)> {
+        self.sends.as_deref().map(|sends| (self.commit_no, sends))
+    }
+
     /// What it did to its object's alarm, with its number.
     fn alarm(&self) -> Option<(u64, &AlarmWrite)> {
         self.alarm.as_deref().map(|alarm| (self.commit_no, alarm))
@@ -148,8 +153,8 @@ pub(super) struct Run<'a> {
     pub(super) alarms: Vec<(u64, &'a AlarmWrite)>,
     /// What was done to its schedules, each with its commit, in the order of commits. Empty: nothing.
     pub(super) schedules: Vec<(u64, &'a ScheduleWrite)>,
-    /// What was done about sends, in the order of commits. Empty: nothing.
-    pub(super) sends: Vec<&'a SendWrite>,
+    /// What was done about sends, each with its commit, in the order of commits. Empty: nothing.
+    pub(super) sends: Vec<(u64, &'a SendWrite)>,
     /// What is kept of results, in the order of commits. Empty: nothing.
     pub(super) results: Vec<&'a ResultWrite>,
     /// The newest birth among them. `None`: the object's row stays as it is.
@@ -252,7 +257,7 @@ impl Batch {
             sql: since_fold(changes()),
             alarms: changes().filter_map(Change::alarm).collect(),
             schedules: changes().filter_map(Change::schedules).collect(),
-            sends: changes().filter_map(|change| change.sends.as_deref()).collect(),
+            sends: changes().filter_map(Change::sends).collect(),
             results: changes().filter_map(|change| change.result.as_deref()).collect(),
             birth: named.or_else(|| births().next_back()),
             consecutive: first_no > 0

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::TransactionBehavior;
 
 use super::numbers::{ClassNo, ObjectNo};
 use super::rows::class::{self, ClassRow};
@@ -63,7 +63,7 @@ pub(super) fn settle(
     })?;
     for shard in &mut *opened {
         let stored = store(shard, &classes, declared.rows, now);
-        let stored = stored.and_then(|()| purge(&mut shard.connection, &classes));
+        let stored = stored.and_then(|()| purge(shard, &classes));
         let stored = stored.and_then(|()| forget(shard, &classes, declared.rows));
         let stored = stored.and_then(|()| drop_sends(shard, &classes));
         stored.map_err(|cause| shard.place.error(&cause, "changing the classes of"))?;
@@ -148,7 +148,8 @@ fn store(
 }
 
 /// Deletes what deleted classes have left, some objects at a time.
-fn purge(connection: &mut Connection, classes: &BTreeMap<u32, Class>) -> rusqlite::Result<()> {
+fn purge(shard: &mut Opened, classes: &BTreeMap<u32, Class>) -> rusqlite::Result<()> {
+    let Opened { connection, outbox, .. } = shard;
     for class in classes.values().filter(|class| class.name.is_none()) {
         loop {
             let class_no = ClassNo(class.class_no);
@@ -158,13 +159,15 @@ fn purge(connection: &mut Connection, classes: &BTreeMap<u32, Class>) -> rusqlit
                 break;
             }
             let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let mut gone = 0;
             for object_no in left {
                 // Some may have gone with one above them.
                 if let Some(id) = rows::object::id_of(&all, object_no)? {
-                    rows::erase_tree(&all, object_no, &id)?;
+                    gone += rows::erase_tree(&all, object_no, &id)?.sends;
                 }
             }
             all.commit()?;
+            *outbox = outbox.saturating_sub(gone);
         }
         rows::quarantine::erase_class(connection, ClassNo(class.class_no))?;
     }

@@ -69,7 +69,7 @@ pub(super) fn apply(
     for (chore, _) in chores {
         let was_there = match chore {
             Chore::Put(new) => {
-                writes.insert(new, &mut done.told)?;
+                writes.insert(new, None, &mut done.told)?;
                 done.more += 1;
                 true
             }

@@ -11,7 +11,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "past_read_after_the_write",
         bug: "what a commit replaces is read when it has been replaced",
         edits: &[Edit {
-            file: "durable/src/storage/writer.rs",
+            file: "durable/src/storage/writer/tables.rs",
             find: "            if let Some(before) = before {",
             replace: r#"            let before = if crate::mutant("past_read_after_the_write") {
                 history::before(self.connection, run, &mut self.memory.present)?

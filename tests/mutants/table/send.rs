@@ -1,6 +1,6 @@
 //! Sends that take effect twice, never, too early or in another order.
 
-use crate::{Edit, Mutant, SENDS};
+use crate::{Edit, LEAVING, Mutant, SENDS};
 
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -101,5 +101,47 @@ pub const MUTANTS: &[Mutant] = &[
         seeds: 100,
         found_by: &["panic"],
         test: SENDS,
+    },
+    Mutant {
+        name: "send_outlives_its_source",
+        bug: "what an object has sent stays in the outbox when it is erased",
+        edits: &[Edit {
+            file: "durable/src/storage/rows/mod.rs",
+            find: "    gone.sends += outbox::erase(connection, object_no, &mut gone.told)?;",
+            replace: r#"    if !crate::mutant("send_outlives_its_source") {
+        gone.sends += outbox::erase(connection, object_no, &mut gone.told)?;
+    }"#,
+        }],
+        seeds: 100,
+        found_by: &["P7", "panic"],
+        test: LEAVING,
+    },
+    Mutant {
+        name: "send_of_the_same_batch_stays",
+        bug: "what was sent before an erasure of the same batch is stored after it",
+        edits: &[Edit {
+            file: "durable/src/storage/writer/later.rs",
+            find: "            let is_gone = run.erases() && *commit_no != run.last.commit_no;",
+            replace: r#"            let is_gone = run.erases()
+                && *commit_no != run.last.commit_no
+                && !crate::mutant("send_of_the_same_batch_stays");"#,
+        }],
+        seeds: 1_000,
+        found_by: &["P7", "panic"],
+        test: LEAVING,
+    },
+    Mutant {
+        name: "send_of_the_erasing_turn_is_lost",
+        bug: "what the turn has sent that erases its object goes with the object",
+        edits: &[Edit {
+            file: "durable/src/storage/writer/later.rs",
+            find: "            let made = if is_gone { &[][..] } else { &write.made[..] };",
+            replace: r#"            let is_gone =
+                is_gone || run.erases() && crate::mutant("send_of_the_erasing_turn_is_lost");
+            let made = if is_gone { &[][..] } else { &write.made[..] };"#,
+        }],
+        seeds: 100,
+        found_by: &["P7", "hangs"],
+        test: LEAVING,
     },
 ];

@@ -33,7 +33,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "log_end_forgotten",
         bug: "a snapshot goes on naming the row of the log that was the newest before",
         edits: &[Edit {
-            file: "durable/src/storage/writer.rs",
+            file: "durable/src/storage/writer/tables.rs",
             find: "        let log_end = chain.map(|chain| sql::log::seal_end(object_no, chain.highest + run.logs()));",
             replace: r#"        let chain = chain.filter(|chain| !(crate::mutant("log_end_forgotten") && chain.end > 0));
         let log_end = chain.map(|chain| sql::log::seal_end(object_no, chain.highest + run.logs()));"#,

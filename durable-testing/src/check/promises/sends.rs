@@ -1,5 +1,5 @@
 //! P7: a send of a turn that was kept takes effect exactly once, one of a turn that was not never does, and those of one
-//! object to another take effect in their order.
+//! object to another take effect in their order. One that still waits goes with its source when that is erased.
 
 use std::collections::BTreeMap;
 
@@ -24,6 +24,9 @@ struct Hanging {
     made: Vec<SendId>,
     taken_back: Vec<SendId>,
     received: Option<SendId>,
+    /// Those that go with the object that it erases.
+    orphaned: Vec<SendId>,
+    erases: bool,
 }
 
 /// Whether something is on the disk.
@@ -49,6 +52,10 @@ struct Sent {
     is_received: Fact,
     /// A commit of its source has taken it back, or somebody who was told so.
     is_taken_back: Fact,
+    /// Its source was erased, by another turn than the one that made it, while it may have waited.
+    is_orphaned: Fact,
+    /// It stays when its source is erased: the turn that made it did that itself, or there is none.
+    is_farewell: bool,
     /// Somebody has tried to take it back, and may not have heard what came of it.
     may_be_recalled: bool,
     /// It was taken back before it came anywhere, and whoever did that was told so.
@@ -68,12 +75,13 @@ impl Sent {
     /// Whether those behind it may go.
     fn may_be_over(&self) -> bool {
         let may_be_taken_back = self.may_be_recalled || self.is_taken_back != Fact::No;
-        self.is_made == Fact::No || self.is_received != Fact::No || may_be_taken_back
+        let may_have_gone = may_be_taken_back || self.is_orphaned != Fact::No;
+        self.is_made == Fact::No || self.is_received != Fact::No || may_have_gone
     }
 }
 
 impl Sends {
-    fn made(&mut self, source: Option<ObjectId>, view: &SendView) {
+    fn made(&mut self, (source, is_farewell): (Option<ObjectId>, bool), view: &SendView) {
         let sent = Sent {
             source,
             target: view.target,
@@ -81,6 +89,8 @@ impl Sends {
             is_made: Fact::Maybe,
             is_received: Fact::No,
             is_taken_back: Fact::No,
+            is_orphaned: Fact::No,
+            is_farewell,
             may_be_recalled: false,
             is_recalled: false,
             failed: 0,
@@ -92,17 +102,31 @@ impl Sends {
         self.all.insert(view.id, sent);
     }
 
-    /// A commit was handed over.
-    pub(super) fn submitted(&mut self, event: &Event<'_>) {
-        let Event::Submitted { object, epoch, commit, sends: Some(sends), .. } = *event else {
+    /// A commit was handed over. `below`: those that go with the object if it is erased.
+    pub(super) fn submitted(&mut self, event: &Event<'_>, below: &[ObjectId]) {
+        let Event::Submitted { object, epoch, commit, sends, erases, .. } = *event else {
             return;
         };
-        sends.made.iter().for_each(|view| self.made(Some(*object), view));
-        let hanging = Hanging {
-            made: sends.made.iter().map(|view| view.id).collect(),
-            taken_back: sends.taken_back.clone(),
-            received: sends.received,
-        };
+        if sends.is_none() && !erases {
+            return;
+        }
+        let mut hanging = Hanging { erases, ..Hanging::default() };
+        if erases {
+            let goes = |sent: &Sent| {
+                sent.source.is_some_and(|source| source == *object || below.contains(&source))
+                    && !sent.is_farewell
+                    && sent.is_made != Fact::No
+            };
+            let gone = self.all.iter().filter(|(_, sent)| goes(sent));
+            hanging.orphaned = gone.map(|(id, _)| *id).collect();
+        }
+        if let Some(sends) = sends {
+            let source = (Some(*object), erases);
+            sends.made.iter().for_each(|view| self.made(source, view));
+            hanging.made = sends.made.iter().map(|view| view.id).collect();
+            hanging.taken_back.clone_from(&sends.taken_back);
+            hanging.received = sends.received;
+        }
         self.settle(&hanging, Fact::Maybe);
         self.commits.insert((*object, epoch, commit), hanging);
     }
@@ -119,6 +143,9 @@ impl Sends {
         }
         for id in &hanging.taken_back {
             self.all.get_mut(id).into_iter().for_each(|sent| raise(&mut sent.is_taken_back));
+        }
+        for id in &hanging.orphaned {
+            self.all.get_mut(id).into_iter().for_each(|sent| raise(&mut sent.is_orphaned));
         }
         if let Some(id) = hanging.received {
             self.all.get_mut(&id).into_iter().for_each(|sent| raise(&mut sent.is_received));
@@ -138,12 +165,21 @@ impl Sends {
         let unsettled: Vec<_> =
             self.commits.keys().filter(|(owner, ..)| *owner == object).copied().collect();
         for commit in unsettled {
+            let is_erasure = self.commits.get(&commit).is_some_and(|hanging| hanging.erases);
             match (stored, commit.2 <= stored) {
-                (1.., is_durable) => self.settled(commit, is_durable),
-                // It was erased, or never stored: both may be.
-                (0, _) => drop(self.commits.remove(&commit)),
+                (1.., is_durable) if !is_erasure => self.settled(commit, is_durable),
+                // It was erased, or never stored, or has begun anew: each may be.
+                _ => drop(self.commits.remove(&commit)),
             }
         }
+    }
+
+    /// A send is on its way.
+    fn leaves(&self, id: SendId) -> Verdict {
+        let gone = self.all.get(&id).filter(|sent| sent.is_orphaned == Fact::Yes);
+        gone.map_or(Ok(()), |sent| {
+            broken("P7", format!("send {id} leaves, and went with its source: {sent:?}"))
+        })
     }
 
     /// A send has come to its target.
@@ -290,7 +326,8 @@ impl Promises {
     pub(super) fn saw_send(&mut self, event: &Event<'_>) -> Verdict {
         let wall = self.wall;
         match *event {
-            Event::SendPut { send } => self.sends.made(None, send),
+            Event::SendPut { send } => self.sends.made((None, true), send),
+            Event::SendLeaves { send } => return self.sends.leaves(send),
             Event::SendArrives { object, send, retry_count, spec, was_received, .. } => {
                 let label = self.watch(object).label.clone();
                 let (at, sent) = ((label.as_str(), *object), (send, was_received));

@@ -27,6 +27,7 @@ pub(crate) mod sql;
 
 use rusqlite::Connection;
 
+use self::outbox::SendNotice;
 use super::numbers::ObjectNo;
 use crate::id::ObjectId;
 
@@ -56,8 +57,19 @@ pub(crate) fn create_tables(connection: &Connection) -> rusqlite::Result<()> {
     TABLES.iter().try_for_each(|table| connection.execute_batch(table))
 }
 
+/// What else has gone with an object.
+#[derive(Debug, Default)]
+pub(crate) struct Gone {
+    /// The objects below it.
+    pub(crate) below: Vec<ObjectNo>,
+    /// What that means for those who deliver sends.
+    pub(crate) told: Vec<SendNotice>,
+    /// Sends that waited.
+    pub(crate) sends: u64,
+}
+
 /// Deletes everything that hangs on an object's number, and remembers the number. The caller has opened a transaction.
-pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
+fn erase(connection: &Connection, object_no: ObjectNo, gone: &mut Gone) -> rusqlite::Result<()> {
     kv::erase(connection, object_no)?;
     sql::erase(connection, object_no)?;
     history::erase(connection, object_no)?;
@@ -65,24 +77,27 @@ pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::R
     dead_letter::erase(connection, object_no)?;
     schedule::DUES.erase(connection, object_no)?;
     result::erase(connection, object_no)?;
+    gone.sends += outbox::erase(connection, object_no, &mut gone.told)?;
     snapshot::erase(connection, object_no)?;
     kin::erase(connection, object_no)?;
     object::erase(connection, object_no)?;
     meta::remember_number(connection, object_no)
 }
 
-/// Deletes everything that hangs on an object, and on all objects below it, whether it is stored itself or not. Gives the
-/// numbers of those below. The caller has opened a transaction.
+/// Deletes everything that hangs on an object, and on all objects below it, whether it is stored itself or not. The caller
+/// has opened a transaction.
 pub(crate) fn erase_tree(
     connection: &Connection,
     object_no: ObjectNo,
     id: &ObjectId,
-) -> rusqlite::Result<Vec<ObjectNo>> {
+) -> rusqlite::Result<Gone> {
     quarantine::erase_tree(connection, id)?;
+    let mut gone = Gone::default();
     let below = kin::below(connection, id)?;
-    below.iter().try_for_each(|object_no| erase(connection, *object_no))?;
-    erase(connection, object_no)?;
-    Ok(below)
+    below.iter().try_for_each(|object_no| erase(connection, *object_no, &mut gone))?;
+    erase(connection, object_no, &mut gone)?;
+    gone.below = below;
+    Ok(gone)
 }
 
 /// A column that holds an unsigned number; negative ones are never written, so one means damage.

@@ -1,14 +1,14 @@
 //! Sends that wait: one row for each, from the commit that makes it until it is over.
 //!
 //! Layout: `send_no` counted from 1, in the order in which sends were stored; `epoch` and `number`
-//! of its [id](crate::send::SendId); `pair` what stands for its source and its target, NULL if it
-//! has a delay and waits for no other; `target` the 32 bytes of the object's id, and `class_no` of
+//! of its [id](crate::send::SendId); `object_no` of the object that it goes with, NULL if no turn has
+//! made it, or one that erased its object; `pair` what stands for its source and its target, NULL if
+//! it has a delay and waits for no other; `target` the 32 bytes of the object's id, and `class_no` of
 //! it; `due_ms` wall clock from which on it may be delivered, 0 at once, NULL while an earlier one
 //! of its pair is there; `retries` how many runs have failed; `body` a [frame](super::frame) of state
 //! version 1 and fingerprint 0 around the call.
 //!
-//! They do not hang on their source: a send of a turn that was kept takes effect also if its source
-//! is erased meanwhile, or was never stored. The first row of a pair always says when it is due.
+//! The first row of a pair always says when it is due.
 //!
 //! Never reuse: a `send_no`, which SQLite counts, is not given again, nor is an epoch with a number.
 
@@ -25,12 +25,14 @@ use crate::kernel::alarm::{Alarmed, Notice, Place};
 use crate::kernel::outbox::{AT_ONCE, first_due, pair};
 use crate::send::{NewSend, SendId, SentCall};
 use crate::state::Fingerprint;
+use crate::storage::numbers::ObjectNo;
 use crate::time::WallMs;
 
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS outbox (
     send_no INTEGER PRIMARY KEY AUTOINCREMENT,
     epoch INTEGER NOT NULL,
     number INTEGER NOT NULL,
+    object_no INTEGER,
     pair INTEGER,
     target BLOB NOT NULL,
     class_no INTEGER NOT NULL,
@@ -39,6 +41,7 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS outbox (
     body BLOB NOT NULL
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS outbox_by_id ON outbox (epoch, number);
+CREATE INDEX IF NOT EXISTS outbox_by_object ON outbox (object_no) WHERE object_no IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_by_due ON outbox (due_ms, send_no) WHERE due_ms IS NOT NULL;
 CREATE INDEX IF NOT EXISTS outbox_by_pair ON outbox (pair, send_no) WHERE pair IS NOT NULL";
 
@@ -104,8 +107,9 @@ impl<'c> Writes<'c> {
     pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Writes {
             insert: connection.prepare_cached(
-                "INSERT INTO outbox (epoch, number, pair, target, class_no, due_ms, retries, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)",
+                "INSERT INTO outbox
+                     (epoch, number, object_no, pair, target, class_no, due_ms, retries, body)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, ?8)",
             )?,
             is_behind: connection.prepare_cached("SELECT 1 FROM outbox WHERE pair = ?1 LIMIT 1")?,
             find: connection.prepare_cached(
@@ -123,10 +127,11 @@ impl<'c> Writes<'c> {
         })
     }
 
-    /// Stores a new one.
+    /// Stores a new one. `owner`: the object that it goes with. `None`: it stays whoever is erased.
     pub(crate) fn insert(
         &mut self,
         send: &NewSend,
+        owner: Option<ObjectNo>,
         told: &mut Vec<SendNotice>,
     ) -> rusqlite::Result<()> {
         let NewSend { id, source, target, class_no, until, body } = send;
@@ -139,6 +144,7 @@ impl<'c> Writes<'c> {
         self.insert.execute(params![
             signed(id.epoch),
             id.number,
+            owner.map(|owner| owner.0),
             pair,
             &target.as_bytes()[..],
             class_no,
@@ -258,6 +264,30 @@ pub(crate) fn due(
     in_order(select.query(params![signed(due.0), object_no])?, limit, found)
 }
 
+/// Takes away those that go with an object, and lets others be delivered that may have waited for them. How many there were.
+pub(crate) fn erase(
+    connection: &Connection,
+    object_no: ObjectNo,
+    told: &mut Vec<SendNotice>,
+) -> rusqlite::Result<u64> {
+    let mut select =
+        connection.prepare_cached("SELECT send_no, pair FROM outbox WHERE object_no = ?1")?;
+    let found = select.query_map([object_no.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let found: Vec<(i64, Option<i64>)> = found.collect::<rusqlite::Result<_>>()?;
+    if found.is_empty() {
+        return Ok(0);
+    }
+    let sql = "DELETE FROM outbox WHERE object_no = ?1";
+    connection.prepare_cached(sql)?.execute([object_no.0])?;
+    told.extend(found.iter().map(|(send_no, _)| (*send_no, Notice::Cleared)));
+    let mut pairs: Vec<i64> = found.iter().filter_map(|(_, pair)| *pair).collect();
+    pairs.sort_unstable();
+    pairs.dedup();
+    let mut writes = Writes::prepare(connection)?;
+    pairs.into_iter().try_for_each(|pair| writes.promote(pair, told))?;
+    Ok(found.len() as u64)
+}
+
 /// Takes away those to objects of a class. How many there were.
 pub(crate) fn erase_class(connection: &Connection, class_no: u32) -> rusqlite::Result<usize> {
     connection.execute("DELETE FROM outbox WHERE class_no = ?1", [class_no])
@@ -277,7 +307,8 @@ pub(crate) fn damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> 
     let mut select = connection.prepare(
         "SELECT send_no, due_ms, retries, class_no, target, body, epoch, number,
              pair IS NOT NULL AND NOT EXISTS (
-                 SELECT 1 FROM outbox e WHERE e.pair = o.pair AND e.send_no < o.send_no)
+                 SELECT 1 FROM outbox e WHERE e.pair = o.pair AND e.send_no < o.send_no),
+             CASE WHEN object_no NOT IN (SELECT object_no FROM objects) THEN object_no END
          FROM outbox o ORDER BY send_no",
     )?;
     let mut rows = select.query([])?;
@@ -286,6 +317,7 @@ pub(crate) fn damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> 
         let send_no: i64 = row.get(0)?;
         let due = row.get_ref(1)?.as_i64_or_null()?;
         let is_first: bool = row.get(8)?;
+        let orphan: Option<i64> = row.get(9)?;
         let is_wrong = |row: &Row<'_>| -> rusqlite::Result<()> {
             waiting(row, AT_ONCE)?;
             let _: u32 = row.get(2)?;
@@ -299,7 +331,10 @@ pub(crate) fn damaged(connection: &Connection) -> rusqlite::Result<Vec<String>> 
             _ if is_first && due.is_none() => {
                 "it waits for one before it, and there is none".to_owned()
             }
-            _ => continue,
+            _ => match orphan {
+                Some(owner) => format!("it goes with object number {owner}, and there is none"),
+                None => continue,
+            },
         };
         found.push(format!("send {send_no}: {wrong}"));
     }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Applied, Failure, Tables, Writer};
+use super::tables::Tables;
+use super::{Applied, Failure, Writer};
 use crate::storage::batch::Run;
 use crate::storage::rows::{self, dead_letter};
 use crate::storage::{checkpoint, outbox};
@@ -34,12 +35,17 @@ impl Writer {
 }
 
 impl Tables<'_> {
+    /// What a run that erases its object has sent before its last commit goes with the object; what that one sends is
+    /// nobody's, and leaves.
     pub(super) fn apply_sends(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
-        for write in &run.sends {
+        let owner = (!run.erases()).then_some(run.last.object_no);
+        for (commit_no, write) in &run.sends {
             if let Some(id) = write.received {
                 rows::received::insert(self.connection, id)?;
             }
-            if write.made.is_empty() && write.taken_back.is_empty() {
+            let is_gone = run.erases() && *commit_no != run.last.commit_no;
+            let made = if is_gone { &[][..] } else { &write.made[..] };
+            if made.is_empty() && write.taken_back.is_empty() {
                 continue;
             }
             let sends = match &mut self.sends {
@@ -47,8 +53,8 @@ impl Tables<'_> {
                 none => none.insert(rows::outbox::Writes::prepare(self.connection)?),
             };
             let Applied { told, more, .. } = &mut self.applied;
-            for send in &write.made {
-                sends.insert(send, told)?;
+            for send in made {
+                sends.insert(send, owner, told)?;
                 *more += 1;
             }
             for id in &write.taken_back {
@@ -69,7 +75,7 @@ impl Tables<'_> {
         let of_schedules =
             run.schedules.iter().map(|(_, write)| (write.letter.as_ref(), write.removed));
         let is_any = |(new, removed): &(Option<_>, Option<_>)| new.is_some() || removed.is_some();
-        let of_sends = run.sends.iter().map(|write| (write.letter.as_ref(), None));
+        let of_sends = run.sends.iter().map(|(_, write)| (write.letter.as_ref(), None));
         for (new, removed) in of_alarms.chain(of_schedules).chain(of_sends).filter(is_any) {
             let letters = match &mut self.letters {
                 Some(writes) => writes,

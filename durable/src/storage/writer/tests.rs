@@ -11,6 +11,7 @@ use crate::id::{ObjectId, Placement};
 use crate::kernel::history::Bounds;
 use crate::kv::{KvChange, KvKey};
 use crate::limits::{CHECKPOINT_PAGES, SHARD_PAGE_BYTES};
+use crate::storage::history::Sweep;
 use crate::storage::numbers::{ClassNo, Epoch, ObjectNo};
 use crate::storage::rows::create_tables;
 use crate::storage::sqlite::{self, Checkpoint, Place, Role};

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use super::super::{erase, in_memory, object};
+use super::super::{Gone, erase, in_memory, object};
 use super::*;
 use crate::id::{Ancestor, Placement};
 use crate::storage::write_set::Birth;
@@ -47,7 +47,7 @@ fn what_is_below_is_found_however_deep_and_although_the_parent_is_not_stored() {
 fn an_object_that_is_erased_is_below_nobody() {
     let connection = in_memory();
     born(&connection, 5, &[4, 3]);
-    erase(&connection, ObjectNo(5)).expect("erased");
+    erase(&connection, ObjectNo(5), &mut Gone::default()).expect("erased");
     assert_eq!(numbers(&connection, 3), [0_i64; 0]);
     assert_eq!(wrong(&connection).expect("read"), [""; 0]);
 }

@@ -57,7 +57,7 @@ proptest! {
         let connection = in_memory();
         let mut writes = Writes::prepare(&connection).expect("our own table");
         let mut told = Vec::new();
-        writes.insert(&new, &mut told).expect("stored");
+        writes.insert(&new, None, &mut told).expect("stored");
         let at = WallMs(until.unwrap_or(0));
         let waits = Alarmed {
             place: Place { due: at, object_no: 1 }, set_by: 0, class_no, id: object(5),
@@ -87,7 +87,7 @@ fn only_the_first_of_a_pair_may_be_delivered_and_the_next_when_it_is_over() {
     let mut writes = Writes::prepare(&connection).expect("our own table");
     let mut told = Vec::new();
     for new in [send(1, 5, None), send(2, 5, None), send(3, 6, None), send(4, 5, Some(50))] {
-        writes.insert(&new, &mut told).expect("stored");
+        writes.insert(&new, None, &mut told).expect("stored");
     }
     assert_eq!(deliverable(&connection), [(1, 0), (3, 0), (4, 50)], "not the second");
     assert_eq!(told.len(), 3);
@@ -107,12 +107,38 @@ fn only_the_first_of_a_pair_may_be_delivered_and_the_next_when_it_is_over() {
 }
 
 #[test]
+fn those_of_an_object_go_with_it_and_those_behind_them_are_let_go() {
+    let connection = in_memory();
+    let mut writes = Writes::prepare(&connection).expect("our own table");
+    let [one, other] = [1, 2].map(|number| Some(ObjectNo(number)));
+    let all = [
+        (send(1, 5, None), one),
+        (send(2, 5, None), one),
+        (send(3, 6, Some(50)), one),
+        (send(4, 5, None), other),
+        (send(5, 6, None), None),
+    ];
+    for (new, owner) in all {
+        writes.insert(&new, owner, &mut Vec::new()).expect("stored");
+    }
+    assert_eq!(damaged(&connection).expect("read").len(), 4, "there are no such objects");
+    let mut told = Vec::new();
+    assert_eq!(erase(&connection, ObjectNo(7), &mut told).expect("erased"), 0);
+    assert_eq!((told.len(), deliverable(&connection)), (0, vec![(1, 0), (5, 0), (3, 50)]));
+    assert_eq!(erase(&connection, ObjectNo(1), &mut told).expect("erased"), 3);
+    assert_eq!(deliverable(&connection), [(4, 0), (5, 0)]);
+    let cleared = told.iter().filter(|(_, notice)| *notice == Notice::Cleared).count();
+    assert_eq!((cleared, told.len()), (3, 4), "{told:?}");
+    assert!(matches!(told[3], (4, Notice::Set(_))));
+}
+
+#[test]
 fn one_that_is_taken_back_from_the_middle_leaves_the_first_alone() {
     let connection = in_memory();
     let mut writes = Writes::prepare(&connection).expect("our own table");
     let mut told = Vec::new();
     for number in 1..=3 {
-        writes.insert(&send(number, 5, None), &mut told).expect("stored");
+        writes.insert(&send(number, 5, None), None, &mut told).expect("stored");
     }
     let id = |number| SendId { shard: 0, epoch: 9, number };
     writes.remove(id(2), &mut told).expect("removed");
@@ -129,7 +155,7 @@ fn one_that_cannot_be_read_stays_with_those_behind_it_and_fails_nothing_of_other
         let mut writes = Writes::prepare(&connection).expect("our own table");
         let mut told = Vec::new();
         for number in 1..=3 {
-            writes.insert(&send(number, 5, None), &mut told).expect("stored");
+            writes.insert(&send(number, 5, None), None, &mut told).expect("stored");
         }
         let damage = format!("UPDATE outbox SET {damage} WHERE send_no = 2");
         connection.execute(&damage, []).expect("planted");
@@ -148,10 +174,10 @@ fn a_number_is_not_given_again_and_what_nobody_would_deliver_is_found() {
     let connection = in_memory();
     let mut writes = Writes::prepare(&connection).expect("our own table");
     let mut told = Vec::new();
-    writes.insert(&send(1, 5, None), &mut told).expect("stored");
+    writes.insert(&send(1, 5, None), None, &mut told).expect("stored");
     writes.remove(send(1, 5, None).id, &mut told).expect("removed");
     told.clear();
-    writes.insert(&send(2, 5, None), &mut told).expect("stored");
+    writes.insert(&send(2, 5, None), None, &mut told).expect("stored");
     assert_eq!(told[0].0, 2);
     connection.execute("UPDATE outbox SET due_ms = NULL", []).expect("stored");
     assert_eq!(damaged(&connection).expect("read").len(), 1);
