@@ -263,6 +263,13 @@ pub const SENDS_BYTES_MAX: usize = SNAPSHOT_BYTES_MAX;
 /// Sends that wait in one shard, at most. They are on the disk only, and this many mean that a target does not take them.
 pub const OUTBOX_SENDS_MAX: u64 = 1_000_000;
 
+/// Sends of one pair that are delivered together. They are committed together, too, so this is how many share the time that
+/// a sync takes twice; and what the last of them waits for if the first one fails is read in vain.
+pub(crate) const SENDS_TRAIN_MAX: usize = 64;
+
+/// Bytes of the calls of such sends, at most, unless there is but one.
+pub(crate) const SENDS_TRAIN_BYTES_MAX: usize = 1 << 20;
+
 /// Sends of one runtime that are being delivered: bounds what they have in memory at once.
 pub(crate) const SENDS_IN_FLIGHT_MAX: usize = 1_024;
 

@@ -17,7 +17,7 @@ use tests::schedules::{clocks, tick_and_work};
 use tests::sends::{offices, one_office, send_and_leave, send_and_work};
 use tests::together;
 use tests::tree::{supervised, work_in_a_tree};
-use tests::waits::{crowded_knots, knots, work_in_circles};
+use tests::waits::{crowded_knots, knots, work_and_send_in_circles, work_in_circles};
 use tests::workload::{Objects, work, work_a_little};
 
 /// Worlds of a run at home, and of one of the gate, whose seeds come from the commit.
@@ -75,6 +75,12 @@ fn sends_inside_of_one_shard_keep_every_promise() {
     simulation
         .worlds(include_str!("seeds_sends.txt"))
         .check(one_office, async |sim| send_and_work(sim, Faults::all()).await);
+}
+
+#[test]
+fn calls_and_sends_among_many_keep_every_promise() {
+    let simulation = Simulation::new().seeds(seeds() / 6).allow_panics();
+    simulation.check(knots, async |sim| work_and_send_in_circles(sim, Faults::all()).await);
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub enum Step {
     Together(Vec<Hop>),
     /// It calls somebody, and waits for so many milliseconds at most.
     Race(Hop, u64),
+    /// It sends somebody a plan, for a turn alone.
+    Send(String, Plan),
 }
 
 /// A call of somebody, and what is done there.
@@ -123,6 +125,7 @@ async fn walk(cx: &Context<'_, Knot>, plan: Plan) -> Said {
                 let called = hop.clone().by(&cx.get::<Knot>(hop.to));
                 drop(select(called, pin!(pause(ms))).await);
             }
+            Step::Send(to, plan) => drop(cx.send(cx.get::<Knot>(to).pull(plan))),
         }
     }
     said
@@ -149,37 +152,62 @@ fn somebody(client: &Crew) -> String {
     format!("k{}", client.int(0..bound))
 }
 
-fn any_plan(client: &Crew, depth: u64) -> Plan {
-    let steps = 1 + client.int(0..3);
-    (0..steps).map(|_| any_step(client, depth)).collect()
+/// What plans are made of.
+struct Planner<'a> {
+    client: &'a Crew,
+    /// How many of ten steps of a turn that may are sends.
+    sends: u64,
 }
 
-fn any_hop(client: &Crew, depth: u64) -> Hop {
-    let how = *client.pick(&[How::Pull, How::Pull, How::Look, How::Look, How::Glance]);
-    let plan = if depth == 0 { Vec::new() } else { any_plan(client, depth - 1) };
-    Hop { to: somebody(client), how, plan }
-}
+impl Planner<'_> {
+    fn plan(&self, how: How, depth: u64) -> Plan {
+        let steps = 1 + self.client.int(0..3);
+        (0..steps).map(|_| self.step(how, depth)).collect()
+    }
 
-fn any_step(client: &Crew, depth: u64) -> Step {
-    match client.int(0..8) {
-        0 | 1 => Step::Pause(client.int(0..4)),
-        2 => Step::Together((0..2).map(|_| any_hop(client, depth)).collect()),
-        3 => Step::Race(any_hop(client, depth), client.int(0..3)),
-        _ => Step::Call(any_hop(client, depth)),
+    fn hop(&self, depth: u64) -> Hop {
+        let ways = [How::Pull, How::Pull, How::Look, How::Look, How::Glance];
+        let how = *self.client.pick(&ways);
+        let plan = if depth == 0 { Vec::new() } else { self.plan(how, depth - 1) };
+        Hop { to: somebody(self.client), how, plan }
+    }
+
+    fn step(&self, how: How, depth: u64) -> Step {
+        let client = self.client;
+        if how == How::Pull && self.sends > 0 && client.int(0..10) < self.sends {
+            let plan = if depth == 0 { Vec::new() } else { self.plan(How::Pull, depth - 1) };
+            return Step::Send(somebody(client), plan);
+        }
+        match client.int(0..8) {
+            0 | 1 => Step::Pause(client.int(0..4)),
+            2 => Step::Together((0..2).map(|_| self.hop(depth)).collect()),
+            3 => Step::Race(self.hop(depth), client.int(0..3)),
+            _ => Step::Call(self.hop(depth)),
+        }
     }
 }
 
 /// Clients whose calls make calls, under `faults`.
 pub async fn work_in_circles(sim: Sim, faults: Faults) -> TestResult {
+    circle(sim, faults, 0).await
+}
+
+/// And send some.
+pub async fn work_and_send_in_circles(sim: Sim, faults: Faults) -> TestResult {
+    sim.sometimes("a send came", |trace| trace.count("send.arrives") > 0);
+    circle(sim, faults, 3).await
+}
+
+async fn circle(sim: Sim, faults: Faults, sends: u64) -> TestResult {
     sim.faults(faults);
     sim.clients(5, async |client| {
         for _ in 0..12 {
             let depth = client.int(0..4);
-            let hop = any_hop(&client, depth);
+            let hop = Planner { client: &client, sends }.hop(depth);
             let knot = client.sim().get::<Knot>(hop.to.clone());
             match client.int(0..12) {
                 0 => drop(client.sim().evict(&knot).await),
-                1 => drop(knot.fall(hop.plan).await),
+                1 if sends == 0 => drop(knot.fall(hop.plan).await),
                 2 => drop(knot.pull(hop.plan).timeout(Duration::from_millis(3)).await),
                 _ => {
                     let said = hop.by(&knot).await;

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use super::{Alarms, End, Ends};
+use crate::directory::ClassGroup;
 use crate::error::{Code, Error};
 use crate::host::Event;
 use crate::kernel::alarm::{Alarmed, Fired, Kind, Place};
-use crate::kernel::outbox::{Delivered, Next, after_delivery};
-use crate::limits::SENDS_IN_FLIGHT_MAX;
-use crate::object::{Delivery, Firing, Rung, gone};
+use crate::kernel::outbox::{AT_ONCE, Delivered, Next, Train, after_delivery};
+use crate::limits::{SENDS_IN_FLIGHT_MAX, SENDS_TRAIN_BYTES_MAX, SENDS_TRAIN_MAX};
+use crate::object::{Delivery, Firing, InTrain, Rung, gone};
 use crate::runtime::Runtime;
-use crate::send::SendId;
-use crate::storage::{SendChore, Shard, Store, decode_send};
+use crate::send::{SendId, SentCall};
+use crate::storage::{SendChore, Shard, Store, StoredSend, decode_send};
 use crate::time::WallMs;
 
 /// Sends that are being delivered, and those that somebody takes back: none is both.
@@ -78,53 +79,118 @@ impl Alarms {
             let page = &mut self.calendars[index];
             let Some(alarmed) = page.calendar.fire(wall) else { return };
             let shard = Arc::clone(&store.shards()[page.shard]);
-            if let Err(fired) = self.deliver(store, (index, &shard), alarmed) {
+            if let Err(fired) = self.dispatch(store, (index, &shard), alarmed) {
                 let calendar = &mut self.calendars[index].calendar;
                 calendar.on_fired(alarmed.place.object_no, fired, wall);
             }
         }
     }
 
-    /// Delivers one. `Err`: it is not on its way.
-    fn deliver(
+    /// Delivers one, and those of its pair that wait behind it. `Err`: it is not on its way.
+    fn dispatch(
         &mut self,
         store: &Store,
-        (index, shard): (usize, &Arc<Shard>),
+        (index, from): (usize, &Arc<Shard>),
         alarmed: Alarmed,
     ) -> Result<(), Fired> {
-        let Alarmed { class_no, id: target, .. } = alarmed;
-        let known = self.groups.get(&class_no).expect("only known classes wait");
-        // Without it the runtime is gone, and this task is about to be.
-        let group = known.group.upgrade().ok_or(Fired::Postponed)?;
-        let Place { due, object_no } = alarmed.place;
+        let send_no = alarmed.place.object_no;
         let unreadable = |error: &str| {
-            tracing::warn!(error, send = object_no, shard = shard.index(), "a send cannot be read");
+            tracing::warn!(error, send = send_no, shard = from.index(), "a send cannot be read");
             Fired::Postponed
         };
-        let stored = shard.read_send(object_no).map_err(|error| unreadable(error.message()))?;
-        // It was taken back, and a notice says so.
-        let stored = stored.ok_or(Fired::Settled)?;
-        let call = decode_send(&stored.body).map_err(|text| unreadable(&text))?;
-        if !group.owns(&target) {
+        let room = SENDS_TRAIN_MAX.min(SENDS_IN_FLIGHT_MAX - self.sends_in_flight);
+        let train = from.read_sends(send_no, (room, SENDS_TRAIN_BYTES_MAX));
+        let train = train.map_err(|error| unreadable(error.message()))?;
+        // It was taken back, or stands behind another again, and a notice says so, or will.
+        let first = train.first().filter(|first| first.is_first).ok_or(Fired::Settled)?;
+        let known = self.groups.get(&alarmed.class_no).expect("only known classes wait");
+        // Without it the runtime is gone, and this task is about to be.
+        let group = known.group.upgrade().ok_or(Fired::Postponed)?;
+        if !group.owns(&first.target) {
             return Err(unreadable("its target is of another data directory"));
         }
-        let (shard_no, number) = (shard.index(), stored.number);
-        let id = SendId { shard: shard_no, epoch: stored.epoch, number };
+        let way = Way { index, from, to: store.shard(&first.target), group: &group, alarmed };
+        let shared = (train.len() > 1).then(Arc::<Mutex<Train>>::default);
+        let mut train = train.into_iter();
+        let first = train.next().expect("it was looked at");
+        let call = decode_send(&first.body).map_err(|text| unreadable(&text))?;
+        let id = way.id(&first);
         if !self.leaving.deliver(id) {
             return Err(Fired::Postponed);
         }
         self.host.report(|| Event::SendLeaves { send: id });
+        let own = shared.as_ref().map(|train| InTrain { train: Arc::clone(train), leaves: None });
+        self.deliver(&way, &first, (call, own));
+        for behind in train {
+            // What is wrong with it is said when it is the first.
+            let Ok(call) = decode_send(&behind.body) else { break };
+            let place = Place { due: AT_ONCE, object_no: behind.send_no };
+            let set_by = behind.retries.into();
+            if !self.calendars[index].calendar.fire_along(Alarmed { place, set_by, ..alarmed }) {
+                break;
+            }
+            let leaves = self.leaves(from, way.id(&behind));
+            let own = shared
+                .as_ref()
+                .map(|train| InTrain { train: Arc::clone(train), leaves: Some(Box::new(leaves)) });
+            self.deliver(&way, &behind, (call, own));
+        }
+        Ok(())
+    }
+
+    /// Whether one that is not the first may leave, when its turn has come: it was taken back meanwhile, or is about to be.
+    fn leaves(&self, from: &Arc<Shard>, id: SendId) -> impl FnOnce() -> bool + Send + 'static {
+        let (leaving, from, host) =
+            (Arc::clone(&self.leaving), Arc::downgrade(from), self.host.clone());
+        move || {
+            let waits = |from: Arc<Shard>| matches!(from.has_send(id), Ok(true));
+            let leaves = leaving.deliver(id) && from.upgrade().is_some_and(waits);
+            if leaves {
+                host.report(|| Event::SendLeaves { send: id });
+            }
+            leaves
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        way: &Way<'_>,
+        stored: &StoredSend,
+        (call, train): (SentCall, Option<InTrain>),
+    ) {
         self.sends_in_flight += 1;
+        let id = way.id(stored);
         let known = (call.name.as_deref().map(Arc::from), call.placement());
         let lineage = call.lineage();
         let ends = (Arc::clone(&self.ends), Arc::clone(&self.leaving));
-        let on_its_way = OnItsWay { id, index, object_no, ends };
-        let shards = (Arc::clone(shard), Arc::clone(store.shard(&target)));
-        let shards = (Arc::downgrade(&shards.0), Arc::downgrade(&shards.1));
+        let on_its_way = OnItsWay { id, index: way.index, object_no: stored.send_no, ends };
+        let shards = (Arc::downgrade(way.from), Arc::downgrade(way.to));
         let told = move |rung: Rung| on_its_way.on_rung(&rung, shards);
-        let delivery = Delivery { id, retries: stored.retries, due, call };
-        group.receive(target, (known, lineage), Firing::of_send(delivery, told));
-        Ok(())
+        let due = if train.as_ref().is_some_and(|own| own.leaves.is_some()) {
+            AT_ONCE
+        } else {
+            way.alarmed.place.due
+        };
+        let delivery = Delivery { id, retries: stored.retries, due, call, train };
+        let firing = Firing::of_send(delivery, told);
+        Arc::clone(way.group).receive(stored.target, (known, lineage), firing);
+    }
+}
+
+/// From where to where sends are delivered.
+struct Way<'a> {
+    /// Of their calendar.
+    index: usize,
+    from: &'a Arc<Shard>,
+    to: &'a Arc<Shard>,
+    group: &'a Arc<dyn ClassGroup>,
+    /// The first of them.
+    alarmed: Alarmed,
+}
+
+impl Way<'_> {
+    fn id(&self, StoredSend { epoch, number, .. }: &StoredSend) -> SendId {
+        SendId { shard: self.from.index(), epoch: *epoch, number: *number }
     }
 }
 

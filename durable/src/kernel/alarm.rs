@@ -211,6 +211,18 @@ impl Calendar {
         Some(fired.alarmed)
     }
 
+    /// Fires one together with another, whether it is due or not. `false`: it is being fired.
+    pub(crate) fn fire_along(&mut self, alarmed: Alarmed) -> bool {
+        let object_no = alarmed.place.object_no;
+        if matches!(self.objects.get(&object_no), Some(State::Firing { .. })) {
+            return false;
+        }
+        self.forget(object_no);
+        let fired = Waiting { alarmed, holds: 0 };
+        self.objects.insert(object_no, State::Firing { fired, next: None });
+        true
+    }
+
     /// What became of an alarm that was fired.
     pub(crate) fn on_fired(&mut self, object_no: i64, end: Fired, now: WallMs) {
         let Some(State::Firing { fired, next }) = self.objects.remove(&object_no) else {

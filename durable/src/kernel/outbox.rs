@@ -31,6 +31,27 @@ pub(crate) fn first_due(until: Option<WallMs>, is_behind: bool) -> Option<WallMs
     }
 }
 
+/// Sends of one pair that are delivered together, in their order. Each but the first may run when the turn of the one before it was
+/// kept and its commit is on its way, in the same activation: then it is stored with that one, or neither is.
+#[derive(Debug, Default)]
+pub(crate) struct Train {
+    /// The activation that has kept the last one. `None`: none has, or what became of it is not known.
+    kept_by: Option<u64>,
+}
+
+impl Train {
+    /// One could run now, in the activation of this epoch. `false`: it waits in its outbox, and so do those behind it.
+    pub(crate) fn may_begin(&mut self, is_first: bool, epoch: u64) -> bool {
+        let kept_by = self.kept_by.take();
+        is_first || kept_by == Some(epoch)
+    }
+
+    /// The one that began was kept.
+    pub(crate) fn kept(&mut self, epoch: u64) {
+        self.kept_by = Some(epoch);
+    }
+}
+
 /// What a delivery came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivered {
@@ -119,6 +140,20 @@ mod tests {
         for (until, is_behind, due) in table {
             assert_eq!(first_due(until, is_behind), due, "{until:?} {is_behind}");
         }
+    }
+
+    #[test]
+    fn a_train_stops_where_one_is_not_kept_or_another_activation_goes_on() {
+        let mut train = Train::default();
+        assert!(!train.may_begin(false, 7), "not without the first");
+        assert!(train.may_begin(true, 7));
+        train.kept(7);
+        assert!(train.may_begin(false, 7));
+        train.kept(7);
+        assert!(!train.may_begin(false, 8), "what was kept may fail with the activation before");
+        assert!(!train.may_begin(false, 7), "nor any behind it");
+        assert!(train.may_begin(true, 9));
+        assert!(!train.may_begin(false, 9), "the one before was not kept");
     }
 
     #[test]

@@ -44,7 +44,7 @@ pub use definition::{
 pub use kv::{Kv, KvList};
 pub(crate) use letters::{LetterDeed, taken as alarm_taken, unknown as letter_unknown};
 pub use notice::{ChildExit, Down, Heard, Notice};
-pub(crate) use receive::Delivery;
+pub(crate) use receive::{Delivery, InTrain};
 pub use schedule::{Planned, Schedule};
 pub(crate) use schedule::{schedules_full, schedules_torn, schedules_unreadable};
 pub(crate) use send::{check_room, later};

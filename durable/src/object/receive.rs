@@ -4,12 +4,14 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use crate::class::MethodSpec;
 use crate::due::AlarmSpec;
 use crate::error::{Code, Error};
 use crate::history::Cause;
 use crate::host::Event;
-use crate::kernel::outbox::{Failed, after_run};
+use crate::kernel::outbox::{Failed, Train, after_run};
 use crate::object::live::{Changes, Live};
 use crate::object::recur::{UNREAD, run_method};
 use crate::object::uncalled::{
@@ -21,7 +23,6 @@ use crate::storage::{LetterOf, NewLetter, SendWrite};
 use crate::time::WallMs;
 
 /// A send on its way to its target.
-#[derive(Debug)]
 pub(crate) struct Delivery {
     pub(crate) id: SendId,
     /// Runs that have failed.
@@ -29,6 +30,30 @@ pub(crate) struct Delivery {
     /// When it may be run, at the earliest.
     pub(crate) due: WallMs,
     pub(crate) call: SentCall,
+    /// `None`: it is delivered alone.
+    pub(crate) train: Option<InTrain>,
+}
+
+/// A send that is delivered together with others of its pair.
+pub(crate) struct InTrain {
+    pub(crate) train: Arc<Mutex<Train>>,
+    /// Whether it may leave now, which nobody has looked at. `None`: it is the first, and has left.
+    pub(crate) leaves: Option<Box<dyn FnOnce() -> bool + Send>>,
+}
+
+impl InTrain {
+    /// Whether it may run in an activation of this epoch.
+    fn may_begin(&mut self, epoch: u64) -> bool {
+        let leaves = self.leaves.take();
+        self.train.lock().may_begin(leaves.is_none(), epoch) && leaves.is_none_or(|leaves| leaves())
+    }
+}
+
+impl Delivery {
+    /// Its turn was kept, or was before.
+    fn kept(&self, epoch: u64) {
+        self.train.iter().for_each(|own| own.train.lock().kept(epoch));
+    }
 }
 
 /// Runs what a send calls, unless that was done.
@@ -36,11 +61,12 @@ pub(super) async fn receive<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
     firing: Firing,
-    delivery: Box<Delivery>,
+    mut delivery: Box<Delivery>,
 ) -> AfterRing {
-    let id = delivery.id;
-    if delivery.due > slot.host().clock.wall() {
-        // The clock was set back while it was on its way.
+    let (id, epoch) = (delivery.id, live.fence().epoch.0);
+    let may_begin = delivery.train.as_mut().is_none_or(|own| own.may_begin(epoch));
+    // The clock may have been set back while it was on its way.
+    if !may_begin || delivery.due > slot.host().clock.wall() {
         firing.end(Rung::Void);
         return AfterRing::On;
     }
@@ -64,6 +90,7 @@ pub(super) async fn receive<O: Object>(
         was_received,
     });
     if was_received {
+        delivery.kept(epoch);
         firing.end(Rung::Done);
         return AfterRing::On;
     }
@@ -84,6 +111,10 @@ impl<O: Object> Purpose<O> for Delivery {
     /// That it was received is stored with its effect.
     fn sends(&self, sends: SendWrite) -> SendWrite {
         SendWrite { received: Some(self.id), ..sends }
+    }
+
+    fn kept(&self, live: &Live<O>) {
+        self.kept(live.fence().epoch.0);
     }
 
     /// The outbox counts failures; a dead letter is the target's.

@@ -163,6 +163,8 @@ pub(super) trait Purpose<O: Object>: Sized {
     fn sends(&self, sends: SendWrite) -> SendWrite {
         sends
     }
+    /// The commit of a run that succeeded is on its way.
+    fn kept(&self, _: &Live<O>) {}
     /// What is left to do after a run that failed: the next one, or none and a dead letter.
     fn failed(self, slot: &Slot<O>, live: &Live<O>, spec: &AlarmSpec, text: &str) -> Counted;
     /// What is said of a failure.
@@ -228,6 +230,7 @@ pub(super) async fn settle<O: Object>(
             let changes =
                 Changes { encoded, kv, has_sql, cause, alarm, schedules, sends, result: None };
             live.submit(slot, changes, (run.call, Some(Held::new(run.firing, Rung::Done))));
+            run.purpose.kept(live);
             return AfterRing::On;
         }
         (Ran::Panicked(panic), Ok(_)) => {

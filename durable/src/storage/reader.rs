@@ -137,15 +137,23 @@ impl ReadConnection {
         })
     }
 
-    /// Reads one send that waits, as [`sql`](Self::sql) reads a database.
-    pub(super) fn send(
+    /// Reads sends that wait, one behind the other, as [`sql`](Self::sql) reads a database.
+    pub(super) fn sends(
         &self,
-        send_no: i64,
+        (first, limits): (i64, (usize, usize)),
         patience: Patience,
-    ) -> Option<Result<Option<StoredSend>, Error>> {
+    ) -> Option<Result<Vec<StoredSend>, Error>> {
         self.with_patience(patience, |connection| {
             self.check_stopped()?;
-            outbox::get(connection, send_no).map_err(|cause| self.failed(&cause))
+            outbox::train(connection, first, limits).map_err(|cause| self.failed(&cause))
+        })
+    }
+
+    /// Reads whether a send waits, as [`sql`](Self::sql) reads a database.
+    pub(super) fn has_send(&self, id: SendId, patience: Patience) -> Option<Result<bool, Error>> {
+        self.with_patience(patience, |connection| {
+            self.check_stopped()?;
+            outbox::has(connection, id).map_err(|cause| self.failed(&cause))
         })
     }
 

@@ -407,9 +407,19 @@ impl Shard {
         self.shared.outbox()
     }
 
-    /// One send that waits, read on the caller's thread. `None`: it does not wait any more.
-    pub(crate) fn read_send(&self, send_no: i64) -> Result<Option<StoredSend>, Error> {
-        self.read_here(|connection, patience| connection.send(send_no, patience))
+    /// A send that waits, with at most `limit` in all of its pair that wait behind it, and about so many bytes of them, read on
+    /// the caller's thread. Empty: it does not wait.
+    pub(crate) fn read_sends(
+        &self,
+        first: i64,
+        limits: (usize, usize),
+    ) -> Result<Vec<StoredSend>, Error> {
+        self.read_here(|connection, patience| connection.sends((first, limits), patience))
+    }
+
+    /// Whether a send waits in this shard, read on the caller's thread.
+    pub(crate) fn has_send(&self, id: SendId) -> Result<bool, Error> {
+        self.read_here(|connection, patience| connection.has_send(id, patience))
     }
 
     /// Whether a send has been received by an object of this shard, read on the caller's thread.

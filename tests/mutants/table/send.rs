@@ -103,6 +103,33 @@ pub const MUTANTS: &[Mutant] = &[
         test: SENDS,
     },
     Mutant {
+        name: "send_train_goes_on",
+        bug: "those behind a send that has failed are run all the same",
+        edits: &[Edit {
+            file: "durable/src/kernel/outbox.rs",
+            find: "        is_first || kept_by == Some(epoch)",
+            replace: r#"        is_first || kept_by == Some(epoch) || crate::mutant("send_train_goes_on")"#,
+        }],
+        seeds: 100,
+        found_by: &["P7"],
+        test: SENDS,
+    },
+    Mutant {
+        name: "send_train_changes",
+        bug: "those behind a send run in another activation, although its commit may fail",
+        edits: &[Edit {
+            file: "durable/src/kernel/outbox.rs",
+            find: "        let kept_by = self.kept_by.take();",
+            replace: r#"        let kept_by = self.kept_by.take();
+        let kept_by = kept_by.map(|kept_by| {
+            if crate::mutant("send_train_changes") { epoch } else { kept_by }
+        });"#,
+        }],
+        seeds: 2_000,
+        found_by: &["P7"],
+        test: SENDS,
+    },
+    Mutant {
         name: "send_outlives_its_source",
         bug: "what an object has sent stays in the outbox when it is erased",
         edits: &[Edit {

@@ -50,6 +50,9 @@ const VERSION: u32 = 1;
 /// A send that waits, as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StoredSend {
+    pub(crate) send_no: i64,
+    /// It may be delivered, and is not behind another.
+    pub(crate) is_first: bool,
     /// Of its id; the shard is where it is stored.
     pub(crate) epoch: u64,
     pub(crate) number: u32,
@@ -220,21 +223,48 @@ fn waiting(row: &Row<'_>, due: WallMs) -> rusqlite::Result<Alarmed> {
     })
 }
 
-/// One of them.
-pub(crate) fn get(connection: &Connection, send_no: i64) -> rusqlite::Result<Option<StoredSend>> {
+/// One of them, then those of its pair that wait behind it, in their order: at most `limit`, and not many more bytes than
+/// `bytes`. Empty: it is not there. One behind it that cannot be read ends them.
+pub(crate) fn train(
+    connection: &Connection,
+    send_no: i64,
+    (limit, bytes): (usize, usize),
+) -> rusqlite::Result<Vec<StoredSend>> {
     let mut select = connection.prepare_cached(
-        "SELECT epoch, number, target, retries, body FROM outbox WHERE send_no = ?1",
+        "SELECT send_no, epoch, number, target, retries, body, due_ms IS NOT NULL, pair
+         FROM outbox WHERE send_no = ?1",
     )?;
-    let read = |row: &Row<'_>| {
-        Ok(StoredSend {
-            epoch: unsigned(row, 0)?,
-            number: row.get(1)?,
-            target: ObjectId::from_bytes(row.get(2)?),
-            retries: row.get(3)?,
-            body: row.get(4)?,
-        })
-    };
-    select.query_row([send_no], read).optional()
+    let first = select.query_row([send_no], |row| Ok((stored(row)?, row.get(7)?))).optional()?;
+    let Some((first, pair)) = first else { return Ok(Vec::new()) };
+    let (pair, mut size): (Option<i64>, _) = (pair, first.body.len());
+    let mut train = vec![first];
+    let Some(pair) = pair.filter(|_| limit > 1) else { return Ok(train) };
+    let mut select = connection.prepare_cached(
+        "SELECT send_no, epoch, number, target, retries, body, due_ms IS NOT NULL
+         FROM outbox WHERE pair = ?1 AND send_no > ?2 ORDER BY send_no",
+    )?;
+    let mut rows = select.query([pair, send_no])?;
+    while train.len() < limit && size < bytes {
+        let Some(Ok(next)) = rows.next()?.map(stored) else { break };
+        if next.target != train[0].target {
+            break;
+        }
+        size += next.body.len();
+        train.push(next);
+    }
+    Ok(train)
+}
+
+fn stored(row: &Row<'_>) -> rusqlite::Result<StoredSend> {
+    Ok(StoredSend {
+        send_no: row.get(0)?,
+        epoch: unsigned(row, 1)?,
+        number: row.get(2)?,
+        target: ObjectId::from_bytes(row.get(3)?),
+        retries: row.get(4)?,
+        body: row.get(5)?,
+        is_first: row.get(6)?,
+    })
 }
 
 /// Whether one waits.

@@ -63,7 +63,7 @@ proptest! {
             place: Place { due: at, object_no: 1 }, set_by: 0, class_no, id: object(5),
         };
         prop_assert_eq!(told, vec![(1, Notice::Set(waits))]);
-        let stored = get(&connection, 1).expect("read").expect("it is there");
+        let stored = train(&connection, 1, (1, 1)).expect("read").pop().expect("it is there");
         prop_assert_eq!(decode(&stored.body), Ok(kept));
         prop_assert_eq!((stored.epoch, stored.number, stored.retries), (epoch, number, 0));
         prop_assert_eq!(due(&connection, None, 9).expect("read"), (vec![waits], true));
@@ -104,6 +104,34 @@ fn only_the_first_of_a_pair_may_be_delivered_and_the_next_when_it_is_over() {
     assert!(writes.remove(id(4), &mut told).expect("removed"));
     assert!(matches!(told[..], [(4, Notice::Cleared)]), "it is of no pair");
     assert_eq!(damaged(&connection).expect("read"), Vec::<String>::new());
+}
+
+#[test]
+fn a_train_has_those_behind_one_of_the_same_pair_as_far_as_they_can_be_read() {
+    let connection = in_memory();
+    let mut writes = Writes::prepare(&connection).expect("our own table");
+    for new in [
+        send(1, 5, None),
+        send(2, 6, None),
+        send(3, 5, Some(50)),
+        send(4, 5, None),
+        send(5, 5, None),
+        send(6, 5, None),
+    ] {
+        writes.insert(&new, None, &mut Vec::new()).expect("stored");
+    }
+    let found = |first, limit: (usize, usize)| -> Vec<(i64, bool)> {
+        let train = train(&connection, first, limit).expect("read");
+        train.iter().map(|send| (send.send_no, send.is_first)).collect()
+    };
+    assert_eq!(found(1, (9, 999)), [(1, true), (4, false), (5, false), (6, false)]);
+    assert_eq!(found(1, (3, 999)), [(1, true), (4, false), (5, false)]);
+    assert_eq!(found(1, (9, 1)), [(1, true)], "it alone has as many bytes");
+    assert_eq!(found(4, (9, 999)), [(4, false), (5, false), (6, false)]);
+    assert_eq!((found(3, (9, 999)), found(7, (9, 999))), (vec![(3, true)], vec![]));
+    let torn = "UPDATE outbox SET target = x'00' WHERE send_no = 5";
+    connection.execute(torn, []).expect("damaged");
+    assert_eq!(found(1, (9, 999)), [(1, true), (4, false)]);
 }
 
 #[test]
