@@ -8,6 +8,7 @@ use crate::codec::{DecodeError, EncodeError};
 use crate::error::{Code, Error, Outcome};
 use crate::id::{ObjectId, Placement};
 use crate::limits::WIRE_BYTES_MAX;
+use crate::metadata::Metadata;
 use crate::object::{BoxFuture, Object};
 use crate::send::SendId;
 
@@ -72,6 +73,8 @@ pub struct Request {
     pub durability: Option<Durability>,
     /// What it is known again by. `None`: it has no idempotency key.
     pub key: Option<Arc<str>>,
+    /// What travels with it.
+    pub metadata: Metadata,
     /// The stub that it is made through, by [`Caller::number_stub`].
     pub stub: u64,
 }

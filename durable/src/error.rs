@@ -142,6 +142,8 @@ codes! {
     CallMismatched = "call.mismatched", FixCall, NotStarted;
     /// The call cannot carry an idempotency key, or not this one.
     CallKeyInvalid = "call.key_invalid", FixCall, NotStarted;
+    /// The call cannot carry such metadata, or not so much of it.
+    CallMetadataInvalid = "call.metadata_invalid", FixCall, NotStarted;
     /// The class has no method of that name.
     CallUnknownMethod = "call.unknown_method", FixCall, NotStarted;
     /// Arguments or a result that came over a wire do not decode as the method's types.

@@ -58,6 +58,7 @@ pub mod limits;
 mod listing;
 #[doc(hidden)]
 pub mod lock;
+mod metadata;
 mod object;
 mod quarantine;
 mod registry;
@@ -202,6 +203,7 @@ pub use kernel::restart::{
 pub use keyed::ResultView;
 pub use kv::KvKey;
 pub use listing::{Listed, Listing};
+pub use metadata::Metadata;
 pub use object::{
     Alarm, ChildExit, Children, Context, Down, Kv, KvList, Object, OwnedChild, Planned, Rng,
     Schedule, Sql, SqlExecuted, SqlRow, SqlRows, TurnTask,

@@ -276,6 +276,15 @@ pub(crate) const SENDS_IN_FLIGHT_MAX: usize = 1_024;
 /// Longest idempotency key, in bytes. It is stored with every result; a hash of what is longer does as well.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
+/// Entries that travel with a call: a handful of facts about the request, and no second list of arguments.
+pub const METADATA_ENTRIES_MAX: usize = 16;
+
+/// Bytes of the keys and values of those. They go with every call below, and are stored with every send.
+pub const METADATA_BYTES_MAX: usize = 4_096;
+
+/// Longest key of one, in bytes.
+pub const METADATA_KEY_BYTES_MAX: usize = 64;
+
 /// For how long the result of a call with an idempotency key is kept: whoever has not heard of it asks again within a day.
 pub const RESULTS_KEEP: Duration = Duration::from_secs(86_400);
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Code, Error};
 use crate::id::{Lineage, ObjectId, Placement};
+use crate::metadata::Metadata;
 use crate::state::DurableState;
 use crate::time::WallMs;
 
@@ -126,6 +127,8 @@ pub(crate) struct SentCall {
     pub(crate) args: Vec<u8>,
     /// When it was to leave at the earliest.
     pub(crate) scheduled: WallMs,
+    /// What travels with it.
+    pub(crate) metadata: Metadata,
 }
 
 impl SentCall {

@@ -2,6 +2,7 @@
 
 mod departure;
 mod keyed;
+mod options;
 mod reference;
 mod send;
 mod wire;
@@ -21,10 +22,13 @@ use crate::error::{Code, Error, Outcome};
 use crate::host::Event;
 use crate::id::{Lineage, ObjectId, Placement};
 use crate::object::inside::calling_turn;
-use crate::object::{BoxFuture, CallSpec, FromError, Kin, Object, PendingCall, Slot, expired};
+use crate::object::{
+    BoxFuture, CallSpec, FromError, Kin, Object, PendingCall, Slot, carried, expired,
+};
 use crate::storage::{Fence, Shard};
 
 use self::departure::Departure;
+use self::options::Options;
 pub use self::reference::StubRef;
 pub(crate) use self::reference::Told;
 use self::wire::{over_the_wire, reply_over_the_wire};
@@ -186,7 +190,7 @@ impl<O: Object> Address<O> {
         unpack: fn(O::Reply) -> Option<Out>,
     ) -> Call<O, Out> {
         let address = self.clone();
-        Call { address, call, unpack, timeout: None, durability: None, key: None, sent: None }
+        Call { address, call, unpack, timeout: None, durability: None, options: None, sent: None }
     }
 }
 
@@ -261,8 +265,8 @@ pub struct Call<O: Object, Out> {
     timeout: Option<Duration>,
     /// `None`: as the class says.
     durability: Option<Durability>,
-    /// What it is known again by. `None`: it has no idempotency key.
-    key: Option<Arc<str>>,
+    /// `None`: it has nothing of what few have.
+    options: Option<Box<Options>>,
     /// How a director knows a call that came from elsewhere. `None`: it comes from here.
     sent: Option<Sent>,
 }
@@ -296,7 +300,7 @@ impl<O: Object, Out> Call<O, Out> {
             Way::Here(target) => target.id,
             Way::Away(away) => away.caller.id(O::CLASS.name, &away.who)?,
         };
-        self.check_keyless()?;
+        self.check_kept()?;
         let args = O::encode_call(&self.call);
         let args = args.map_err(|error| unencodable::<O>(&error, Outcome::RolledBack))?;
         Ok((id, O::method(&self.call).name, args))
@@ -389,26 +393,27 @@ impl<O: Object, Out> Call<O, Out> {
     }
 
     fn make_away(self) -> Result<State<O, Out>, Error> {
-        let Call { address, call, unpack, timeout, durability, key, .. } = self;
+        let Call { address, call, unpack, timeout, durability, options, .. } = self;
         let Way::Away(Away { caller, who, stub }) = address.way()? else {
             unreachable!("the way was looked at")
         };
         let method = O::method(&call);
         let args = O::encode_call(&call);
         let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
-        let (who, stub) = (who.clone(), *stub);
-        let class = O::CLASS.name;
-        let reply =
-            caller.call(Request { class, who, method, args, timeout, durability, key, stub });
+        let (who, stub, class) = (who.clone(), *stub, O::CLASS.name);
+        let Options { key, metadata, .. } = options::whole(options, &carried())?;
+        let request =
+            Request { class, who, method, args, timeout, durability, key, metadata, stub };
+        let reply = caller.call(request);
         Ok(State::Away { reply, method, unpack, object: address })
     }
 
     fn make_here(self, task: &TaskContext<'_>) -> Result<State<O, Out>, Error> {
-        let Call { address, mut call, unpack, timeout, durability, key, sent } = self;
+        let Call { address, mut call, unpack, timeout, durability, options, sent } = self;
         let Way::Here(target) = address.way()? else { unreachable!("the way was looked at") };
         let permit = target.group.admit(address.is_inside())?;
         let host = target.group.host();
-        let keyed = key.map(|key| keyed::keyed::<O>(key, &call)).transpose()?;
+        let extras = options::extras::<O>(options, &call)?;
         let (calling, method) = (calling_turn(target.group.waits()), O::method(&call));
         let own = timeout.or(method.timeout).map(|timeout| host.clock.now() + timeout);
         // A turn has no more to give than is left of what it was given.
@@ -445,7 +450,7 @@ impl<O: Object, Out> Call<O, Out> {
             });
         }
         let nested = calling.map(|turn| turn.nested);
-        let spec = CallSpec { method, number, deadline, durability, nested, keyed };
+        let spec = CallSpec { method, number, deadline, durability, nested, extras };
         let pending = PendingCall::new(call, spec, permit, task.waker());
         match &address.0.origin {
             Some(origin) if address.is_departing() || origin.is_behind() => {

@@ -25,6 +25,7 @@ mod kv;
 mod lifecycle;
 mod listing;
 mod lock;
+mod metadata;
 mod p01_power;
 mod p01_survives;
 mod p02_all_or_nothing;

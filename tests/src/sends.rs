@@ -24,6 +24,8 @@ pub struct Post {
     pub takes_ms: u64,
     /// The last send with a delay.
     pub last: Option<SendId>,
+    /// Letters that came without what was to travel with them.
+    pub bare: u64,
 }
 
 // Runs that panic are what is looked at, and what follows on many of them is looked at elsewhere.
@@ -35,7 +37,8 @@ impl Post {
         let sent = self.sent.entry(to.clone()).or_default();
         for _ in 0..count {
             *sent += 1;
-            cx.send(cx.get::<Post>(&to).take(from.clone(), *sent));
+            let letter = cx.get::<Post>(&to).take(from.clone(), *sent);
+            cx.send(letter.metadata("from", &from));
         }
         *sent
     }
@@ -132,7 +135,13 @@ impl Post {
     }
 
     /// What sends call.
-    pub async fn take(&mut self, from: String, number: u64) -> Result<u64, String> {
+    pub async fn take(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        from: String,
+        number: u64,
+    ) -> Result<u64, String> {
+        self.bare += u64::from(cx.metadata().get("from") != Some(&from));
         self.came.push((from, number));
         self.be_slow().await;
         self.fail_if_asked()?;
@@ -164,6 +173,11 @@ impl Post {
     /// The next letters take so long.
     pub fn slow(&mut self, ms: u64) {
         self.takes_ms = ms;
+    }
+
+    /// Letters that came without what was to travel with them.
+    pub fn bare(&self) -> u64 {
+        self.bare
     }
 
     /// What came, by sender.
@@ -276,6 +290,7 @@ pub async fn send_and_work(sim: Sim, faults: Faults) -> TestResult {
         sim.heal().await?;
         assert_eq!(of_fresh(&post.came().await?), before + 3, "what is sent comes");
         in_order(&post.came().await?);
+        assert_eq!(post.bare().await?, 0, "what travels with a send arrives with it");
     }
     sim.sometimes("a send came", |trace| trace.count("send.arrives") > 0);
     sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);

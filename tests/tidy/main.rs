@@ -76,6 +76,7 @@ const FLOORS: [&[&str]; 6] = [
         "state",
         "keyed",
         "kv",
+        "metadata",
         "sql",
         "inspection",
         "due",

@@ -12,6 +12,7 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::class::{Access, Durability, MethodSpec};
 use crate::error::{Code, Error, Outcome};
 use crate::keyed::Keyed;
+use crate::metadata::Metadata;
 use crate::object::Object;
 use crate::object::inside::Nested;
 use crate::storage::Release;
@@ -32,9 +33,20 @@ pub(crate) struct PendingCall<O: Object> {
     durability: Durability,
     /// `None`: no turn makes it.
     nested: Option<Box<Nested>>,
-    /// `None`: it has no idempotency key.
-    keyed: Option<Box<Keyed>>,
+    /// `None`: it has nothing of what few have.
+    extras: Option<Box<Extras>>,
 }
+
+/// What few calls have.
+pub(crate) struct Extras {
+    /// What it is known again by. `None`: it has no idempotency key.
+    pub(crate) keyed: Option<Keyed>,
+    /// What travels with it.
+    pub(crate) metadata: Metadata,
+}
+
+/// With most calls nothing travels.
+static NOTHING: Metadata = Metadata::new();
 
 /// What a call is made of beside its message.
 pub(crate) struct CallSpec {
@@ -46,8 +58,8 @@ pub(crate) struct CallSpec {
     pub(crate) durability: Durability,
     /// `None`: no turn makes it.
     pub(crate) nested: Option<Box<Nested>>,
-    /// `None`: it has no idempotency key.
-    pub(crate) keyed: Option<Box<Keyed>>,
+    /// `None`: it has nothing of what few have.
+    pub(crate) extras: Option<Box<Extras>>,
 }
 
 struct State<O: Object> {
@@ -82,10 +94,10 @@ pub(crate) enum Begin<C> {
 impl<O: Object> PendingCall<O> {
     /// `waker`: the caller's, until it looks again.
     pub(crate) fn new(call: O::Call, spec: CallSpec, permit: Permit, waker: &Waker) -> Arc<Self> {
-        let CallSpec { method, number, deadline, durability, nested, keyed } = spec;
+        let CallSpec { method, number, deadline, durability, nested, extras } = spec;
         let (phase, waker) = (Phase::Waiting(call), Some(waker.clone()));
         let state = Mutex::new(State { phase, permit: Some(permit), waker });
-        Arc::new(PendingCall { state, method, number, deadline, durability, nested, keyed })
+        Arc::new(PendingCall { state, method, number, deadline, durability, nested, extras })
     }
 
     /// What it knows of the turn that makes it. `None`: no turn does.
@@ -95,7 +107,12 @@ impl<O: Object> PendingCall<O> {
 
     /// What it is known again by. `None`: it has no idempotency key.
     pub(crate) fn keyed(&self) -> Option<&Keyed> {
-        self.keyed.as_deref()
+        self.extras.as_ref()?.keyed.as_ref()
+    }
+
+    /// What travels with it.
+    pub(crate) fn metadata(&self) -> &Metadata {
+        self.extras.as_ref().map_or(&NOTHING, |extras| &extras.metadata)
     }
 
     /// Until when its caller waits. `None`: as long as it takes.

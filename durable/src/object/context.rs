@@ -14,6 +14,7 @@ use crate::host::{Entropy, Event};
 use crate::id::{IntoKey, ObjectId};
 use crate::kernel::schedule::Deeds;
 use crate::kv::KvChange;
+use crate::metadata::Metadata;
 use crate::object::alarm::{Alarm, AlarmBase, AlarmDesk, Alarmed, Deed};
 use crate::object::alone::Alone;
 use crate::object::kv::{Base, Desk, Kv, KvDealt, Owner, Turn, Witness};
@@ -54,6 +55,8 @@ pub struct Context<'a, O: Object> {
     pub(super) sends: SendDesk<'a>,
     /// `None`: no schedule runs.
     scheduled: Option<ScheduleInfo>,
+    /// What travels with the call.
+    pub(super) metadata: Metadata,
     /// For the host's director; 0 in a hook.
     call: u64,
     /// The turn wants nothing of the object to be left.
@@ -128,6 +131,7 @@ impl<'a, O: Object> Context<'a, O> {
             schedules,
             sends,
             scheduled: None,
+            metadata: Metadata::new(),
             call,
             erases: false,
             now: OnceLock::new(),
@@ -149,6 +153,7 @@ impl<'a, O: Object> Context<'a, O> {
             schedules,
             sends,
             scheduled: None,
+            metadata: Metadata::new(),
             call: 0,
             erases: false,
             now: OnceLock::new(),
@@ -159,6 +164,12 @@ impl<'a, O: Object> Context<'a, O> {
     /// The turn is a run of a schedule, or of none.
     pub(crate) fn runs(mut self, info: Option<ScheduleInfo>) -> Self {
         self.scheduled = info;
+        self
+    }
+
+    /// The turn is of a call with which this travels.
+    pub(crate) fn carrying(mut self, metadata: &Metadata) -> Self {
+        self.metadata = metadata.clone();
         self
     }
 
@@ -443,6 +454,11 @@ impl<'a, O: Object> Context<'a, O> {
                 Address::broken(Code::RuntimeClosed.error("there is no runtime; start one"))
             }
         })
+    }
+
+    /// The turn looks at what travels with its call.
+    pub(super) fn sees_metadata(&self) {
+        self.lacks("asks for metadata that nobody has recorded");
     }
 
     pub(super) fn client(&self) -> Client {

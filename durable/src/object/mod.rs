@@ -4,6 +4,7 @@ mod activation;
 mod alarm;
 pub(crate) mod alone;
 mod call;
+mod carried;
 mod children;
 mod context;
 mod definition;
@@ -34,7 +35,8 @@ mod write;
 
 pub(crate) use activation::{Activation, ActivationMessage};
 pub use alarm::{Alarm, Alarmed, Rang};
-pub(crate) use call::{CallSpec, PendingCall, Permit, expired};
+pub(crate) use call::{CallSpec, Extras, PendingCall, Permit, expired};
+pub(crate) use carried::{carried, is_carrying};
 pub use children::{Children, OwnedChild};
 pub use context::{Context, Rng};
 pub(crate) use context::{Dealt, Stores};

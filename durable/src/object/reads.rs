@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::limits::TURNS_PER_SLICE;
 use crate::object::activation::{Came, answer_panic, at_once, broken, ended_as, let_out};
 use crate::object::call::Running;
+use crate::object::carried::carrying;
 use crate::object::ends::{Crash, End};
 use crate::object::inside::{self, Inside, run_limited};
 use crate::object::live::Live;
@@ -121,11 +122,13 @@ fn begin_read<'a, O: Object>(
     let method = O::method(&message);
     witness::turn_began(slot, live, running.number(), method);
     let (object, cx) = live.read(slot, running.number());
+    let cx = cx.carrying(running.call().metadata());
     if method.is_async {
         slot.read_waits(method.name);
         let inside = Inside::of_call(slot, running.call());
         return Ok(Some(Box::pin(async move {
-            let turn = object.read_async(&cx, message);
+            let metadata = running.call().metadata();
+            let turn = carrying(metadata, object.read_async(&cx, message));
             let ran = run_limited(slot, inside, slot.group().turn_limit(), turn).await;
             slot.read_ends(method.name);
             settle_read(slot, live, running, method, (ran, cx.into_dealt().fault))

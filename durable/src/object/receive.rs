@@ -12,6 +12,7 @@ use crate::error::{Code, Error};
 use crate::history::Cause;
 use crate::host::Event;
 use crate::kernel::outbox::{Failed, Train, after_run};
+use crate::metadata::Metadata;
 use crate::object::live::{Changes, Live};
 use crate::object::recur::{UNREAD, run_method};
 use crate::object::uncalled::{
@@ -100,6 +101,10 @@ pub(super) async fn receive<O: Object>(
 }
 
 impl<O: Object> Purpose<O> for Delivery {
+    fn metadata(&self) -> Metadata {
+        self.call.metadata.clone()
+    }
+
     fn cause(&self, method: &'static MethodSpec) -> Cause {
         Cause::Method(method.name.into())
     }

@@ -14,6 +14,8 @@ use crate::error::{Code, Error, Outcome};
 use crate::history::Cause;
 use crate::host::Event;
 use crate::kernel::schedule::{Due, Failed, changed, replaced};
+use crate::metadata::Metadata;
+use crate::object::carried::carrying;
 use crate::object::inside::{Inside, Ran, run_limited};
 use crate::object::kv::Turn;
 use crate::object::live::{Changes, Live, ScheduleChange};
@@ -99,7 +101,8 @@ pub(super) async fn run_method<O: Object, P: Purpose<O>>(
             run.method = O::method(&message);
             slot.runs(run.method.name, of.as_ref().map(|(info, _)| &info.name[..]));
             witness::turn_began(slot, live, run.call, run.method);
-            let (ran, dealt) = turn(slot, live, (run.spec, run.call, of), message).await;
+            let with = (run.purpose.metadata(), of);
+            let (ran, dealt) = turn(slot, live, (run.spec, run.call, with), message).await;
             settle(slot, live, run, (ran, dealt)).await
         }
         Err(error) => {
@@ -114,23 +117,26 @@ pub(super) async fn run_method<O: Object, P: Purpose<O>>(
 async fn turn<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
-    (spec, call, of): (AlarmSpec, u64, Option<RunOf<'_>>),
+    (spec, call, (metadata, of)): (AlarmSpec, u64, (Metadata, Option<RunOf<'_>>)),
     message: O::Call,
 ) -> (Ran<Result<(), String>>, Dealt) {
     let method = O::method(&message);
     let (inside, limit) = (Inside::of_none(slot, method, call), limit(slot, &spec));
     let access = if method.access == Access::Read { Turn::Read } else { Turn::Write };
-    let (object, mut cx) = live.own_turn(slot, (call, access), of);
+    let (object, cx) = live.own_turn(slot, (call, access), of);
+    let mut cx = cx.carrying(&metadata);
     let caught = |ran| match ran {
         Ok(ran) => Ran::Returned(ran),
         Err(panic) => Ran::Panicked(panic),
     };
     let ran = match (method.access, method.is_async) {
         (Access::Write, true) => {
-            run_limited(slot, inside, limit, object.write_async(&mut cx, message)).await
+            let turn = carrying(&metadata, object.write_async(&mut cx, message));
+            run_limited(slot, inside, limit, turn).await
         }
         (Access::Read, true) => {
-            run_limited(slot, inside, limit, object.read_async(&cx, message)).await
+            let turn = carrying(&metadata, object.read_async(&cx, message));
+            run_limited(slot, inside, limit, turn).await
         }
         (Access::Write, false) => {
             caught(catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message))))

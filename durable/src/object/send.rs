@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use crate::error::{Code, Error, Outcome};
 use crate::id::ObjectId;
 use crate::limits::{ALARM_AHEAD_MAX, OUTBOX_SENDS_MAX, SENDS_BYTES_MAX, SENDS_MAX};
+use crate::metadata::Metadata;
 use crate::object::kv::{Owner, Turn};
 use crate::object::{Context, Object};
 use crate::send::{NewSend, SendId};
@@ -60,7 +61,7 @@ impl<O: Object> Context<'_, O> {
     /// # Panics
     /// In `#[init]`, which stores nothing. Send in `#[on_activate]`, or in a method.
     pub fn send<C: Object, Out>(&self, call: Call<C, Out>) -> SendId {
-        self.sends.send(self, call, None)
+        self.sends.send((self, &self.metadata), call, None)
     }
 
     /// As [`send`](Self::send), but the call is made so much after [`now`](Self::now) at the earliest. It has no order with
@@ -70,7 +71,7 @@ impl<O: Object> Context<'_, O> {
     /// As [`send`](Self::send); `send.too_far` if `delay` is longer than
     /// [`ALARM_AHEAD_MAX`](crate::limits::ALARM_AHEAD_MAX).
     pub fn send_after<C: Object, Out>(&self, delay: Duration, call: Call<C, Out>) -> SendId {
-        self.sends.send(self, call, Some(delay))
+        self.sends.send((self, &self.metadata), call, Some(delay))
     }
 
     /// Takes back a send of this object, as part of this turn, if it waits then: one that is being delivered when this turn
@@ -151,7 +152,7 @@ impl<'a> SendDesk<'a> {
     /// Makes a send. `delay`: how long it stays at least. `None`: not longer than those before it.
     pub(crate) fn send<C: Object, Out>(
         &self,
-        owner: &dyn Owner,
+        (owner, metadata): (&dyn Owner, &Metadata),
         call: Call<C, Out>,
         delay: Option<Duration>,
     ) -> SendId {
@@ -164,7 +165,8 @@ impl<'a> SendDesk<'a> {
         let until = delay.map(|delay| later(owner.told_now(), delay));
         let kept = self.check(owner, "sends").and_then(|()| {
             let (until, now) = (until.transpose()?, owner.peek_now().unwrap_or_default());
-            let (target, class_no, call) = call.into_sent(Some(source), until.unwrap_or(now))?;
+            let until_ms = until.unwrap_or(now);
+            let (target, class_no, call) = call.into_sent(Some(source), until_ms, metadata)?;
             let (source, body) = (Some(source), encode_send(&call));
             Ok(NewSend { id, source, target, class_no, until, body })
         });

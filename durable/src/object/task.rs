@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::host::Tasks;
 use crate::object::BoxFuture;
+use crate::object::carried::{carried, carrying};
 use crate::object::inside::{Waits, join};
 
 /// Something that a turn has running beside itself; await it for its value. Comes from
@@ -89,7 +90,8 @@ impl TurnTasks {
         task: impl Future<Output = T> + Send + 'static,
     ) -> TurnTask<T> {
         let mut inside = join(waits);
-        let mut task = Box::pin(AssertUnwindSafe(task).catch_unwind());
+        let task = AssertUnwindSafe(task).catch_unwind();
+        let mut task = carrying(&carried(), Box::pin(task));
         let running = poll_fn(move |cx| match &mut inside {
             Some(inside) => inside.poll(|| task.as_mut().poll(cx)),
             None => task.as_mut().poll(cx),

@@ -15,6 +15,7 @@ use crate::kernel::alarm::Kind;
 use crate::kernel::commit::Ended;
 use crate::kernel::schedule::Deeds;
 use crate::limits::DEAD_LETTER_ERROR_BYTES_MAX;
+use crate::metadata::Metadata;
 use crate::object::activation::{catch_encode, end_sql, text_of};
 use crate::object::alarm::Deed;
 use crate::object::ends::Crash;
@@ -155,6 +156,10 @@ impl Counted {
 
 /// What a turn that nobody called is for.
 pub(super) trait Purpose<O: Object>: Sized {
+    /// What travels with it.
+    fn metadata(&self) -> Metadata {
+        Metadata::new()
+    }
     /// What a history says of its commit.
     fn cause(&self, method: &'static MethodSpec) -> Cause;
     /// What is left to do for the object after a run that succeeded.

@@ -14,6 +14,7 @@ use crate::object::activation::{
     Came, Flow, answer_panic, at_once, catch_encode, end_sql, ended_as, let_out, roll_back,
 };
 use crate::object::call::{Running, discard};
+use crate::object::carried::carrying;
 use crate::object::ends::Crash;
 use crate::object::inside::{self, Inside, run_limited};
 use crate::object::keyed::{self, Looked};
@@ -47,7 +48,8 @@ pub(super) async fn run_write<O: Object>(
     let left = if method.is_async {
         Box::pin(run_waiting(slot, live, (running, method), message)).await
     } else {
-        let (object, mut cx) = live.turn(slot, running.number());
+        let (object, cx) = live.turn(slot, running.number());
+        let mut cx = cx.carrying(running.call().metadata());
         let ran = at_once(catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message))));
         let dealt = cx.into_dealt();
         settle_write(slot, live, (running, method), (ran, dealt))
@@ -72,9 +74,10 @@ async fn run_waiting<O: Object>(
     (running, method): (Running<O>, &'static MethodSpec),
     message: O::Call,
 ) -> Result<Left<O>, Crash> {
-    let (object, mut cx) = live.turn(slot, running.number());
-    let inside = Inside::of_call(slot, running.call());
-    let turn = object.write_async(&mut cx, message);
+    let (object, cx) = live.turn(slot, running.number());
+    let (inside, metadata) = (Inside::of_call(slot, running.call()), running.call().metadata());
+    let mut cx = cx.carrying(metadata);
+    let turn = carrying(metadata, object.write_async(&mut cx, message));
     let ran = run_limited(slot, inside, slot.group().turn_limit(), turn).await;
     let dealt = cx.into_dealt();
     settle_write(slot, live, (running, method), (ran, dealt))

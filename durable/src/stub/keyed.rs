@@ -57,8 +57,25 @@ impl<O: Object, Out> Call<O, Out> {
     /// The `Idempotency-Key` of HTTP interfaces, Stripe's above all. Theirs keeps errors, too; here a method that returns `Err`
     /// has changed nothing, so there is nothing to be kept from happening twice.
     pub fn idempotency_key(mut self, key: impl Into<Arc<str>>) -> Self {
-        self.key = Some(key.into());
+        self.options().key = Some(key.into());
         self
+    }
+
+    /// Says that a schedule may keep the call, which keeps nothing of what few calls have.
+    ///
+    /// # Errors
+    /// `call.key_invalid`; `call.metadata_invalid`.
+    pub(super) fn check_kept(&self) -> Result<(), Error> {
+        self.check_keyless()?;
+        let Some(options) = &self.options else { return Ok(()) };
+        match &options.fault {
+            Some(error) => Err(error.clone().with_outcome(Outcome::RolledBack)),
+            None if options.metadata.is_empty() => Ok(()),
+            None => Err(Code::CallMetadataInvalid.error(format!(
+                "`{}` is scheduled with metadata, which a schedule does not keep; pass it as an argument",
+                O::method(&self.call).name
+            ))),
+        }
     }
 
     /// Says that a call that nobody waits for has no key.
@@ -66,7 +83,9 @@ impl<O: Object, Out> Call<O, Out> {
     /// # Errors
     /// `call.key_invalid`.
     pub(super) fn check_keyless(&self) -> Result<(), Error> {
-        let Some(key) = &self.key else { return Ok(()) };
+        let Some(key) = self.options.as_ref().and_then(|options| options.key.as_ref()) else {
+            return Ok(());
+        };
         Err(Code::CallKeyInvalid.error(format!(
             "`{}` is sent or scheduled with idempotency key `{}`, and takes effect once without one; leave the key out",
             O::method(&self.call).name,
@@ -77,7 +96,7 @@ impl<O: Object, Out> Call<O, Out> {
 
 /// What a call is known again by.
 #[cold]
-pub(super) fn keyed<O: Object>(key: Arc<str>, call: &O::Call) -> Result<Box<Keyed>, Error> {
+pub(super) fn keyed<O: Object>(key: Arc<str>, call: &O::Call) -> Result<Keyed, Error> {
     check_key(&key)?;
     let method = O::method(call);
     if method.access == Access::Read {
@@ -90,5 +109,5 @@ pub(super) fn keyed<O: Object>(key: Arc<str>, call: &O::Call) -> Result<Box<Keye
     }
     let args = O::encode_call(call);
     let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
-    Ok(Box::new(Keyed { key, args: ArgsDigest::of(&args) }))
+    Ok(Keyed { key, args: ArgsDigest::of(&args) })
 }

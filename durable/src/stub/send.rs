@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use super::options::{self, Options};
 use super::{Away, Call, Way};
 use crate::caller::{Request, unencodable};
 use crate::error::{Code, Error, Outcome};
 use crate::host::Event;
 use crate::id::{Lineage, ObjectId};
-use crate::object::{Object, check_room, later};
+use crate::metadata::Metadata;
+use crate::object::{Object, carried, check_room, later};
 use crate::send::{NewSend, SendId, SentCall};
 use crate::storage::{SendChore, encode_send};
 use crate::time::WallMs;
@@ -82,7 +84,7 @@ impl<O: Object, Out> Call<O, Out> {
         let now = group.host().clock.wall();
         let until = delay.map(|delay| later(now, delay)).transpose();
         let sent = until
-            .and_then(|until| self.into_sent(None, until.unwrap_or(now)).map(|sent| (until, sent)));
+            .and_then(|until| Ok((until, self.into_sent(None, until.unwrap_or(now), &carried())?)));
         let (until, (target, class_no, call)) =
             sent.map_err(|error| error.with_outcome(Outcome::NotStarted))?;
         let (shard, body) = (group.shard(&target), encode_send(&call));
@@ -97,7 +99,7 @@ impl<O: Object, Out> Call<O, Out> {
     }
 
     async fn put_away(self, delay: Option<Duration>) -> Result<SendId, Error> {
-        let Call { address, call, durability, key, .. } = self;
+        let Call { address, call, durability, options, .. } = self;
         let Way::Away(Away { caller, who, stub }) = address.way()? else {
             unreachable!("the way was looked at")
         };
@@ -106,15 +108,18 @@ impl<O: Object, Out> Call<O, Out> {
         let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
         let (who, stub, class) = (who.clone(), *stub, O::CLASS.name);
         let timeout = None;
-        let request = Request { class, who, method, args, timeout, durability, key, stub };
+        let Options { key, metadata, .. } = options::whole(options, &carried())?;
+        let request =
+            Request { class, who, method, args, timeout, durability, key, metadata, stub };
         caller.send(request, delay).await
     }
 
-    /// What is kept of it: whom it calls, that object's class, and the call.
+    /// What is kept of it: whom it calls, that object's class, and the call. `below`: what the turn carries that makes it.
     pub(crate) fn into_sent(
         self,
         source: Option<ObjectId>,
         scheduled: WallMs,
+        below: &Metadata,
     ) -> Result<(ObjectId, u32, SentCall), Error> {
         let Way::Here(target) = self.address.way()? else {
             return Err(Code::RuntimeClosed
@@ -123,6 +128,7 @@ impl<O: Object, Out> Call<O, Out> {
         self.check_keyless()?;
         let args = O::encode_call(&self.call);
         let args = args.map_err(|error| unencodable::<O>(&error, Outcome::RolledBack))?;
+        let Options { metadata, .. } = options::whole(self.options, below)?;
         let text = |text: &std::sync::Arc<str>| text.to_string();
         let placement = target.placement.as_ref();
         let lineage = target.lineage.as_ref().or_else(|| target.slot.get()?.lineage());
@@ -135,6 +141,7 @@ impl<O: Object, Out> Call<O, Out> {
             method: O::method(&self.call).name.to_owned(),
             args,
             scheduled,
+            metadata,
         };
         Ok((target.id, target.group.class_no().0, call))
     }

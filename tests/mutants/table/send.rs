@@ -18,6 +18,19 @@ pub const MUTANTS: &[Mutant] = &[
         test: SENDS,
     },
     Mutant {
+        name: "send_arrives_without_its_metadata",
+        bug: "a send that is run again after a failure has lost what travels with it",
+        edits: &[Edit {
+            file: "durable/src/object/receive.rs",
+            find: "        self.call.metadata.clone()",
+            replace: r#"        let is_lost = self.retries > 0 && crate::mutant("send_arrives_without_its_metadata");
+        if is_lost { Metadata::new() } else { self.call.metadata.clone() }"#,
+        }],
+        seeds: 60,
+        found_by: &["panic"],
+        test: SENDS,
+    },
+    Mutant {
         name: "send_leaves_before_its_effect",
         bug: "a send is over when it is delivered, and not when its effect is durable",
         edits: &[Edit {

@@ -109,7 +109,7 @@ impl<O: Object> ClassGroup for Group<O> {
         request: Request,
         number: u64,
     ) -> BoxFuture<'static, Result<Vec<u8>, Error>> {
-        let Request { who, method, args, timeout, durability, key, stub, .. } = request;
+        let Request { who, method, args, timeout, durability, key, metadata, stub, .. } = request;
         let call = O::decode_call(method.name, &args)
             .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted))
             .and_then(|call| self.address_of(who).map(|address| (call, address)));
@@ -126,6 +126,7 @@ impl<O: Object> ClassGroup for Group<O> {
         let call = if let Some(timeout) = timeout { call.timeout(timeout) } else { call };
         let call = if let Some(durability) = durability { call.wants(durability) } else { call };
         let call = if let Some(key) = key { call.idempotency_key(key) } else { call };
+        let call = call.carrying(metadata);
         let mut made = call.into_future();
         match Pin::new(&mut made).poll(&mut TaskContext::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Box::pin(ready(answer)),
@@ -134,7 +135,7 @@ impl<O: Object> ClassGroup for Group<O> {
     }
 
     fn keep(self: Arc<Self>, request: Request, delay: Option<Duration>) -> Kept {
-        let Request { who, method, args, key, .. } = request;
+        let Request { who, method, args, key, metadata, .. } = request;
         let call = O::decode_call(method.name, &args)
             .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted))
             .and_then(|call| self.address_of(who).map(|address| (call, address)));
@@ -142,6 +143,7 @@ impl<O: Object> ClassGroup for Group<O> {
             Ok((call, address)) => {
                 let call = address.call::<Result<(), Error>>(call, |_| None);
                 let call = if let Some(key) = key { call.idempotency_key(key) } else { call };
+                let call = call.carrying(metadata);
                 Box::pin(call.put(delay))
             }
             Err(error) => Box::pin(ready(Err(error))),

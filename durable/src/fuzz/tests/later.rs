@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::id::{Ancestor, ObjectId};
 use crate::keyed::{ArgsDigest, KeptResult};
+use crate::metadata::Metadata;
 use crate::schedule::{Misfire, Overlap, Schedule, Target};
 use crate::send::SentCall;
 use crate::storage::fuzz::QuarantineRow;
@@ -129,7 +130,12 @@ fn sends() -> Made {
         method: "deposit".to_owned(),
         args: vec![1, 2, 3],
         scheduled: WallMs(1_767_225_600_000),
+        metadata: Metadata::new(),
     };
+    let mut metadata = Metadata::new();
+    metadata.set("tenant", "acme").expect("it may");
+    metadata.set("principal", "ada").expect("it may");
+    let carrying = SentCall { metadata, ..plain.clone() };
     let child = SentCall {
         lineage: Lineage::of([parent]).expect("there is one").encode(),
         jurisdiction: Some("eu".to_owned()),
@@ -143,6 +149,7 @@ fn sends() -> Made {
         ("send", "child", body(&child)),
         ("send", "outside", body(&outside)),
         ("send", "orphan", body(&orphan)),
+        ("send", "carrying", body(&carrying)),
         ("send", "short", body(&plain)[..30].to_vec()),
         ("send", "header", body(&plain)[..20].to_vec()),
     ]

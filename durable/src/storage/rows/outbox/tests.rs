@@ -2,6 +2,7 @@ use proptest::prelude::*;
 
 use super::super::in_memory;
 use super::*;
+use crate::metadata::Metadata;
 
 const MAX: u64 = i64::MAX as u64;
 
@@ -21,6 +22,7 @@ fn call(method: &str, args: Vec<u8>) -> SentCall {
         method: method.to_owned(),
         args,
         scheduled: WallMs(7),
+        metadata: Metadata::new(),
     }
 }
 
@@ -47,10 +49,15 @@ proptest! {
     fn a_send_round_trips(
         epoch in 0..=MAX, number in 1..u32::MAX, class_no: u32, until in proptest::option::of(0..=MAX),
         source: bool, method: String, args: Vec<u8>, name: Option<String>, scheduled in 0..=MAX,
+        tenant in "[a-z]{0,4}",
     ) {
         let source = source.then(|| object(1));
+        let mut metadata = Metadata::new();
+        if !tenant.is_empty() {
+            metadata.set("tenant", &tenant).expect("it may");
+        }
         let kept = SentCall {
-            source, name, scheduled: WallMs(scheduled), ..call(&method, args)
+            source, name, scheduled: WallMs(scheduled), metadata, ..call(&method, args)
         };
         let id = SendId { shard: 0, epoch, number };
         let new = NewSend { source, class_no, id, body: encode(&kept), ..send(1, 5, until) };
