@@ -75,7 +75,7 @@ pub enum Outcome {
 }
 
 macro_rules! codes {
-    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal, $kind:ident, $outcome:ident;)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $text:literal, $kind:ident, $outcome:ident $(| $other:ident)*;)+) => {
         /// The stable identity of an error: `noun.adjective`, listed with its cure in the [errors page](crate::guide::errors).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
@@ -97,9 +97,10 @@ macro_rules! codes {
                 match self { $(Code::$variant => ErrorKind::$kind,)+ }
             }
 
-            /// What happened to the call, unless the error itself says otherwise.
-            const fn outcome(self) -> Outcome {
-                match self { $(Code::$variant => Outcome::$outcome,)+ }
+            /// What may have happened to a call that the system fails with it; [`Error::outcome`] says which it is. The first is
+            /// what an error of the code says unless it is known better.
+            pub const fn outcomes(self) -> &'static [Outcome] {
+                match self { $(Code::$variant => &[Outcome::$outcome $(, Outcome::$other)*],)+ }
             }
         }
     };
@@ -107,7 +108,7 @@ macro_rules! codes {
 
 codes! {
     /// The class is not registered with this runtime.
-    ClassUnknown = "class.unknown", FixCall, NotStarted;
+    ClassUnknown = "class.unknown", FixCall, NotStarted | RolledBack;
     /// Two registered classes have one name.
     ClassDuplicate = "class.duplicate", FixCall, NotStarted;
     /// A class would be renamed to the name of one that has objects.
@@ -115,11 +116,11 @@ codes! {
     /// A class name is empty, too long, or has a character that is not allowed.
     ClassInvalid = "class.invalid", FixCall, NotStarted;
     /// The text is not an object id.
-    IdMalformed = "id.malformed", FixCall, NotStarted;
+    IdMalformed = "id.malformed", FixCall, NotStarted | RolledBack;
     /// The id belongs to another class, or to another data directory.
-    IdForeign = "id.foreign", FixCall, NotStarted;
+    IdForeign = "id.foreign", FixCall, NotStarted | RolledBack;
     /// An object's name is longer than the limit.
-    NameTooLong = "name.too_long", FixCall, NotStarted;
+    NameTooLong = "name.too_long", FixCall, NotStarted | RolledBack;
     /// A stored name cannot be read as the class's typed key.
     KeyMalformed = "key.malformed", FixCall, NotStarted;
     /// Too many calls wait at one object.
@@ -127,9 +128,9 @@ codes! {
     /// Too many calls are in flight in this runtime.
     RuntimeOverloaded = "runtime.overloaded", Backoff, NotStarted;
     /// The runtime is shut down or shutting down.
-    RuntimeClosed = "runtime.closed", Closed, NotStarted;
+    RuntimeClosed = "runtime.closed", Closed, NotStarted | RolledBack | Unknown;
     /// The call's time ran out.
-    CallExpired = "call.expired", Retry, NotStarted;
+    CallExpired = "call.expired", Retry, NotStarted | RolledBack;
     /// The method panicked; its changes were undone.
     CallPanicked = "call.panicked", Internal, RolledBack;
     /// The activation ended while the method ran; its changes were undone.
@@ -141,15 +142,15 @@ codes! {
     /// The call's idempotency key was used for another call: of another method, or with other arguments.
     CallMismatched = "call.mismatched", FixCall, NotStarted;
     /// The call cannot carry an idempotency key, or not this one.
-    CallKeyInvalid = "call.key_invalid", FixCall, NotStarted;
+    CallKeyInvalid = "call.key_invalid", FixCall, NotStarted | RolledBack;
     /// The call cannot carry such metadata, or not so much of it.
     CallMetadataInvalid = "call.metadata_invalid", FixCall, NotStarted;
     /// The class has no method of that name.
-    CallUnknownMethod = "call.unknown_method", FixCall, NotStarted;
+    CallUnknownMethod = "call.unknown_method", FixCall, NotStarted | RolledBack | Committed;
     /// Arguments or a result that came over a wire do not decode as the method's types.
-    CallUndecodable = "call.undecodable", FixCall, NotStarted;
+    CallUndecodable = "call.undecodable", FixCall, NotStarted | RolledBack | Committed;
     /// Arguments or a result that go over a wire are too large, or their `Serialize` refuses.
-    CallUnencodable = "call.unencodable", FixCall, NotStarted;
+    CallUnencodable = "call.unencodable", FixCall, NotStarted | RolledBack | Committed;
     /// `#[on_activate]` failed, so the object cannot start.
     ObjectUnstartable = "object.unstartable", Internal, NotStarted;
     /// The object cannot start or keeps crashing, and is kept from running for a while.
@@ -169,9 +170,9 @@ codes! {
     /// The schema that the stored state was written with is damaged.
     SchemaTorn = "schema.torn", Corrupt, NotStarted;
     /// The state is larger than the limit once encoded.
-    StateTooLarge = "state.too_large", FixCall, RolledBack;
+    StateTooLarge = "state.too_large", FixCall, RolledBack | NotStarted;
     /// The state cannot be encoded.
-    StateUnencodable = "state.unencodable", FixCall, RolledBack;
+    StateUnencodable = "state.unencodable", FixCall, RolledBack | NotStarted;
     /// A turn that may not write has written under a key.
     KvReadOnly = "kv.read_only", FixCall, RolledBack;
     /// A key has no bytes.
@@ -193,29 +194,29 @@ codes! {
     /// A turn that may not write has run SQL that writes.
     SqlReadOnly = "sql.read_only", FixCall, RolledBack;
     /// The SQL does what an object's SQL may not do.
-    SqlDenied = "sql.denied", FixCall, RolledBack;
+    SqlDenied = "sql.denied", FixCall, RolledBack | NotStarted;
     /// The SQL cannot be compiled or run.
-    SqlInvalid = "sql.invalid", FixCall, RolledBack;
+    SqlInvalid = "sql.invalid", FixCall, RolledBack | NotStarted;
     /// The parameters are not those of the statement.
     SqlMisbound = "sql.misbound", FixCall, RolledBack;
     /// A text, a value, a row or a result is larger than the limit.
-    SqlTooLarge = "sql.too_large", FixCall, RolledBack;
+    SqlTooLarge = "sql.too_large", FixCall, RolledBack | NotStarted;
     /// What the SQL writes breaks a constraint.
-    SqlConstraint = "sql.constraint", FixCall, RolledBack;
+    SqlConstraint = "sql.constraint", FixCall, RolledBack | NotStarted;
     /// The object's database is as large as it may be.
-    SqlFull = "sql.full", FixCall, RolledBack;
+    SqlFull = "sql.full", FixCall, RolledBack | NotStarted;
     /// The database has rolled the turn's transaction back by itself.
-    SqlRolledBack = "sql.rolled_back", Retry, RolledBack;
+    SqlRolledBack = "sql.rolled_back", Retry, RolledBack | NotStarted;
     /// A row does not decode as the type that was asked for.
     SqlUndecodable = "sql.undecodable", FixCall, RolledBack;
     /// A query that is to find one row has found none, or several.
     SqlNotOne = "sql.not_one", FixCall, RolledBack;
     /// A migration cannot be applied.
-    SqlUnmigrated = "sql.unmigrated", Internal, RolledBack;
+    SqlUnmigrated = "sql.unmigrated", Internal, RolledBack | NotStarted;
     /// A migration that was applied has another text than then.
-    SqlChanged = "sql.changed", Corrupt, RolledBack;
+    SqlChanged = "sql.changed", Corrupt, RolledBack | NotStarted;
     /// The object's database was migrated, or written, by newer code.
-    SqlNewer = "sql.newer", Corrupt, RolledBack;
+    SqlNewer = "sql.newer", Corrupt, RolledBack | NotStarted;
     /// A turn that may not write has set or cancelled its object's alarm.
     AlarmReadOnly = "alarm.read_only", FixCall, RolledBack;
     /// An alarm is set to a time that is too far away.
@@ -225,9 +226,9 @@ codes! {
     /// A dead letter would take the place of an alarm that is set.
     AlarmTaken = "alarm.taken", FixCall, NotStarted;
     /// A schedule is to run when it cannot: its period, its cron expression, its name or its policy is wrong.
-    ScheduleMalformed = "schedule.malformed", FixCall, RolledBack;
+    ScheduleMalformed = "schedule.malformed", FixCall, RolledBack | NotStarted;
     /// There is no time zone of that name.
-    ZoneUnknown = "zone.unknown", FixCall, RolledBack;
+    ZoneUnknown = "zone.unknown", FixCall, RolledBack | NotStarted;
     /// A turn that may not write has set or cancelled a schedule of its object.
     ScheduleReadOnly = "schedule.read_only", FixCall, RolledBack;
     /// A schedule is to call another object.
@@ -237,9 +238,9 @@ codes! {
     /// The arguments of a schedule's call are larger than the limit.
     ScheduleTooLarge = "schedule.too_large", FixCall, RolledBack;
     /// The stored schedules of an object are damaged.
-    ScheduleTorn = "schedule.torn", Corrupt, NotStarted;
+    ScheduleTorn = "schedule.torn", Corrupt, NotStarted | RolledBack;
     /// The stored schedules of an object were written by newer code.
-    ScheduleNewer = "schedule.newer", Corrupt, NotStarted;
+    ScheduleNewer = "schedule.newer", Corrupt, NotStarted | RolledBack;
     /// A turn that may not write has sent a call, or taken one back.
     SendReadOnly = "send.read_only", FixCall, RolledBack;
     /// A call is sent inside of a turn, and not as part of it.
@@ -247,23 +248,23 @@ codes! {
     /// A turn sends more calls than it may.
     SendTooMany = "send.too_many", FixCall, RolledBack;
     /// The calls that are sent have more bytes than they may.
-    SendTooLarge = "send.too_large", FixCall, RolledBack;
+    SendTooLarge = "send.too_large", FixCall, RolledBack | NotStarted;
     /// A call is to be sent at a time that is too far away.
-    SendTooFar = "send.too_far", FixCall, RolledBack;
+    SendTooFar = "send.too_far", FixCall, RolledBack | NotStarted;
     /// Too many sends wait.
-    SendOverloaded = "send.overloaded", Backoff, RolledBack;
+    SendOverloaded = "send.overloaded", Backoff, RolledBack | NotStarted;
     /// A send is being delivered, so that it cannot be taken back.
     SendLeaving = "send.leaving", Retry, NotStarted;
     /// The text names no send.
-    SendUnknown = "send.unknown", FixCall, NotStarted;
+    SendUnknown = "send.unknown", FixCall, NotStarted | RolledBack;
     /// The object keeps as many results of calls with idempotency keys as it may.
     ResultOverloaded = "result.overloaded", Backoff, NotStarted;
     /// The result of a call with an idempotency key is larger than may be kept.
     ResultTooLarge = "result.too_large", FixCall, RolledBack;
     /// The result that is kept under an idempotency key is damaged.
-    ResultTorn = "result.torn", Corrupt, NotStarted;
+    ResultTorn = "result.torn", Corrupt, NotStarted | RolledBack;
     /// The result that is kept under an idempotency key was written by newer code.
-    ResultNewer = "result.newer", Corrupt, NotStarted;
+    ResultNewer = "result.newer", Corrupt, NotStarted | RolledBack;
     /// There is no such dead letter.
     LetterUnknown = "letter.unknown", FixCall, NotStarted;
     /// Savepoints are nested too deeply.
@@ -273,15 +274,15 @@ codes! {
     /// The data directory was written by a newer format of this crate.
     StorageNewer = "storage.newer", FixCall, NotStarted;
     /// The data directory's files contradict each other or cannot be read.
-    StorageCorrupt = "storage.corrupt", Corrupt, NotStarted;
+    StorageCorrupt = "storage.corrupt", Corrupt, NotStarted | RolledBack | Unknown;
     /// The disk is full.
-    StorageFull = "storage.full", Backoff, RolledBack;
+    StorageFull = "storage.full", Backoff, RolledBack | NotStarted;
     /// The disk failed to read or write.
-    StorageFailed = "storage.failed", Backoff, RolledBack;
+    StorageFailed = "storage.failed", Backoff, RolledBack | NotStarted | Unknown;
     /// The disk failed to sync; the shard takes no more writes.
-    StorageSyncFailed = "storage.sync_failed", Closed, Unknown;
+    StorageSyncFailed = "storage.sync_failed", Closed, Unknown | NotStarted | RolledBack;
     /// A newer activation of the object has committed.
-    StorageFenced = "storage.fenced", Retry, RolledBack;
+    StorageFenced = "storage.fenced", Retry, RolledBack | NotStarted;
     /// There is no data directory at the path.
     StorageMissing = "storage.missing", FixCall, NotStarted;
     /// A backup would be written where something is already.
@@ -345,7 +346,7 @@ codes! {
 impl Code {
     /// Makes an error of this code. `message`: lower case, no full stop, names the thing, ends with the next step.
     pub fn error(self, message: impl Into<String>) -> Error {
-        let outcome = self.outcome();
+        let outcome = self.outcomes()[0];
         Error(Arc::new(Body {
             code: self,
             message: message.into(),

@@ -22,9 +22,7 @@ use crate::error::{Code, Error, Outcome};
 use crate::host::Event;
 use crate::id::{Lineage, ObjectId, Placement};
 use crate::object::inside::calling_turn;
-use crate::object::{
-    BoxFuture, CallSpec, FromError, Kin, Object, PendingCall, Slot, carried, expired,
-};
+use crate::object::{BoxFuture, CallSpec, FromError, Kin, Object, PendingCall, Slot, carried};
 use crate::storage::{Fence, Shard};
 
 use self::departure::Departure;
@@ -325,7 +323,8 @@ impl<O: Object, Out> Call<O, Out> {
     }
 
     /// Gives the call `timeout` from the moment it is made, whatever its method says by `#[rpc(timeout = "5s")]`. After that
-    /// it fails with `call.expired`; a turn that had not begun by then never begins.
+    /// it fails with `call.expired`; a turn that had not begun by then never begins, and one that had not ended is undone, at
+    /// its next `.await` or at its end. If it had ended, the answer comes when it is durable, however late that is.
     ///
     /// A call that is made inside a turn never has more time than the call of that turn has left.
     pub fn timeout(mut self, timeout: Duration) -> Self {
@@ -510,10 +509,14 @@ impl<O: Object, Out: FromError> State<O, Out> {
                 let reply = match pending.poll(task) {
                     Poll::Ready(reply) => reply,
                     Poll::Pending => {
-                        match time_over.as_mut().map(|timer| timer.as_mut().poll(task)) {
-                            Some(Poll::Ready(())) => Err(expired(pending.close())),
-                            _ => return Poll::Pending,
+                        let Some(timer) = time_over else { return Poll::Pending };
+                        if timer.as_mut().poll(task).is_pending() {
+                            return Poll::Pending;
                         }
+                        *time_over = None;
+                        pending.expire();
+                        let Poll::Ready(reply) = pending.poll(task) else { return Poll::Pending };
+                        reply
                     }
                 };
                 let reply = match *watched {

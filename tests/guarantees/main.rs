@@ -5,6 +5,7 @@
 
 mod activation;
 mod backup;
+mod certainty;
 mod damage;
 mod damage_sends;
 mod deadlines;

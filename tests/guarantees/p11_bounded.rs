@@ -127,18 +127,6 @@ async fn calls_that_were_taken_back_give_their_places_back() {
     assert_eq!(slow.await.unwrap().unwrap(), 1);
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_running_turn_is_not_cancelled_by_its_caller() {
-    let dir = tempfile::tempdir().unwrap();
-    let runtime = counters(dir.path()).await;
-    let counter = runtime.get::<Counter>("ada");
-    counter.count().await.unwrap();
-    let error = counter.add_slowly(7, 1_000).timeout(Duration::from_millis(10)).await.unwrap_err();
-    assert_eq!(error.code(), "call.expired");
-    assert_eq!(error.outcome(), durable::Outcome::Unknown);
-    assert_eq!(counter.count().await.unwrap(), 7);
-}
-
 /// Turns of [`Heavy`].
 static TURNS: AtomicU64 = AtomicU64::new(0);
 

@@ -6,6 +6,7 @@
 
 mod activations;
 mod alarms;
+mod answers;
 mod order;
 mod pages;
 mod results;
@@ -16,13 +17,13 @@ mod wards;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::Path;
 
 use durable::host::{Event, TurnEnd};
 use durable::{AlarmView, Code, Durability, Error, ObjectId, Outcome, ScheduleView, WallMs};
 
 use self::alarms::Seen;
+use self::answers::{judge, replied, was_true};
 pub(crate) use self::pages::Done;
 use self::results::Results;
 use self::sends::Sends;
@@ -102,6 +103,8 @@ struct Call {
     commit: u64,
     /// That commit is durable.
     is_durable: bool,
+    /// What it was told has happened. `None`: it has no error.
+    told: Option<Outcome>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -310,6 +313,7 @@ impl Promises {
             ended: None,
             commit: 0,
             is_durable: false,
+            told: None,
         };
         self.calls.insert(call, sent);
         self.waiting.entry(stub).or_default().push(call);
@@ -442,8 +446,9 @@ impl Promises {
             self.loosened.extend(lost.map(|(number, _)| *number));
             return Ok(());
         }
-        if let Some(call) = self.calls.get_mut(&call) {
-            call.is_durable = true;
+        if let Some(known) = self.calls.get_mut(&call) {
+            known.is_durable = true;
+            was_true(&watch.label, call, known)?;
         }
         self.states.commit(&object, commit, epoch);
         if !is_idle && self.syncs.get(&shard).copied().unwrap_or_default() == syncs {
@@ -459,6 +464,9 @@ impl Promises {
     fn answered(&mut self, call: u64, outcome: Result<(), &Error>) -> Verdict {
         self.leave_queue(call);
         self.end(call);
+        if let Some(known) = self.calls.get_mut(&call) {
+            known.told = outcome.err().map(Error::outcome);
+        }
         let Some(known) = self.calls.get(&call) else { return Ok(()) };
         let may_be_shut = self.may_be_shut(&known.object);
         let watch = self.objects.entry(known.object).or_default();
@@ -522,63 +530,4 @@ impl Promises {
         }
         Ok(())
     }
-}
-
-/// Whether a reply may leave.
-fn replied(name: fmt::Arguments<'_>, call: &Call, watch: &Watch) -> Verdict {
-    let Some(ended) = call.ended else {
-        return broken("P2", format!("{name} has a reply and no turn of it has ended"));
-    };
-    if ended.how == TurnEnd::Kept && ended.has_changed && call.commit == 0 {
-        let text = format!("{name} changed the state, was answered, and nothing was stored");
-        return broken("P1", text);
-    }
-    let seen = call.sees();
-    if call.is_relaxed || watch.is_durable(ended.epoch, seen) {
-        return Ok(());
-    }
-    broken(
-        "P4",
-        format!("{name} has its reply while commit {seen}, which it has seen, is not durable"),
-    )
-}
-
-/// Whether an error is the caller's, says the truth, and has a cause.
-fn judge(
-    name: fmt::Arguments<'_>,
-    call: &Call,
-    watch: &Watch,
-    error: &Error,
-    (may_disk_fail, is_cutting): (bool, bool),
-) -> Verdict {
-    if error.outcome() == Outcome::NotStarted && call.has_begun {
-        return broken("P8", format!("{name} is said not to have started, and it did: {error}"));
-    }
-    if error.outcome() == Outcome::RolledBack && call.is_durable {
-        return broken(
-            "P2",
-            format!("{name} is said to be rolled back, and it is stored: {error}"),
-        );
-    }
-    let is_explained = if error.is(Code::CallPanicked) {
-        call.ended.is_some_and(|ended| ended.how == TurnEnd::Panicked)
-    } else if error.is(Code::CallAborted) {
-        // Cut off with its parent, or by its children, or because the time is over.
-        watch.has_kin || is_cutting
-    } else if error.is(Code::StorageFenced) {
-        false
-    } else if error.is(Code::ObjectUnstartable) || error.code().starts_with("state.") {
-        watch.is_unstartable || call.ended.is_some()
-    } else if error.is(Code::RuntimeClosed) {
-        // One that came before the end was asked for is served.
-        call.is_late || is_cutting || may_disk_fail
-    } else if error.code().starts_with("storage.") {
-        may_disk_fail || watch.is_unstartable
-    } else {
-        true
-    };
-    if is_explained {
-        return Ok(());
-    }
-    broken("P8", format!("{name} failed without a cause of its own: {error}"))
 }

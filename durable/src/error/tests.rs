@@ -13,11 +13,34 @@ fn every_code_is_one_noun_and_one_adjective_and_stands_once() {
 }
 
 #[test]
-fn every_code_stands_in_the_errors_page() {
+fn the_errors_page_lists_every_code_with_its_kind_and_outcomes() {
     let page = include_str!("../../docs/errors.md");
-    for code in Code::ALL {
-        assert!(page.contains(&format!("`{code}`")), "docs/errors.md does not list `{code}`");
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(rows.len(), Code::ALL.len(), "one row for each code");
+    for (code, row) in Code::ALL.iter().zip(rows) {
+        let outcomes: Vec<_> = code.outcomes().iter().map(|it| format!("{it:?}")).collect();
+        let begin = format!("| `{code}` | {:?} | {} | ", code.kind(), outcomes.join(", "));
+        assert!(row.starts_with(&begin), "the row of `{code}` is to begin with `{begin}`: {row}");
     }
+}
+
+#[test]
+fn no_outcome_of_a_code_stands_twice_and_the_first_is_the_usual_one() {
+    for code in Code::ALL {
+        let outcomes = code.outcomes();
+        for (index, outcome) in outcomes.iter().enumerate() {
+            assert!(!outcomes[..index].contains(outcome), "{code}: {outcome:?} stands twice");
+        }
+        assert_eq!(code.error("text").outcome(), outcomes[0]);
+    }
+}
+
+#[test]
+fn only_what_stops_leaves_a_caller_without_certainty() {
+    let unknown = Code::ALL.iter().filter(|code| code.outcomes().contains(&Outcome::Unknown));
+    let unknown: Vec<_> = unknown.map(|code| code.as_str()).collect();
+    let stops = ["runtime.closed", "storage.corrupt", "storage.failed", "storage.sync_failed"];
+    assert_eq!(unknown, [&stops[..], &["supervisor.melted"]].concat());
 }
 
 #[test]

@@ -75,6 +75,10 @@ enum Phase<O: Object> {
     Waiting(O::Call),
     /// Its turn runs.
     Running,
+    /// Its time ran out while its turn ran, which is undone when it ends, or before its next await.
+    Expired,
+    /// Its turn has ended in time, and what becomes of it is being settled.
+    Ended,
     /// Its turn has ended; the gate holds the answer back.
     Held(Result<O::Reply, Error>),
     /// The answer may leave.
@@ -154,7 +158,7 @@ impl<O: Object> PendingCall<O> {
     pub(crate) fn begin(&self, now: impl FnOnce() -> MonoNs) -> Begin<O::Call> {
         let is_late = self.deadline.is_some_and(|deadline| deadline <= now());
         if is_late {
-            self.answer(Err(expired(false)));
+            self.answer(Err(expired(Outcome::NotStarted)));
         }
         let mut state = self.state.lock();
         match std::mem::replace(&mut state.phase, Phase::Running) {
@@ -166,12 +170,55 @@ impl<O: Object> PendingCall<O> {
         }
     }
 
-    /// Keeps the answer until the gate opens. Nothing to do if the caller has gone.
+    /// Its turn has returned. Gives whether what the turn did may be kept; then its time cannot run out any more. A turn
+    /// whose caller has gone may be.
+    pub(crate) fn ends(&self) -> bool {
+        let mut state = self.state.lock();
+        if let Phase::Running = state.phase {
+            state.phase = Phase::Ended;
+        }
+        !matches!(state.phase, Phase::Expired)
+    }
+
+    /// Its time is over. A turn that has not begun never begins, and one that runs is undone; an answer that is on its way
+    /// is waited for, because it says what has happened.
+    ///
+    /// Gives whether its turn is to be undone.
+    pub(crate) fn expire(&self) -> bool {
+        let mut state = self.state.lock();
+        match state.phase {
+            Phase::Waiting(_) => {
+                drop(state);
+                self.answer(Err(expired(Outcome::NotStarted)));
+                false
+            }
+            Phase::Running => {
+                state.phase = Phase::Expired;
+                self.is_over();
+                // The turn keeps the place until it is over: it still loads the runtime.
+                let waker = state.waker.take();
+                drop(state);
+                if let Some(waker) = waker {
+                    waker.wake();
+                }
+                true
+            }
+            Phase::Expired => true,
+            Phase::Ended | Phase::Held(_) | Phase::Answered(_) | Phase::Closed => false,
+        }
+    }
+
+    /// Whether its time ran out while its turn ran.
+    pub(crate) fn has_expired(&self) -> bool {
+        matches!(self.state.lock().phase, Phase::Expired)
+    }
+
+    /// Keeps the answer until the gate opens. Nothing to do if the caller has gone, or was told that its time is over.
     pub(crate) fn hold(&self, answer: Result<O::Reply, Error>) {
         let mut state = self.state.lock();
         match state.phase {
-            Phase::Running => state.phase = Phase::Held(answer),
-            Phase::Closed => {
+            Phase::Running | Phase::Ended => state.phase = Phase::Held(answer),
+            Phase::Expired | Phase::Closed => {
                 drop(state);
                 discard(answer);
             }
@@ -200,7 +247,7 @@ impl<O: Object> PendingCall<O> {
     /// Answers at once: the gate is open, or the answer is an error that no turn has seen.
     pub(crate) fn answer(&self, answer: Result<O::Reply, Error>) {
         let mut state = self.state.lock();
-        if matches!(state.phase, Phase::Waiting(_) | Phase::Running) {
+        if matches!(state.phase, Phase::Waiting(_) | Phase::Running | Phase::Ended) {
             let before = std::mem::replace(&mut state.phase, Phase::Answered(answer));
             self.is_over();
             Self::wake(state);
@@ -230,6 +277,10 @@ impl<O: Object> PendingCall<O> {
                 Poll::Ready(answer)
             }
             Phase::Closed => panic!("a call was awaited after it had given its answer"),
+            Phase::Expired => {
+                state.phase = Phase::Expired;
+                Poll::Ready(Err(expired(Outcome::RolledBack)))
+            }
             other => {
                 state.phase = other;
                 match &mut state.waker {
@@ -242,10 +293,14 @@ impl<O: Object> PendingCall<O> {
     }
 
     /// The caller goes. A turn that has not begun is skipped; one that runs goes on, and its answer is dropped.
-    /// Returns whether the turn had begun.
-    pub(crate) fn close(&self) -> bool {
+    pub(crate) fn close(&self) {
         let mut state = self.state.lock();
-        let before = std::mem::replace(&mut state.phase, Phase::Closed);
+        let after = match state.phase {
+            // Its turn is undone, whether anybody hears of that or not.
+            Phase::Expired => Phase::Expired,
+            _ => Phase::Closed,
+        };
+        let before = std::mem::replace(&mut state.phase, after);
         let has_begun = !matches!(before, Phase::Waiting(_));
         // A turn that runs keeps the place until it is over: it still loads the runtime.
         let permit = if has_begun { None } else { state.permit.take() };
@@ -254,7 +309,6 @@ impl<O: Object> PendingCall<O> {
         drop(state);
         drop((permit, waker));
         discard(before);
-        has_begun
     }
 }
 
@@ -269,15 +323,17 @@ impl<O: Object> Release for PendingCall<O> {
     }
 }
 
-/// The error of a call whose time ran out.
-pub(crate) fn expired(has_begun: bool) -> Error {
-    let error = if has_begun {
-        "the call's time ran out while its turn ran or was being committed; \
-         read the object to see whether it took effect"
-    } else {
-        "the call's time ran out before its turn began; call again with more time"
+/// The error of a call whose time ran out before its turn had ended.
+pub(super) fn expired(outcome: Outcome) -> Error {
+    let error = match outcome {
+        Outcome::NotStarted => {
+            "the call's time ran out before its turn began; call again with more time"
+        }
+        _ => {
+            "the call's time ran out while its turn ran, what the turn did is undone; \
+             call again with more time"
+        }
     };
-    let outcome = if has_begun { Outcome::Unknown } else { Outcome::NotStarted };
     Code::CallExpired.error(error).with_outcome(outcome)
 }
 

@@ -11,7 +11,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -19,9 +19,10 @@ use parking_lot::Mutex;
 
 use crate::class::{Access, MethodSpec};
 use crate::cut::CutOff;
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Outcome};
 use crate::id::ObjectId;
 use crate::kernel::waits::{Asked, Entered, Link, Running, TurnNo, WaitGraph, WaitNo};
+use crate::object::call::expired;
 use crate::object::{BoxFuture, Object, PendingCall, Slot};
 use crate::time::MonoNs;
 
@@ -129,29 +130,63 @@ impl Drop for Back<'_> {
 /// How the future of a turn ended.
 pub(super) enum Ran<T> {
     Returned(T),
-    /// It ran over its limit and was cut off.
+    /// It ran over its limit, or its caller's time was over, and it was cut off.
     Late,
     Panicked(Box<dyn Any + Send>),
 }
 
-/// Runs a turn until it ends, or has not ended within `limit`. A turn that does not wait is never late.
+/// Runs a turn of a call until it ends, or has not ended within its class's limit, or when its caller's time is over. A turn
+/// that does not wait is never late.
+pub(super) async fn run_called<O: Object, T>(
+    slot: &Slot<O>,
+    call: &PendingCall<O>,
+    turn: BoxFuture<'_, T>,
+) -> Ran<T> {
+    let limit = slot.group().turn_limit();
+    run_until(slot, Inside::of_call(slot, call), (limit, &|| call.expire()), turn).await
+}
+
+/// Runs a turn that nobody has called until it ends, or has not ended within `limit`. A turn that does not wait is never late.
 pub(super) async fn run_limited<O: Object, T>(
     slot: &Slot<O>,
     inside: Inside,
     limit: Duration,
     turn: BoxFuture<'_, T>,
 ) -> Ran<T> {
+    run_until(slot, inside, (limit, &|| false), turn).await
+}
+
+/// Runs a turn until it ends, has not ended within `limit`, or `expires` at the deadline of its caller. One whose caller
+/// has gone does not expire, and has all of its limit.
+async fn run_until<O: Object, T>(
+    slot: &Slot<O>,
+    inside: Inside,
+    (limit, expires): (Duration, &(dyn Fn() -> bool + Sync)),
+    turn: BoxFuture<'_, T>,
+) -> Ran<T> {
+    let mut deadline = inside.deadline;
     let mut stand = Stand::new(slot.group().waits(), inside);
     // It goes before its stand does, and so do the calls that it has made.
     let mut turn = AssertUnwindSafe(turn).catch_unwind();
-    let mut time_over = None;
+    // Until when it may run, and the timer of the next moment that is looked at.
+    let mut time_over: Option<(MonoNs, BoxFuture<'static, ()>)> = None;
     poll_fn(|task| match stand.poll(|| turn.poll_unpin(task)) {
         Poll::Ready(Ok(returned)) => Poll::Ready(Ran::Returned(returned)),
         Poll::Ready(Err(panic)) => Poll::Ready(Ran::Panicked(panic)),
         Poll::Pending => {
             let clock = &slot.host().clock;
-            let time_over = time_over.get_or_insert_with(|| clock.sleep_until(clock.now() + limit));
-            time_over.as_mut().poll(task).map(|()| Ran::Late)
+            let (until, timer) = time_over.get_or_insert_with(|| {
+                let until = clock.now() + limit;
+                deadline = deadline.filter(|deadline| *deadline < until);
+                (until, clock.sleep_until(deadline.unwrap_or(until)))
+            });
+            loop {
+                ready!(timer.as_mut().poll(task));
+                if deadline.take().is_none_or(|_| expires()) {
+                    return Poll::Ready(Ran::Late);
+                }
+                *timer = clock.sleep_until(*until);
+            }
         }
     })
     .await
@@ -168,7 +203,16 @@ pub(super) async fn run_hook<O: Object, T>(
     poll_fn(|task| stand.poll(|| turn.as_mut().poll(task))).await
 }
 
-/// The error of a call whose turn ran over its class's limit.
+/// The error of a call whose turn was cut off.
+pub(super) fn late<O: Object>(
+    slot: &Slot<O>,
+    call: &PendingCall<O>,
+    method: &'static str,
+) -> Error {
+    if call.has_expired() { expired(Outcome::RolledBack) } else { overlong(slot, method) }
+}
+
+/// The error of a turn that ran over its class's limit.
 pub(super) fn overlong<O: Object>(slot: &Slot<O>, method: &'static str) -> Error {
     let (label, limit) = (slot.label(), slot.group().turn_limit());
     tracing::error!(object = label, method, ?limit, "a turn ran over its limit and was cut off");

@@ -35,7 +35,7 @@ mod write;
 
 pub(crate) use activation::{Activation, ActivationMessage};
 pub use alarm::{Alarm, Alarmed, Rang};
-pub(crate) use call::{CallSpec, Extras, PendingCall, Permit, expired};
+pub(crate) use call::{CallSpec, Extras, PendingCall, Permit};
 pub(crate) use carried::{carried, is_carrying};
 pub use children::{Children, OwnedChild};
 pub use context::{Context, Rng};

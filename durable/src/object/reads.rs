@@ -14,7 +14,7 @@ use crate::object::activation::{Came, answer_panic, at_once, broken, ended_as, l
 use crate::object::call::Running;
 use crate::object::carried::carrying;
 use crate::object::ends::{Crash, End};
-use crate::object::inside::{self, Inside, run_limited};
+use crate::object::inside::{self, run_called};
 use crate::object::live::Live;
 use crate::object::notice::Notice;
 use crate::object::slot::Work;
@@ -125,11 +125,10 @@ fn begin_read<'a, O: Object>(
     let cx = cx.carrying(running.call().metadata());
     if method.is_async {
         slot.read_waits(method.name);
-        let inside = Inside::of_call(slot, running.call());
         return Ok(Some(Box::pin(async move {
             let metadata = running.call().metadata();
             let turn = carrying(metadata, object.read_async(&cx, message));
-            let ran = run_limited(slot, inside, slot.group().turn_limit(), turn).await;
+            let ran = run_called(slot, running.call(), turn).await;
             slot.read_ends(method.name);
             settle_read(slot, live, running, method, (ran, cx.into_dealt().fault))
         })));
@@ -155,7 +154,8 @@ fn settle_read<O: Object>(
             Ok(())
         }
         Came::Late => {
-            let_out(slot, live, running, Err(inside::overlong(slot, method.name)));
+            let error = inside::late(slot, running.call(), method.name);
+            let_out(slot, live, running, Err(error));
             Ok(())
         }
         Came::Panicked(panic) => {

@@ -16,7 +16,7 @@ use crate::object::activation::{
 use crate::object::call::{Running, discard};
 use crate::object::carried::carrying;
 use crate::object::ends::Crash;
-use crate::object::inside::{self, Inside, run_limited};
+use crate::object::inside::{self, run_called};
 use crate::object::keyed::{self, Looked};
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::witness::{self, Told};
@@ -75,10 +75,10 @@ async fn run_waiting<O: Object>(
     message: O::Call,
 ) -> Result<Left<O>, Crash> {
     let (object, cx) = live.turn(slot, running.number());
-    let (inside, metadata) = (Inside::of_call(slot, running.call()), running.call().metadata());
+    let metadata = running.call().metadata();
     let mut cx = cx.carrying(metadata);
     let turn = carrying(metadata, object.write_async(&mut cx, message));
-    let ran = run_limited(slot, inside, slot.group().turn_limit(), turn).await;
+    let ran = run_called(slot, running.call(), turn).await;
     let dealt = cx.into_dealt();
     settle_write(slot, live, (running, method), (ran, dealt))
 }
@@ -104,10 +104,11 @@ fn settle_write<O: Object>(
     (ran, dealt): (Came<O::Reply>, Dealt),
 ) -> Result<Left<O>, Crash> {
     let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = dealt;
+    let ran = in_time(&running, ran);
     let (ended, encoded) = match (&ran, &fault) {
         (Came::Panicked(_), _) => (Ended::Panicked, Ok(None)),
         (_, Some(error)) => (Ended::Failed, Err(error.clone())),
-        (Came::Late, None) => (Ended::Failed, Err(inside::overlong(slot, method.name))),
+        (Came::Late, None) => (Ended::Failed, Err(inside::late(slot, running.call(), method.name))),
         (Came::Returned(ran), None) => {
             let ended = if ran.is_rejected { Ended::Rejected } else { Ended::Kept };
             (ended, catch_encode(live))
@@ -139,6 +140,17 @@ fn settle_write<O: Object>(
     let changes = (alarm, schedules, sends, result);
     let write = Write { running, method, ran, ended, encoded, kv, has_sql, changes, fault };
     judge_write(slot, live, write)
+}
+
+/// A turn that has returned when its caller was told already that its time is over: it is late.
+fn in_time<O: Object>(running: &Running<O>, ran: Came<O::Reply>) -> Came<O::Reply> {
+    match ran {
+        Came::Returned(ran) if !running.call().ends() => {
+            discard(ran.reply);
+            Came::Late
+        }
+        ran => ran,
+    }
 }
 
 /// What a write did to its object's alarm, to its schedules and about sends, and what is kept of its result.

@@ -385,15 +385,46 @@ pub const MUTANTS: &[Mutant] = &[
         name: "not_started_although_it_ran",
         bug: "a call whose time runs out while its turn runs is said not to have started",
         edits: &[Edit {
-            file: "durable/src/stub.rs",
-            find: "Some(Poll::Ready(())) => Err(expired(pending.close())),",
-            replace: r#"Some(Poll::Ready(())) => {
-                                let is_truth = !crate::mutant("not_started_although_it_ran");
-                                Err(expired(pending.close() && is_truth))
-                            }"#,
+            file: "durable/src/object/call.rs",
+            find: "Poll::Ready(Err(expired(Outcome::RolledBack)))",
+            replace: r#"let is_lie = crate::mutant("not_started_although_it_ran");
+                Poll::Ready(Err(expired(if is_lie { Outcome::NotStarted } else { Outcome::RolledBack })))"#,
         }],
         seeds: 400,
         found_by: &["P8"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "expired_turn_kept",
+        bug: "a turn whose caller was told that its time is over goes on, and is kept",
+        edits: &[
+            Edit {
+                file: "durable/src/object/call.rs",
+                find: "        !matches!(state.phase, Phase::Expired)",
+                replace: r#"        !matches!(state.phase, Phase::Expired) || crate::mutant("expired_turn_kept")"#,
+            },
+            Edit {
+                file: "durable/src/object/inside.rs",
+                find: "if deadline.take().is_none_or(|_| expires()) {",
+                replace: r#"if deadline.take().is_none_or(|_| expires() && !crate::mutant("expired_turn_kept")) {"#,
+            },
+        ],
+        seeds: 400,
+        found_by: &["P2"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "expired_without_certainty",
+        bug: "a call whose time runs out while its turn runs is not told what happened",
+        edits: &[Edit {
+            file: "durable/src/object/call.rs",
+            find: "    Code::CallExpired.error(error).with_outcome(outcome)",
+            replace: r#"    let is_vague = outcome == Outcome::RolledBack && crate::mutant("expired_without_certainty");
+    let outcome = if is_vague { Outcome::Unknown } else { outcome };
+    Code::CallExpired.error(error).with_outcome(outcome)"#,
+        }],
+        seeds: 400,
+        found_by: &["P2"],
         test: PLAIN,
     },
 ];
