@@ -70,9 +70,7 @@ pub(crate) fn copy(from: &Path, to: &Path) {
 
 /// Everything that a damaged row can be in, but for what a start counts.
 fn rows(dir: &Path) -> Vec<String> {
-    let shard = tests::first_shard(dir);
-    let mut all = Vec::new();
-    for (table, columns) in [
+    let tables = [
         ("objects", "object_no, id, name, born_ms, lineage"),
         ("kin", "ancestor, distance, id, object_no"),
         ("alarms", "object_no, due_ms, retries, set_by"),
@@ -82,14 +80,8 @@ fn rows(dir: &Path) -> Vec<String> {
         ("sql_log", "log_no, object_no, before_no, deltas"),
         ("sql_pages", "place, page"),
         ("meta", "erased_no, erased_log"),
-    ] {
-        let quoted: Vec<_> = columns.split(", ").map(|column| format!("quote({column})")).collect();
-        let sql = format!("SELECT {} FROM {table}", quoted.join(" || ' ' || "));
-        let mut select = shard.prepare(&sql).unwrap();
-        let found = select.query_map([], |row| row.get::<_, String>(0)).unwrap();
-        all.extend(found.map(|row| format!("{table} {}", row.unwrap())));
-    }
-    all
+    ];
+    tests::rows_of(dir, &tables)
 }
 
 /// What a call of an object fails with.

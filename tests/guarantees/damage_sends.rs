@@ -66,19 +66,11 @@ async fn fill(dir: &Path) -> Vec<SendId> {
 
 /// Everything that a damaged row can be in, but for when it is due, which is a matter of those before it.
 fn rows(dir: &Path) -> Vec<String> {
-    let shard = tests::first_shard(dir);
-    let mut all = Vec::new();
-    for (table, columns) in [
+    let tables = [
         ("outbox", "send_no, epoch, number, target, class_no, retries, body"),
         ("received", "shard, epoch, number"),
-    ] {
-        let quoted: Vec<_> = columns.split(", ").map(|column| format!("quote({column})")).collect();
-        let sql = format!("SELECT {} FROM {table}", quoted.join(" || ' ' || "));
-        let mut select = shard.prepare(&sql).unwrap();
-        let found = select.query_map([], |row| row.get::<_, String>(0)).unwrap();
-        all.extend(found.map(|row| format!("{table} {}", row.unwrap())));
-    }
-    all
+    ];
+    tests::rows_of(dir, &tables)
 }
 
 /// What is planted, how many problems are found, and how many of the letters of ada to bob come all the same.

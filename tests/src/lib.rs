@@ -114,6 +114,20 @@ pub fn first_shard(dir: &Path) -> rusqlite::Connection {
     rusqlite::Connection::open(path).expect("the shard exists")
 }
 
+/// Every row of these tables of the first shard, each as its table and what is in these columns, with commas between them.
+pub fn rows_of(dir: &Path, tables: &[(&str, &str)]) -> Vec<String> {
+    let shard = first_shard(dir);
+    let mut all = Vec::new();
+    for (table, columns) in tables {
+        let quoted: Vec<_> = columns.split(", ").map(|column| format!("quote({column})")).collect();
+        let sql = format!("SELECT {} FROM {table}", quoted.join(" || ' ' || "));
+        let mut select = shard.prepare(&sql).expect("there are such columns");
+        let found = select.query_map([], |row| row.get::<_, String>(0)).expect("it is read");
+        all.extend(found.map(|row| format!("{table} {}", row.expect("it is text"))));
+    }
+    all
+}
+
 /// How many objects are stored.
 pub fn stored_objects(dir: &Path) -> i64 {
     first_shard(dir)

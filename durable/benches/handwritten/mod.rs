@@ -3,14 +3,13 @@
 //! written and synced.
 
 use std::path::Path;
-use std::sync::{Barrier, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use serde::{Deserialize, Serialize};
 
-use crate::load::{Pattern, Samples, nanos_between};
+use crate::load::{Pattern, Samples, nanos_between, on_threads};
 
 /// What a row holds; the same fields as the measured object's state.
 #[derive(Serialize, Deserialize)]
@@ -77,24 +76,10 @@ impl Handwritten {
         Samples::new(nanos, begun.elapsed())
     }
 
-    /// Lets threads call for `time`. Threads, because a commit blocks; tasks would only add to its
-    /// cost.
+    /// Lets threads call for `time`.
     pub(crate) fn drive(&self, pattern: Pattern, time: Duration) -> Samples {
-        let ready = Barrier::new(pattern.callers + 1);
-        thread::scope(|scope| {
-            let ready = &ready;
-            let callers = (0..pattern.callers).map(|caller| {
-                scope.spawn(move || {
-                    ready.wait();
-                    self.call_for(time, pattern, caller)
-                })
-            });
-            let callers: Vec<_> = callers.collect();
-            ready.wait();
-            let begun = Instant::now();
-            let nanos = callers.into_iter().map(|caller| caller.join().expect("a caller ends"));
-            Samples::new(nanos.collect::<Vec<_>>().concat(), begun.elapsed())
-        })
+        let (nanos, elapsed) = on_threads(pattern, |caller| self.call_for(time, pattern, caller));
+        Samples::new(nanos.concat(), elapsed)
     }
 
     fn call_for(&self, time: Duration, pattern: Pattern, caller: usize) -> Vec<u32> {

@@ -1,6 +1,8 @@
 //! Callers that call in a closed loop for a while, and how long their calls took.
 
 use std::future::Future;
+use std::sync::Barrier;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinSet;
@@ -93,6 +95,30 @@ where
     }
     let nanos = callers.join_all().await.concat();
     Samples::new(nanos, begun.elapsed())
+}
+
+/// Lets as many threads call as the pattern has callers, all from one moment on, and gives what each has found, with how long all
+/// took. Threads, because a commit of a hand-written store blocks; tasks would only add to its cost.
+#[allow(dead_code, reason = "not every bench has a store that blocks")]
+pub(crate) fn on_threads<T: Send>(
+    pattern: Pattern,
+    call: impl Fn(usize) -> T + Sync,
+) -> (Vec<T>, Duration) {
+    let ready = Barrier::new(pattern.callers + 1);
+    thread::scope(|scope| {
+        let (ready, call) = (&ready, &call);
+        let begin = |caller| {
+            scope.spawn(move || {
+                ready.wait();
+                call(caller)
+            })
+        };
+        let callers: Vec<_> = (0..pattern.callers).map(begin).collect();
+        ready.wait();
+        let begun = Instant::now();
+        let found = callers.into_iter().map(|caller| caller.join().expect("a caller ends"));
+        (found.collect(), begun.elapsed())
+    })
 }
 
 /// The nanoseconds from one moment to another; four seconds and more are all the same.

@@ -2,13 +2,12 @@
 //! connection of its own, `synchronous=FULL`, one transaction for each call.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Barrier, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
 
-use crate::load::{Pattern, Samples, nanos_between};
+use crate::load::{Pattern, Samples, nanos_between, on_threads};
 use crate::{INSERT, SELECT, TABLE};
 
 /// The hand-written store.
@@ -33,25 +32,12 @@ impl OwnFiles {
         OwnFiles { dir, connections }
     }
 
-    /// Lets threads insert for `time`. Threads, because a commit blocks.
+    /// Lets threads insert for `time`.
     pub(crate) fn drive(&self, pattern: Pattern, time: Duration) -> Samples {
-        let ready = Barrier::new(pattern.callers + 1);
-        thread::scope(|scope| {
-            let ready = &ready;
-            let callers = (0..pattern.callers).map(|caller| {
-                scope.spawn(move || {
-                    ready.wait();
-                    for_a_while(time, |nth| {
-                        insert(&self.lock(pattern.target(caller, nth)));
-                    })
-                })
-            });
-            let callers: Vec<_> = callers.collect();
-            ready.wait();
-            let begun = Instant::now();
-            let nanos = callers.into_iter().map(|caller| caller.join().expect("a caller ends"));
-            Samples::new(nanos.collect::<Vec<_>>().concat(), begun.elapsed())
-        })
+        let (nanos, elapsed) = on_threads(pattern, |caller| {
+            for_a_while(time, |nth| insert(&self.lock(pattern.target(caller, nth))))
+        });
+        Samples::new(nanos.concat(), elapsed)
     }
 
     /// Reads of one object, one after another.

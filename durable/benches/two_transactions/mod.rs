@@ -2,13 +2,12 @@
 //! sender, and a second transaction applies it to its target and takes it away. Both are synced.
 
 use std::path::Path;
-use std::sync::{Barrier, Mutex, PoisonError};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use crate::load::{Pattern, Samples, nanos_between};
+use crate::load::{Pattern, Samples, nanos_between, on_threads};
 
 /// One SQLite file, one connection behind a mutex.
 #[derive(Debug)]
@@ -85,28 +84,14 @@ impl TwoTransactions {
         });
     }
 
-    /// Lets threads send for `time`; each delivers what it has sent. Threads, because a commit blocks.
+    /// Lets threads send for `time`; each delivers what it has sent.
     pub(crate) fn drive(&self, pattern: Pattern, time: Duration) -> Halves {
-        let ready = Barrier::new(pattern.callers + 1);
-        thread::scope(|scope| {
-            let ready = &ready;
-            let callers = (0..pattern.callers).map(|caller| {
-                scope.spawn(move || {
-                    ready.wait();
-                    self.send_for(time, pattern, caller)
-                })
-            });
-            let callers: Vec<_> = callers.collect();
-            ready.wait();
-            let begun = Instant::now();
-            let nanos = callers.into_iter().map(|caller| caller.join().expect("a caller ends"));
-            let (whole, second): (Vec<_>, Vec<_>) = nanos.unzip();
-            let elapsed = begun.elapsed();
-            Halves {
-                whole: Samples::new(whole.concat(), elapsed),
-                second: Samples::new(second.concat(), elapsed),
-            }
-        })
+        let (nanos, elapsed) = on_threads(pattern, |caller| self.send_for(time, pattern, caller));
+        let (whole, second): (Vec<_>, Vec<_>) = nanos.into_iter().unzip();
+        Halves {
+            whole: Samples::new(whole.concat(), elapsed),
+            second: Samples::new(second.concat(), elapsed),
+        }
     }
 
     fn send_for(&self, time: Duration, pattern: Pattern, caller: usize) -> (Vec<u32>, Vec<u32>) {
