@@ -7,6 +7,7 @@ use crate::caller::{Caller, Who, WhoKey};
 use crate::directory::Group;
 use crate::error::{Code, Error};
 use crate::id::{IntoKey, ObjectId, Placement};
+use crate::interceptor::{Interceptor, Interceptors};
 use crate::object::Object;
 use crate::registry::Registry;
 use crate::stub::{Address, Origin, Stub, StubRef};
@@ -37,6 +38,8 @@ pub struct Client {
     placement: Option<Arc<Placement>>,
     /// `None`: not inside a turn, or the turn saw nothing that is not durable.
     origin: Option<Origin>,
+    /// Whoever looks at the calls of its stubs.
+    interceptors: Interceptors,
 }
 
 #[derive(Clone)]
@@ -53,21 +56,33 @@ enum RegistryRef {
 
 impl Client {
     pub(crate) fn new(registry: Arc<Registry>) -> Self {
-        Client { registry: RegistryRef::Kept(registry), placement: None, origin: None }
+        Self::to(RegistryRef::Kept(registry), None)
     }
 
     pub(crate) fn inside(registry: Weak<Registry>, origin: Option<Origin>) -> Self {
-        Client { registry: RegistryRef::Inside(registry), placement: None, origin }
+        Self::to(RegistryRef::Inside(registry), origin)
     }
 
     pub(crate) fn of_task(registry: Weak<Registry>) -> Self {
-        Client { registry: RegistryRef::Task(registry), placement: None, origin: None }
+        Self::to(RegistryRef::Task(registry), None)
     }
 
     /// A client of a runtime that is reached through `caller`.
     #[doc(hidden)]
     pub fn away(caller: Arc<dyn Caller>) -> Self {
-        Client { registry: RegistryRef::Away(caller), placement: None, origin: None }
+        Self::to(RegistryRef::Away(caller), None)
+    }
+
+    fn to(registry: RegistryRef, origin: Option<Origin>) -> Self {
+        Client { registry, placement: None, origin, interceptors: Interceptors::default() }
+    }
+
+    /// A client whose calls `interceptor` looks at before they are made, too: those of stubs that come from it. Of several, the
+    /// first one that is added is outermost, and those of the runtime are further in. Turns are looked at by those of
+    /// [`RuntimeBuilder::intercept`](crate::RuntimeBuilder::intercept) only. See [`Interceptor`].
+    pub fn with_interceptor(mut self, interceptor: impl Interceptor) -> Self {
+        self.interceptors.add(interceptor);
+        self
     }
 
     /// A client whose objects are placed like this. See [`Placement`].
@@ -103,7 +118,8 @@ impl Client {
                 _ => key,
             };
             let who = Who { key: who, placement: reference.placement() };
-            let stub = C::Stub::from_address(Address::away(Arc::clone(caller), who));
+            let address = Address::away(Arc::clone(caller), who).intercepted(&self.interceptors);
+            let stub = C::Stub::from_address(address);
             return stub.id().map(|_| stub);
         }
         let group = self.group::<C>()?;
@@ -114,11 +130,12 @@ impl Client {
 
     /// A stub for whoever has this client.
     pub(crate) fn stub_at<C: Object>(&self, address: Address<C>) -> C::Stub {
-        C::Stub::from_address(match (&self.origin, &self.registry) {
+        let address = match (&self.origin, &self.registry) {
             (Some(origin), _) => address.within_turn(origin.clone()),
             (None, RegistryRef::Task(_)) => address.within_service(),
             (None, _) => address,
-        })
+        };
+        C::Stub::from_address(address.intercepted(&self.interceptors))
     }
 
     /// A stub of a new object that no name leads to. Keep its [id](Stub::id) to find it again.
@@ -136,7 +153,8 @@ impl Client {
     fn stub<C: Object>(&self, key: WhoKey) -> C::Stub {
         let who = Who { key, placement: self.placement.clone() };
         if let RegistryRef::Away(caller) = &self.registry {
-            return C::Stub::from_address(Address::away(Arc::clone(caller), who));
+            let address = Address::away(Arc::clone(caller), who);
+            return C::Stub::from_address(address.intercepted(&self.interceptors));
         }
         let address = self.group::<C>().and_then(|group| group.address_of(who));
         self.stub_at::<C>(address.unwrap_or_else(Address::broken))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Code, Error};
 use crate::history::History;
+use crate::interceptor::Interceptors;
 use crate::limits;
 use crate::quarantine::{BreakerRule, CrashBudget};
 
@@ -25,6 +26,8 @@ pub(crate) struct Config {
     pub(crate) shutdown_deadline: Duration,
     pub(crate) crashes: CrashBudget,
     pub(crate) breaker: BreakerRule,
+    /// Of calls that are made or run in the runtime.
+    pub(crate) interceptors: Interceptors,
 }
 
 impl Default for Config {
@@ -48,6 +51,7 @@ impl Default for Config {
                 objects_min: limits::BREAKER_OBJECTS_MIN,
                 window: limits::BREAKER_WINDOW,
             },
+            interceptors: Interceptors::default(),
         }
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of where errors come from; every floor above builds its errors with [`Code::error`].
 
+use std::any::Any;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
@@ -145,6 +146,8 @@ codes! {
     CallKeyInvalid = "call.key_invalid", FixCall, NotStarted | RolledBack;
     /// The call cannot carry such metadata, or not so much of it.
     CallMetadataInvalid = "call.metadata_invalid", FixCall, NotStarted;
+    /// An interceptor does not let the call pass.
+    CallRefused = "call.refused", FixCall, NotStarted;
     /// The class has no method of that name.
     CallUnknownMethod = "call.unknown_method", FixCall, NotStarted | RolledBack | Committed;
     /// Arguments or a result that came over a wire do not decode as the method's types.
@@ -558,6 +561,12 @@ impl From<CallError<Error>> for Error {
             CallError::Rejected(error) | CallError::Failed(error) => error,
         }
     }
+}
+
+/// What a panic said, as far as it said it in text.
+pub(crate) fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
 }
 
 #[cfg(test)]

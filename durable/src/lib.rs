@@ -51,6 +51,7 @@ mod history;
 pub mod host;
 mod id;
 mod inspection;
+mod interceptor;
 mod kernel;
 mod keyed;
 mod kv;
@@ -196,6 +197,7 @@ pub use inspection::{
     Backup, Problem, ProblemKind, ShardSummary, StoredClass, StoredKey, StoredObject, StoredState,
     Summary, Verified,
 };
+pub use interceptor::{IncomingCall, Interceptor, OutgoingCall, Refusal, TurnOutcome, TurnReport};
 pub use kernel::restart::{
     AutoShutdown, Backoff, ChildKind, ChildSpec, Decision, Exit, ExitReason, Restart, Shutdown,
     Strategy, SupervisorSpec,

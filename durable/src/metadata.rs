@@ -11,7 +11,7 @@ use crate::limits::{METADATA_BYTES_MAX, METADATA_ENTRIES_MAX, METADATA_KEY_BYTES
 
 /// Entries that travel with a call, such as a tenant, a principal or the id of a request.
 ///
-/// They are set by [`Call::metadata`](crate::Call::metadata), and read by
+/// They are set by [`Call::metadata`](crate::Call::metadata) or by an [`Interceptor`](crate::Interceptor), and read by
 /// [`Context::metadata`](crate::Context::metadata). A key is 1 to 64 of `a` to `z`, digits, `.`, `_` and `-`; a value is a text
 /// without control characters. A call has [`METADATA_ENTRIES_MAX`](crate::limits::METADATA_ENTRIES_MAX) entries at most, with
 /// [`METADATA_BYTES_MAX`](crate::limits::METADATA_BYTES_MAX) bytes of keys and values altogether. Cheap to clone.

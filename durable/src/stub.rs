@@ -1,6 +1,7 @@
 //! Stubs: typed handles that send calls to one object, and the calls that they make.
 
 mod departure;
+mod intercept;
 mod keyed;
 mod options;
 mod reference;
@@ -21,6 +22,7 @@ use crate::directory::{Group, Known};
 use crate::error::{Code, Error, Outcome};
 use crate::host::Event;
 use crate::id::{Lineage, ObjectId, Placement};
+use crate::interceptor::Interceptors;
 use crate::object::inside::calling_turn;
 use crate::object::{BoxFuture, CallSpec, FromError, Kin, Object, PendingCall, Slot, carried};
 use crate::storage::{Fence, Shard};
@@ -80,6 +82,8 @@ struct AddressBody<O: Object> {
     origin: Option<Origin>,
     /// A task of the service has it, whose calls are taken while the runtime lets everything end.
     is_of_task: bool,
+    /// Whoever looks at its calls, beside those of the runtime.
+    interceptors: Interceptors,
     /// Calls that wait for commits before they leave; later ones must not overtake them.
     departing: AtomicUsize,
 }
@@ -151,8 +155,8 @@ impl<O: Object> Address<O> {
     }
 
     fn with(way: Result<Way<O>, Error>, origin: Option<Origin>) -> Self {
-        let departing = AtomicUsize::new(0);
-        Address(Arc::new(AddressBody { way, origin, is_of_task: false, departing }))
+        let (interceptors, departing) = (Interceptors::default(), AtomicUsize::new(0));
+        Address(Arc::new(AddressBody { way, origin, is_of_task: false, interceptors, departing }))
     }
 
     fn is_departing(&self) -> bool {
@@ -400,7 +404,8 @@ impl<O: Object, Out> Call<O, Out> {
         let args = O::encode_call(&call);
         let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
         let (who, stub, class) = (who.clone(), *stub, O::CLASS.name);
-        let Options { key, metadata, .. } = options::whole(options, &carried())?;
+        let made = Some((&address, method, false));
+        let Options { key, metadata, .. } = options::whole(options, &carried(), made)?;
         let request =
             Request { class, who, method, args, timeout, durability, key, metadata, stub };
         let reply = caller.call(request);
@@ -412,7 +417,7 @@ impl<O: Object, Out> Call<O, Out> {
         let Way::Here(target) = address.way()? else { unreachable!("the way was looked at") };
         let permit = target.group.admit(address.is_inside())?;
         let host = target.group.host();
-        let extras = options::extras::<O>(options, &call)?;
+        let extras = options::extras(options, &call, (&address, sent.is_none()))?;
         let (calling, method) = (calling_turn(target.group.waits()), O::method(&call));
         let own = timeout.or(method.timeout).map(|timeout| host.clock.now() + timeout);
         // A turn has no more to give than is left of what it was given.

@@ -21,6 +21,7 @@ mod faults;
 mod history;
 mod idempotency;
 mod ids;
+mod interceptors;
 mod kinship;
 mod kv;
 mod lifecycle;

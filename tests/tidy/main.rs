@@ -79,6 +79,7 @@ const FLOORS: [&[&str]; 6] = [
         "metadata",
         "sql",
         "inspection",
+        "interceptor",
         "due",
         "when",
         "schedule",

@@ -14,6 +14,7 @@ use crate::directory::{Directory, Residency, Wards};
 use crate::error::{Code, Error, Outcome};
 use crate::host::{Event, Host};
 use crate::id::{Ancestor, ClassKey, Lineage, ObjectId, Placement, check_name};
+use crate::interceptor::Interceptors;
 use crate::kernel::admission::{self, Refusal};
 use crate::kernel::restart::Decision;
 use crate::kernel::waits::Link;
@@ -114,6 +115,11 @@ impl<O: Object> Group<O> {
     /// For how long results of calls with idempotency keys are kept.
     pub(crate) fn results_keep(&self) -> Duration {
         self.shared.config.results_keep
+    }
+
+    /// Whoever looks at calls that are made or run in this runtime.
+    pub(crate) fn interceptors(&self) -> &Interceptors {
+        &self.shared.config.interceptors
     }
 
     /// Who waits for whom in this runtime.

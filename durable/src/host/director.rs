@@ -127,7 +127,7 @@ pub enum Event<'a> {
         /// The encoded reply that it gets. `None`: it is refused.
         reply: Option<&'a [u8]>,
     },
-    /// A call whose turn could begin is over: its caller has left, or its time is.
+    /// A call whose turn could begin is over: its caller has left, or its time is, or an interceptor has refused it.
     Skipped { object: &'a ObjectId, call: u64 },
     /// The turn asked for the time.
     TurnTold { call: u64, now: WallMs },

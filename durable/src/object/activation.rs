@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use ractor::{Actor, ActorProcessingErr, ActorRef};
 
 use crate::directory::Fault;
+pub(super) use crate::error::text_of;
 use crate::error::{Code, Error};
 use crate::host::TurnEnd;
 use crate::kernel::commit::Ended;
@@ -321,10 +322,4 @@ pub(super) fn let_out<O: Object>(
         Gate::Open => running.answer(answer),
         Gate::Behind => shard.release_after(live.fence(), running.hold(answer)),
     }
-}
-
-/// What a panic said, as far as it said it in text.
-pub(super) fn text_of(panic: &(dyn Any + Send)) -> &str {
-    let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
 }

@@ -11,10 +11,12 @@ use parking_lot::{Mutex, MutexGuard};
 
 use crate::class::{Access, Durability, MethodSpec};
 use crate::error::{Code, Error, Outcome};
+use crate::interceptor::TurnOutcome;
 use crate::keyed::Keyed;
 use crate::metadata::Metadata;
 use crate::object::Object;
 use crate::object::inside::Nested;
+use crate::object::intercepted::Around;
 use crate::storage::Release;
 use crate::time::MonoNs;
 
@@ -340,15 +342,29 @@ pub(super) fn expired(outcome: Outcome) -> Error {
 /// A turn that runs. If it is dropped before it ends, its caller is told that it was aborted.
 pub(crate) struct Running<O: Object> {
     call: Option<Arc<PendingCall<O>>>,
+    /// Whoever is to be told of its end. `None`: nobody is, or was told.
+    around: Option<Box<Around>>,
 }
 
 impl<O: Object> Running<O> {
     pub(crate) fn new(call: Arc<PendingCall<O>>) -> Self {
-        Running { call: Some(call) }
+        Running { call: Some(call), around: None }
     }
 
     pub(crate) fn number(&self) -> u64 {
         self.call().number()
+    }
+
+    /// Interceptors have let it begin, and are told of its end.
+    pub(super) fn begins_within(&mut self, around: Option<Box<Around>>) {
+        self.around = around;
+    }
+
+    /// Its method has ended.
+    pub(super) fn has_ended(&mut self, outcome: TurnOutcome) {
+        if let Some(around) = self.around.take() {
+            around.end(outcome);
+        }
     }
 
     /// Its call.

@@ -60,7 +60,7 @@ impl<O: Object> Context<'_, O> {
     /// or of a hook begins with nothing, and so does a dead letter that is retried.
     ///
     /// Every call and send that this turn makes carries it on, also those of its [tasks](Self::task). It says what a caller has
-    /// said, and nobody has looked whether it is true.
+    /// said: let an [`Interceptor`](crate::Interceptor) set, and look at, what methods are to rely on.
     ///
     /// ```
     /// use durable::prelude::*;

@@ -12,6 +12,7 @@ mod ends;
 mod erased;
 pub(crate) mod errand;
 pub(crate) mod inside;
+mod intercepted;
 mod keyed;
 mod kv;
 mod letters;

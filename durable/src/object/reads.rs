@@ -11,10 +11,11 @@ use crate::class::MethodSpec;
 use crate::error::Error;
 use crate::limits::TURNS_PER_SLICE;
 use crate::object::activation::{Came, answer_panic, at_once, broken, ended_as, let_out};
-use crate::object::call::Running;
+use crate::object::call::{Running, discard};
 use crate::object::carried::carrying;
 use crate::object::ends::{Crash, End};
 use crate::object::inside::{self, run_called};
+use crate::object::intercepted::{may_begin, outcome};
 use crate::object::live::Live;
 use crate::object::notice::Notice;
 use crate::object::slot::Work;
@@ -118,8 +119,11 @@ fn begin_read<'a, O: Object>(
     call: Arc<PendingCall<O>>,
 ) -> Result<Option<BoxFuture<'a, Result<(), Crash>>>, Crash> {
     let Some(message) = slot.take(&call) else { return Ok(None) };
-    let running = Running::new(call);
     let method = O::method(&message);
+    let Some(running) = may_begin(slot, Running::new(call), method) else {
+        discard(message);
+        return Ok(None);
+    };
     witness::turn_began(slot, live, running.number(), method);
     let (object, cx) = live.read(slot, running.number());
     let cx = cx.carrying(running.call().metadata());
@@ -140,10 +144,11 @@ fn begin_read<'a, O: Object>(
 fn settle_read<O: Object>(
     slot: &Slot<O>,
     live: &Live<O>,
-    running: Running<O>,
+    mut running: Running<O>,
     method: &'static MethodSpec,
     (ran, fault): (Came<O::Reply>, Option<Error>),
 ) -> Result<(), Crash> {
+    running.has_ended(outcome(&ran, |ran| ran.is_rejected, fault.as_ref()));
     let told = Told { ended: ended_as(&ran), kv: &[], has_changes: false };
     witness::turn_ended(slot, live, running.number(), method, told);
     match ran {

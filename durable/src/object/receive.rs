@@ -96,13 +96,13 @@ pub(super) async fn receive<O: Object>(
         return AfterRing::On;
     }
     let message = O::decode_call(&delivery.call.method, &delivery.call.args);
-    let run = Uncalled { firing, purpose: *delivery, spec, method: &UNREAD, call };
+    let run = Uncalled { firing, purpose: *delivery, spec, method: &UNREAD, call, around: None };
     run_method(slot, live, run, (message, None)).await
 }
 
 impl<O: Object> Purpose<O> for Delivery {
-    fn metadata(&self) -> Metadata {
-        self.call.metadata.clone()
+    fn sent(&self) -> Option<&Metadata> {
+        Some(&self.call.metadata)
     }
 
     fn cause(&self, method: &'static MethodSpec) -> Cause {

@@ -17,6 +17,7 @@ use crate::kernel::schedule::{Due, Failed, changed, replaced};
 use crate::metadata::Metadata;
 use crate::object::carried::carrying;
 use crate::object::inside::{Inside, Ran, run_limited};
+use crate::object::intercepted::ask;
 use crate::object::kv::Turn;
 use crate::object::live::{Changes, Live, ScheduleChange};
 use crate::object::uncalled::{
@@ -82,7 +83,7 @@ pub(super) async fn recur<O: Object>(
     let left = schedule.after_run(now, &mut || chance(slot));
     let all = replaced(live.schedules(), &schedule.name, left);
     let of = Some((schedule.info(), &all[..]));
-    let run = Uncalled { firing, purpose: schedule, spec, method: &UNREAD, call };
+    let run = Uncalled { firing, purpose: schedule, spec, method: &UNREAD, call, around: None };
     run_method(slot, live, run, (message, of)).await
 }
 
@@ -99,9 +100,23 @@ pub(super) async fn run_method<O: Object, P: Purpose<O>>(
     match message {
         Ok(message) => {
             run.method = O::method(&message);
+            let metadata = match run.purpose.sent().cloned() {
+                None => Metadata::new(),
+                Some(metadata) => match ask(slot, run.method, (&metadata, true)) {
+                    Ok(around) => {
+                        run.around = around;
+                        metadata
+                    }
+                    Err(error) => {
+                        fail(slot, live, run, &error.to_string(), true);
+                        slot.turn_skipped();
+                        return AfterRing::On;
+                    }
+                },
+            };
             slot.runs(run.method.name, of.as_ref().map(|(info, _)| &info.name[..]));
             witness::turn_began(slot, live, run.call, run.method);
-            let with = (run.purpose.metadata(), of);
+            let with = (metadata, of);
             let (ran, dealt) = turn(slot, live, (run.spec, run.call, with), message).await;
             settle(slot, live, run, (ran, dealt)).await
         }

@@ -51,7 +51,7 @@ pub(crate) async fn ring<O: Object>(
     slot.host().report(|| Event::AlarmFires { object, call, alarm, spec, is_forced });
     witness::turn_began(slot, live, call, &HANDLER);
     let (ran, dealt) = run(slot, live, (stored, spec), call).await;
-    let run = Uncalled { firing, purpose: stored, spec, method: &HANDLER, call };
+    let run = Uncalled { firing, purpose: stored, spec, method: &HANDLER, call, around: None };
     settle(slot, live, run, (ran, dealt)).await
 }
 

@@ -20,6 +20,7 @@ use crate::object::activation::{catch_encode, end_sql, text_of};
 use crate::object::alarm::Deed;
 use crate::object::ends::Crash;
 use crate::object::inside::Ran;
+use crate::object::intercepted::{Around, outcome};
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::sql::{Fate, SqlDealt};
 use crate::object::witness::{self, Told};
@@ -132,6 +133,8 @@ pub(super) struct Uncalled<P> {
     pub(super) spec: AlarmSpec,
     pub(super) method: &'static MethodSpec,
     pub(super) call: u64,
+    /// Whoever is to be told of its end. `None`: nobody is.
+    pub(super) around: Option<Box<Around>>,
 }
 
 /// What a turn did to its object's alarm and schedules.
@@ -156,9 +159,9 @@ impl Counted {
 
 /// What a turn that nobody called is for.
 pub(super) trait Purpose<O: Object>: Sized {
-    /// What travels with it.
-    fn metadata(&self) -> Metadata {
-        Metadata::new()
+    /// What travels with it, if it was sent. `None`: nobody has called it.
+    fn sent(&self) -> Option<&Metadata> {
+        None
     }
     /// What a history says of its commit.
     fn cause(&self, method: &'static MethodSpec) -> Cause;
@@ -214,12 +217,15 @@ pub(super) fn judge<O: Object>(
 pub(super) async fn settle<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
-    run: Uncalled<impl Purpose<O>>,
+    mut run: Uncalled<impl Purpose<O>>,
     (ran, dealt): (Ran<Result<(), String>>, Dealt),
 ) -> AfterRing {
     let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = dealt;
     let judged = judge(live, &ran, &sql, (fault.as_ref(), erases));
     let Judged { is_kept, encoded, has_sql, told_as } = judged;
+    if let Some(around) = run.around.take() {
+        around.end(outcome(&ran, Result::is_err, encoded.as_ref().err()));
+    }
     let told = Told { ended: told_as, kv: &kv, has_changes: true };
     witness::turn_ended(slot, live, run.call, run.method, told);
     let why = match (ran, encoded) {

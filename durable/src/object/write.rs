@@ -8,6 +8,7 @@ use crate::class::{Durability, MethodSpec};
 use crate::error::Error;
 use crate::history::Cause;
 use crate::host::TurnEnd;
+use crate::interceptor::TurnOutcome;
 use crate::kernel::commit::{self, Encoded, Ended, Rows, Verdict};
 use crate::kv::KvChange;
 use crate::object::activation::{
@@ -17,6 +18,7 @@ use crate::object::call::{Running, discard};
 use crate::object::carried::carrying;
 use crate::object::ends::Crash;
 use crate::object::inside::{self, run_called};
+use crate::object::intercepted::{may_begin, outcome};
 use crate::object::keyed::{self, Looked};
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::witness::{self, Told};
@@ -33,12 +35,17 @@ pub(super) async fn run_write<O: Object>(
     call: Arc<PendingCall<O>>,
 ) -> Result<Flow, Crash> {
     let Some(message) = slot.take(&call) else { return Ok(Flow::On) };
-    let running = Running::new(call);
     let method = O::method(&message);
+    let Some(mut running) = may_begin(slot, Running::new(call), method) else {
+        discard(message);
+        return Ok(Flow::On);
+    };
     if let Some(keyed) = running.call().keyed()
         && let Looked::Known(answer) = keyed::look(slot, live, running.number(), (keyed, method))
     {
         slot.turn_skipped();
+        let failed = |error: &Error| TurnOutcome::Failed(error.code());
+        running.has_ended(answer.as_ref().map_or_else(failed, |_| TurnOutcome::Repeated));
         let_out(slot, live, running, answer);
         discard(message);
         return Ok(Flow::On);
@@ -58,7 +65,7 @@ pub(super) async fn run_write<O: Object>(
         Left::Whole => Ok(Flow::On),
         Left::Undone => Box::pin(roll_back(slot, live)).await.map(|()| Flow::On),
         Left::Nothing(sends, running, reply) => {
-            Box::pin(erase(slot, live, sends, (running, reply))).await;
+            Box::pin(erase(slot, live, *sends, (running, reply))).await;
             Ok(Flow::Erased)
         }
     }
@@ -90,7 +97,7 @@ enum Left<O: Object> {
     /// What is to be undone.
     Undone,
     /// Nothing is to be left; only then has it its answer.
-    Nothing(SendWrite, Running<O>, O::Reply),
+    Nothing(Box<SendWrite>, Running<O>, O::Reply),
 }
 
 /// Judges a write that has run.
@@ -100,7 +107,7 @@ enum Left<O: Object> {
 fn settle_write<O: Object>(
     slot: &Slot<O>,
     live: &mut Live<O>,
-    (running, method): (Running<O>, &'static MethodSpec),
+    (mut running, method): (Running<O>, &'static MethodSpec),
     (ran, dealt): (Came<O::Reply>, Dealt),
 ) -> Result<Left<O>, Crash> {
     let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = dealt;
@@ -121,6 +128,7 @@ fn settle_write<O: Object>(
         _ => (encoded, None),
     };
     let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
+    running.has_ended(outcome(&ran, |ran| ran.is_rejected, encoded.as_ref().err()));
     let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
     let is_awake = alarm.is_some() || schedules.is_some() || !sends.is_empty();
     let has_rows = !kv.is_empty() || has_sql || is_awake || result.is_some();
@@ -133,7 +141,9 @@ fn settle_write<O: Object>(
         slot.turn_ended_well();
     }
     let ran = match ran {
-        Came::Returned(ran) if erases => return Ok(Left::Nothing(sends, running, ran.reply)),
+        Came::Returned(ran) if erases => {
+            return Ok(Left::Nothing(Box::new(sends), running, ran.reply));
+        }
         ran => ran,
     };
     let method = method.name;

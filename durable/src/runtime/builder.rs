@@ -15,6 +15,7 @@ use crate::directory::{Group, GroupSpec, Residents};
 use crate::error::{Code, Error, Outcome};
 use crate::history::History;
 use crate::host::Host;
+use crate::interceptor::Interceptor;
 use crate::kernel::lifecycle::Step;
 use crate::lock::{self, Change, Lock, Locked, Reads};
 use crate::object::Object;
@@ -194,6 +195,13 @@ impl RuntimeBuilder {
     /// 24 h; most: 30 days. Each result is kept for as long as was said when its call ran.
     pub fn keep_results(mut self, keep: Duration) -> Self {
         self.config.results_keep = keep;
+        self
+    }
+
+    /// Lets `interceptor` look at every call that is made or run in the runtime. Of several, the first one that is added is
+    /// outermost. See [`Interceptor`].
+    pub fn intercept(mut self, interceptor: impl Interceptor) -> Self {
+        self.config.interceptors.add(interceptor);
         self
     }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Call, keyed};
+use super::{Address, Call, keyed};
+use crate::class::MethodSpec;
 use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::object::{Extras, Object, carried, is_carrying};
@@ -75,19 +76,31 @@ impl<O: Object, Out> Call<O, Out> {
     }
 }
 
-/// What few calls have, as a call has it that sets out: with what the turn that makes it carries.
+/// A call that is made here, for interceptors: through which address, of which method, and whether it is sent. `None`: it was
+/// made elsewhere, where they have seen it.
+pub(super) type MadeHere<'a, O> = Option<(&'a Address<O>, &'static MethodSpec, bool)>;
+
+/// What few calls have, as a call has it that sets out: with what the turn that makes it carries, and what interceptors add.
 ///
 /// # Errors
-/// What is wrong with the options; `call.metadata_invalid`.
-pub(super) fn whole(options: Option<Box<Options>>, below: &Metadata) -> Result<Options, Error> {
+/// What is wrong with the options; `call.metadata_invalid`; why an interceptor does not let it pass.
+pub(super) fn whole<O: Object>(
+    options: Option<Box<Options>>,
+    below: &Metadata,
+    made: MadeHere<'_, O>,
+) -> Result<Options, Error> {
     let Options { key, metadata, fault } = *options.unwrap_or_default();
-    match fault {
-        Some(error) => Err(error),
-        None => Ok(Options { key, metadata: metadata.over(below)?, fault: None }),
+    if let Some(error) = fault {
+        return Err(error);
     }
+    let mut metadata = metadata.over(below)?;
+    if let Some((address, method, is_send)) = made {
+        address.on_call(method, is_send, &mut metadata)?;
+    }
+    Ok(Options { key, metadata, fault: None })
 }
 
-/// What a call has at its object that few have. `None`: nothing.
+/// What a call has at its object that few have. `None`: nothing. `is_from_here`: it was not made elsewhere.
 ///
 /// # Errors
 /// As [`whole`]; `call.key_invalid`; `call.unencodable`.
@@ -95,16 +108,23 @@ pub(super) fn whole(options: Option<Box<Options>>, below: &Metadata) -> Result<O
 pub(super) fn extras<O: Object>(
     options: Option<Box<Options>>,
     call: &O::Call,
+    (address, is_from_here): (&Address<O>, bool),
 ) -> Result<Option<Box<Extras>>, Error> {
-    if options.is_none() && !is_carrying() {
+    let is_intercepted = is_from_here && address.has_interceptors();
+    if options.is_none() && !is_carrying() && !is_intercepted {
         return Ok(None);
     }
-    made::<O>(options, call).map(Some)
+    made(options, call, is_intercepted.then_some((address, O::method(call), false)))
 }
 
 #[cold]
-fn made<O: Object>(options: Option<Box<Options>>, call: &O::Call) -> Result<Box<Extras>, Error> {
-    let Options { key, metadata, .. } = whole(options, &carried())?;
+fn made<O: Object>(
+    options: Option<Box<Options>>,
+    call: &O::Call,
+    made: MadeHere<'_, O>,
+) -> Result<Option<Box<Extras>>, Error> {
+    let Options { key, metadata, .. } = whole(options, &carried(), made)?;
     let keyed = key.map(|key| keyed::keyed::<O>(key, call)).transpose()?;
-    Ok(Box::new(Extras { keyed, metadata }))
+    let is_any = keyed.is_some() || !metadata.is_empty();
+    Ok(is_any.then(|| Box::new(Extras { keyed, metadata })))
 }

@@ -108,7 +108,8 @@ impl<O: Object, Out> Call<O, Out> {
         let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
         let (who, stub, class) = (who.clone(), *stub, O::CLASS.name);
         let timeout = None;
-        let Options { key, metadata, .. } = options::whole(options, &carried())?;
+        let made = Some((&address, method, true));
+        let Options { key, metadata, .. } = options::whole(options, &carried(), made)?;
         let request =
             Request { class, who, method, args, timeout, durability, key, metadata, stub };
         caller.send(request, delay).await
@@ -128,7 +129,9 @@ impl<O: Object, Out> Call<O, Out> {
         self.check_keyless()?;
         let args = O::encode_call(&self.call);
         let args = args.map_err(|error| unencodable::<O>(&error, Outcome::RolledBack))?;
-        let Options { metadata, .. } = options::whole(self.options, below)?;
+        let method = O::method(&self.call);
+        let made = self.sent.is_none().then_some((&self.address, method, true));
+        let Options { metadata, .. } = options::whole(self.options, below, made)?;
         let text = |text: &std::sync::Arc<str>| text.to_string();
         let placement = target.placement.as_ref();
         let lineage = target.lineage.as_ref().or_else(|| target.slot.get()?.lineage());
@@ -138,7 +141,7 @@ impl<O: Object, Out> Call<O, Out> {
             jurisdiction: placement.and_then(|wishes| wishes.jurisdiction.as_ref()).map(text),
             location_hint: placement.and_then(|wishes| wishes.location_hint.as_ref()).map(text),
             lineage: lineage.map(Lineage::encode).unwrap_or_default(),
-            method: O::method(&self.call).name.to_owned(),
+            method: method.name.to_owned(),
             args,
             scheduled,
             metadata,

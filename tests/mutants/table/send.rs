@@ -22,9 +22,10 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a send that is run again after a failure has lost what travels with it",
         edits: &[Edit {
             file: "durable/src/object/receive.rs",
-            find: "        self.call.metadata.clone()",
-            replace: r#"        let is_lost = self.retries > 0 && crate::mutant("send_arrives_without_its_metadata");
-        if is_lost { Metadata::new() } else { self.call.metadata.clone() }"#,
+            find: "        Some(&self.call.metadata)",
+            replace: r#"        static NOTHING: Metadata = Metadata::new();
+        let is_lost = self.retries > 0 && crate::mutant("send_arrives_without_its_metadata");
+        Some(if is_lost { &NOTHING } else { &self.call.metadata })"#,
         }],
         seeds: 60,
         found_by: &["panic"],

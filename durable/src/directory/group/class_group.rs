@@ -135,7 +135,7 @@ impl<O: Object> ClassGroup for Group<O> {
     }
 
     fn keep(self: Arc<Self>, request: Request, delay: Option<Duration>) -> Kept {
-        let Request { who, method, args, key, metadata, .. } = request;
+        let Request { who, method, args, key, metadata, stub, .. } = request;
         let call = O::decode_call(method.name, &args)
             .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted))
             .and_then(|call| self.address_of(who).map(|address| (call, address)));
@@ -143,7 +143,8 @@ impl<O: Object> ClassGroup for Group<O> {
             Ok((call, address)) => {
                 let call = address.call::<Result<(), Error>>(call, |_| None);
                 let call = if let Some(key) = key { call.idempotency_key(key) } else { call };
-                let call = call.carrying(metadata);
+                // It was made elsewhere.
+                let call = call.carrying(metadata).sent(Sent { call: 0, stub });
                 Box::pin(call.put(delay))
             }
             Err(error) => Box::pin(ready(Err(error))),
