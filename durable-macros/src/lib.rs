@@ -46,6 +46,11 @@ use proc_macro::TokenStream;
 ///   is quarantined; as the runtime's builder says unless the class does, each by itself.
 /// - `turn_limit = "30s"`: how long the turn of a call may run before it is cut off at an `.await` and undone; as the
 ///   runtime's builder says unless it is said.
+/// - `rate = "100/s"`: how many calls each object takes in a time (`ms`, `s`, `m`, `h`, or several: `"3/500ms"`), and
+///   `burst = 20`: how many at once, as many as in that time unless it is said. More are refused with `rate.exceeded`. Sends,
+///   alarms and schedules are no calls, and are not limited.
+/// - `in_flight = 10_000`: how many calls of the class's objects may be under way; as the runtime's builder says unless it is
+///   said. More are refused with `class.overloaded`.
 /// - `migrations = "migrations/account"`: a folder, from the crate's directory, of files called
 ///   `0001_orders.sql`, `0002_….sql` and so on, which make the tables of the objects' databases. An
 ///   object is given those that it has not had when it comes into memory, in one commit; never

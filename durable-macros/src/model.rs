@@ -44,6 +44,10 @@ pub(crate) struct Class {
     pub(crate) crash_period_ms: Option<u64>,
     /// In milliseconds. `None`: as the runtime says.
     pub(crate) turn_limit_ms: Option<u64>,
+    /// Calls, milliseconds, and how many at once. `None`: as many as come.
+    pub(crate) rate: Option<(u32, u64, u32)>,
+    /// `None`: as the runtime says.
+    pub(crate) in_flight: Option<u32>,
     /// By `cfg`. Empty: the class hears of no child's end.
     pub(crate) child_exits: Vec<Hook>,
     /// By `cfg`. Empty: the class hears of no end of those that it watches.
@@ -178,6 +182,11 @@ impl Class {
             crashes: options.crashes.and_then(|number| number.base10_parse().ok()),
             crash_period_ms: options.crash_period_ms,
             turn_limit_ms: options.turn_limit_ms,
+            rate: options.rate.map(|(calls, period_ms)| {
+                let burst = options.burst.and_then(|number| number.base10_parse().ok());
+                (calls, period_ms, burst.unwrap_or(calls))
+            }),
+            in_flight: options.in_flight.and_then(|number| number.base10_parse().ok()),
             child_exits: Vec::new(),
             downs: Vec::new(),
             birth: Birth::Default,

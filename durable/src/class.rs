@@ -1,13 +1,19 @@
 //! Classes and their methods, as the macro describes them. Plain data.
 
+mod rate;
+
 use std::fmt;
 use std::time::Duration;
 
 use crate::due::AlarmSpec;
 use crate::error::{Code, Error};
-use crate::limits::{ALARM_RETRIES_MAX, CLASS_NAME_BYTES_MAX, CRASHES_MAX_MAX, INTENSITY_MAX};
+use crate::limits::{
+    ALARM_RETRIES_MAX, CLASS_NAME_BYTES_MAX, CRASHES_MAX_MAX, IN_FLIGHT_CALLS_MAX, INTENSITY_MAX,
+};
 use crate::quarantine::CrashBudget;
 use crate::sql::Migration;
+
+pub use self::rate::Rate;
 
 /// What a class says of itself: its name on disk and wire, its state's version, its methods, its settings.
 ///
@@ -40,6 +46,10 @@ pub struct ClassSpec {
     pub crash_period: Option<Duration>,
     /// How long a turn of a call may run. `None`: as the runtime says.
     pub turn_limit: Option<Duration>,
+    /// How many calls each of its objects takes in a time. `None`: as many as come.
+    pub rate: Option<Rate>,
+    /// How many calls of its objects may be under way. `None`: as the runtime says.
+    pub in_flight: Option<u32>,
     /// Whether it has `#[on_child_exit]`.
     pub hears_child_exits: bool,
     /// Whether it has `#[on_down]`.
@@ -137,6 +147,8 @@ impl ClassSpec {
             crashes: None,
             crash_period: None,
             turn_limit: None,
+            rate: None,
+            in_flight: None,
             hears_child_exits: false,
             hears_downs: false,
         }
@@ -163,6 +175,18 @@ impl ClassSpec {
     #[doc(hidden)]
     pub const fn turn_limit_ms(mut self, limit_ms: u64) -> Self {
         self.turn_limit = Some(Duration::from_millis(limit_ms));
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn rate(mut self, rate: Rate) -> Self {
+        self.rate = Some(rate);
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn in_flight(mut self, calls: u32) -> Self {
+        self.in_flight = Some(calls);
         self
     }
 
@@ -263,6 +287,16 @@ impl ClassSpec {
             return Err(Code::ClassInvalid.error(format!(
                 "class {name} lets {crashes} crashes within {period:?} pass, possible are 1 to {CRASHES_MAX_MAX} \
                  within more than nothing; change it"
+            )));
+        }
+        if let Some(rate) = &self.rate {
+            rate.check(name)?;
+        }
+        if let Some(calls) = self.in_flight
+            && (calls == 0 || calls as usize > IN_FLIGHT_CALLS_MAX)
+        {
+            return Err(Code::ClassInvalid.error(format!(
+                "class {name} lets {calls} calls be under way, possible are 1 to {IN_FLIGHT_CALLS_MAX}; change it"
             )));
         }
         for (number, migration) in (1_u32..).zip(self.migrations) {

@@ -15,6 +15,7 @@ pub(crate) struct Config {
     pub(crate) resident_objects_max: usize,
     pub(crate) inbox_calls_max: usize,
     pub(crate) in_flight_calls_max: usize,
+    pub(crate) class_in_flight_calls_max: usize,
     pub(crate) alarm_limit: Duration,
     pub(crate) turn_limit: Duration,
     pub(crate) alarms_per_second: u32,
@@ -37,6 +38,7 @@ impl Default for Config {
             resident_objects_max: limits::RESIDENT_OBJECTS_MAX,
             inbox_calls_max: limits::INBOX_CALLS_MAX,
             in_flight_calls_max: limits::IN_FLIGHT_CALLS_MAX,
+            class_in_flight_calls_max: limits::CLASS_IN_FLIGHT_CALLS_MAX,
             alarm_limit: limits::ALARM_LIMIT,
             turn_limit: limits::TURN_LIMIT,
             alarms_per_second: limits::ALARMS_PER_SECOND,
@@ -62,6 +64,7 @@ impl Config {
             ("resident_max", self.resident_objects_max, usize::MAX),
             ("inbox_max", self.inbox_calls_max, limits::IN_FLIGHT_CALLS_MAX),
             ("in_flight_max", self.in_flight_calls_max, limits::IN_FLIGHT_CALLS_MAX),
+            ("class_in_flight_max", self.class_in_flight_calls_max, limits::IN_FLIGHT_CALLS_MAX),
             (
                 "alarms_per_second",
                 self.alarms_per_second as usize,

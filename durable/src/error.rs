@@ -128,6 +128,10 @@ codes! {
     ObjectOverloaded = "object.overloaded", Backoff, NotStarted;
     /// Too many calls are in flight in this runtime.
     RuntimeOverloaded = "runtime.overloaded", Backoff, NotStarted;
+    /// As many calls as may are under way in the object's class.
+    ClassOverloaded = "class.overloaded", Backoff, NotStarted;
+    /// The object has had as many calls as the rate of its class lets it have.
+    RateExceeded = "rate.exceeded", Backoff, NotStarted;
     /// The runtime is shut down or shutting down.
     RuntimeClosed = "runtime.closed", Closed, NotStarted | RolledBack | Unknown;
     /// The call's time ran out.
@@ -395,7 +399,8 @@ impl Error {
     }
 
     /// How long to wait before calling again, if that is known: of an object that is quarantined, until a call is let
-    /// through.
+    /// through; of one that has had as many calls as its rate lets it have, until the next one may come; of a queue that is full,
+    /// and of whatever else has no room, as long as that usually takes.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }

@@ -75,7 +75,7 @@ mod supervise;
 mod time;
 mod when;
 
-pub use class::{Access, ChildStrategy, ChildrenSpec, ClassSpec, Durability, MethodSpec};
+pub use class::{Access, ChildStrategy, ChildrenSpec, ClassSpec, Durability, MethodSpec, Rate};
 pub use client::Client;
 pub use cut::CutOff;
 pub use data_directory::DataDirectory;
@@ -307,7 +307,7 @@ pub mod __private {
     pub use crate::{
         Access, AlarmInfo, AlarmSpec, AutoShutdown, Backoff, Call, CallError, Child, ChildField,
         ChildStrategy, ChildrenSpec, ClassSpec, Context, DurableState, Error, MethodSpec,
-        Migration, Name, Object, Restart, Shutdown, Stub, Supervisor, Wire,
+        Migration, Name, Object, Rate, Restart, Shutdown, Stub, Supervisor, Wire,
     };
     pub use postcard_schema;
     pub use serde;

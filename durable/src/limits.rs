@@ -114,6 +114,19 @@ pub const INBOX_CALLS_MAX: usize = 1_024;
 /// Calls that may be under way in one runtime. Also bounds the shards' queues: every write set belongs to a call.
 pub const IN_FLIGHT_CALLS_MAX: usize = 65_536;
 
+/// Calls that may be under way in one class: as many as in its runtime, unless somebody wants a class to leave room for others.
+pub const CLASS_IN_FLIGHT_CALLS_MAX: usize = IN_FLIGHT_CALLS_MAX;
+
+/// Most calls of an object in a period of its rate, and most at once. More is no limit that anybody would notice.
+pub const RATE_CALLS_MAX: u32 = 1_000_000;
+
+/// Longest period of a rate. A rate is kept in memory; what is counted over days belongs into the object's state.
+pub const RATE_PERIOD_MAX: Duration = Duration::from_secs(3_600);
+
+/// After which time a call is worth another try that met a full queue: most queues of calls that take some microseconds
+/// are empty by then.
+pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(50);
+
 /// How long an object without calls stays in memory.
 pub const IDLE: Duration = Duration::from_secs(10);
 
@@ -428,6 +441,7 @@ pub const PROBLEMS_MAX: usize = 1_000;
 
 const _: () = assert!(SCHEDULES_MAX * SCHEDULE_ARGS_BYTES_MAX <= SNAPSHOT_BYTES_MAX);
 const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
+const _: () = assert!(RATE_PERIOD_MAX.as_secs() < u64::MAX / 1_000_000_000 / RATE_CALLS_MAX as u64);
 const _: () = assert!(SHARDS <= SLOTS);
 const _: () = assert!(ALARM_ROWS_MAX < ALARM_WINDOW_MAX / 2 && ALARM_RETRIES <= ALARM_RETRIES_MAX);
 const _: () = assert!(BREAKER_SHARE_PERCENT < 100 && BREAKER_OBJECTS_MIN > 1);

@@ -16,7 +16,7 @@ use crate::host::Host;
 use crate::id::ObjectId;
 use crate::limits::{CUT_GRACE, CUTS_NAMED_MAX};
 use crate::object::inside::Waits;
-use crate::object::{BoxFuture, Object, Permit};
+use crate::object::{BoxFuture, Object, Places};
 use crate::storage::Store;
 use crate::supervise::Service;
 
@@ -28,8 +28,8 @@ pub(crate) struct Shared {
     pub(crate) residents: Arc<Residents>,
     /// The tree of supervisors.
     pub(crate) service: Arc<Service>,
-    /// Its owners, but for this one, are the calls in flight.
-    pub(crate) in_flight: Permit,
+    /// The calls in flight.
+    pub(crate) in_flight: Places,
     /// Who waits for whom, of the turns that call objects.
     pub(crate) waits: Arc<Waits>,
     pub(crate) alarm_ends: Arc<Ends>,
@@ -48,7 +48,8 @@ impl Shared {
         residents: Arc<Residents>,
     ) -> Arc<Self> {
         let (is_draining, is_closed) = (AtomicBool::new(false), AtomicBool::new(false));
-        let (in_flight, alarm_ends, leaving) = (Arc::new(()), Arc::default(), Arc::default());
+        let in_flight = Places::new(config.in_flight_calls_max);
+        let (alarm_ends, leaving) = (Arc::default(), Arc::default());
         let service = Service::new(host.clone());
         Arc::new(Shared {
             host,

@@ -28,6 +28,7 @@ mod lifecycle;
 mod listing;
 mod lock;
 mod metadata;
+mod overload;
 mod p01_power;
 mod p01_survives;
 mod p02_all_or_nothing;

@@ -55,6 +55,8 @@ const LEAVING: &str = "workload::what_an_erased_object_has_sent_goes_with_it";
 /// Calls with idempotency keys, whose results are kept for long, and for hardly any time.
 const KEYED: &str = "workload::calls_with_keys_keep_every_promise";
 const FORGETFUL: &str = "workload::results_that_are_forgotten_keep_every_promise";
+/// More calls than there is room for.
+const PRESS: &str = "workload::what_is_bounded_stays_bounded";
 /// Objects that crash and do not start.
 const POISON: &str = "workload::poison_stays_put_whatever_fails";
 /// Objects that crash when the period of their budget ends.
@@ -99,7 +101,7 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
     };
     let healthy = [
         CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, SENDS, LEAVING, KEYED, FORGETFUL,
-        POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS,
+        PRESS, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS,
     ];
     let healthy = healthy.map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {

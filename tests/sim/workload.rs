@@ -12,6 +12,7 @@ use tests::keyed::{forgetful_tills, pay_and_forget, pay_and_work, tills};
 use tests::kin;
 use tests::past;
 use tests::poison::{punctual, ward, work_at_the_edge, work_with_poison};
+use tests::press::{doors, press_and_work};
 use tests::releases;
 use tests::schedules::{clocks, tick_and_work};
 use tests::sends::{offices, one_office, send_and_leave, send_and_work};
@@ -99,6 +100,12 @@ fn calls_with_keys_keep_every_promise() {
 fn results_that_are_forgotten_keep_every_promise() {
     let simulation = Simulation::new().seeds(seeds() / 6).allow_panics();
     simulation.check(forgetful_tills, async |sim| pay_and_forget(sim, Faults::all()).await);
+}
+
+#[test]
+fn what_is_bounded_stays_bounded() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(doors, async |sim| press_and_work(sim, Faults::all()).await);
 }
 
 #[test]

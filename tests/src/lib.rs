@@ -9,6 +9,7 @@ pub mod keyed;
 pub mod kin;
 pub mod past;
 pub mod poison;
+pub mod press;
 pub mod releases;
 pub mod schedules;
 pub mod sends;

@@ -18,6 +18,7 @@ const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idl
                              `alarm_limit = \"15m\"`, `migrations = \"migrations/account\"`, \
                              `children = \"one_for_one\"`, `intensity = 3`, `period = \"5s\"`, \
                              `crashes = 5`, `crash_period = \"60s\"`, `turn_limit = \"30s\"`, \
+                             `rate = \"100/s\"`, `burst = 20`, `in_flight = 10000`, \
                              `history`, `visibility = \"pub(crate)\"`, `crate = path`";
 const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`, `timeout = \"5s\"`, `reentrant`";
 const MIGRATE_OPTIONS: &str = "`from = 1`";
@@ -30,6 +31,15 @@ const INTENSITY_MAX: u32 = 10_000;
 
 /// Most crashes that are let pass; the runtime has the same limit.
 const CRASHES_MAX: u32 = 1_000;
+
+/// Most calls of a rate and of a burst; the runtime has the same limit.
+const RATE_CALLS_MAX: u32 = 1_000_000;
+
+/// Longest period of a rate, in milliseconds; the runtime has the same limit.
+const RATE_PERIOD_MS_MAX: u64 = 3_600_000;
+
+/// Most calls that are under way; the runtime has the same limit.
+const IN_FLIGHT_MAX: u32 = 65_536;
 
 /// What stands in `#[durable_object(…)]`.
 #[derive(Default)]
@@ -62,6 +72,12 @@ pub(crate) struct ClassOptions {
     pub(crate) crash_period_ms: Option<u64>,
     /// In milliseconds. `None`: as the runtime says.
     pub(crate) turn_limit_ms: Option<u64>,
+    /// Calls, and the milliseconds that so many may come in. `None`: as many as come.
+    pub(crate) rate: Option<(u32, u64)>,
+    /// `None`: as many as come in a period of the rate.
+    pub(crate) burst: Option<LitInt>,
+    /// `None`: as the runtime says.
+    pub(crate) in_flight: Option<LitInt>,
     /// The folder of the migrations. `None`: there are none.
     pub(crate) migrations: Option<LitStr>,
     /// Former states are kept.
@@ -72,6 +88,8 @@ pub(crate) struct ClassOptions {
     pub(crate) krate: Option<Path>,
     /// Whether `name` was written at all.
     pub(crate) has_name: bool,
+    /// Whether `rate` was written at all.
+    pub(crate) has_rate: bool,
 }
 
 impl ClassOptions {
@@ -97,6 +115,12 @@ impl ClassOptions {
                 "crashes" => set(&mut options.crashes, crashes(key, value), errors),
                 "crash_period" => set(&mut options.crash_period_ms, some_time(key, value), errors),
                 "turn_limit" => set(&mut options.turn_limit_ms, some_time(key, value), errors),
+                "rate" => {
+                    options.has_rate = true;
+                    set(&mut options.rate, rate(key, value), errors)
+                }
+                "burst" => set(&mut options.burst, burst(key, value), errors),
+                "in_flight" => set(&mut options.in_flight, in_flight(key, value), errors),
                 "migrations" => {
                     set(&mut options.migrations, literal(key, value, "migrations/account"), errors)
                 }
@@ -251,6 +275,48 @@ fn crashes(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
     number(key, input, (1..=CRASHES_MAX, "a number of crashes", 5))
 }
 
+/// How many calls an object takes at once.
+fn burst(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
+    number(key, input, (1..=RATE_CALLS_MAX, "a number of calls", 20))
+}
+
+/// How many calls of a class are under way.
+fn in_flight(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
+    number(key, input, (1..=IN_FLIGHT_MAX, "a number of calls", 10_000))
+}
+
+/// How many calls an object takes in how many milliseconds: `"100/s"`, `"5/m"`, `"3/500ms"`.
+fn rate(key: &Ident, input: ParseStream<'_>) -> syn::Result<(u32, u64)> {
+    let text = literal(key, input, "100/s")?;
+    let refuse = |why: String| Err(syn::Error::new(text.span(), why));
+    let Some((calls, period_ms)) = parse_rate(&text.value()) else {
+        return refuse(format!(
+            "`{}` is not a rate; write a number of calls and a time: \"100/s\", \"5/m\", \"20/h\" or \"3/500ms\"",
+            text.value()
+        ));
+    };
+    if !(1..=u64::from(RATE_CALLS_MAX)).contains(&calls) {
+        return refuse(format!("`{key}` takes 1 to {RATE_CALLS_MAX} calls, not {calls}"));
+    }
+    if !(1..=RATE_PERIOD_MS_MAX).contains(&period_ms) {
+        return refuse(format!(
+            "`{key}` takes a time of 1 ms to 1 h, not {period_ms} ms; count in the object's state what comes in longer ones"
+        ));
+    }
+    Ok((u32::try_from(calls).expect("it is not too large"), period_ms))
+}
+
+fn parse_rate(text: &str) -> Option<(u64, u64)> {
+    let (calls, time) = text.split_once('/')?;
+    let is_number = !calls.is_empty() && calls.bytes().all(|byte| byte.is_ascii_digit());
+    let period = if time.starts_with(|c: char| c.is_ascii_digit()) {
+        parse_duration(time)
+    } else {
+        parse_duration(&format!("1{time}"))
+    };
+    Some((is_number.then(|| calls.parse().ok()).flatten()?, period?))
+}
+
 /// How often a failing alarm is tried again; 0 is none.
 fn retries(key: &Ident, input: ParseStream<'_>) -> syn::Result<LitInt> {
     number(key, input, (0..=RETRIES_MAX, "a number", 6))
@@ -346,6 +412,30 @@ mod tests {
             ("9999999999999999999h", None),
         ] {
             assert_eq!(parse_duration(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_number_of_calls_and_a_time() {
+        for (text, expected) in [
+            ("100/s", Some((100, 1_000))),
+            ("5/m", Some((5, 60_000))),
+            ("20/h", Some((20, 3_600_000))),
+            ("3/500ms", Some((3, 500))),
+            ("1/ms", Some((1, 1))),
+            ("0/s", Some((0, 1_000))),
+            ("100", None),
+            ("/s", None),
+            ("100/", None),
+            ("100/d", None),
+            ("-1/s", None),
+            ("+1/s", None),
+            ("1.5/s", None),
+            ("100 / s", None),
+            ("100/s/s", None),
+            ("99999999999999999999/s", None),
+        ] {
+            assert_eq!(parse_rate(text), expected, "{text}");
         }
     }
 

@@ -29,6 +29,7 @@ pub(crate) fn class(
     let is_usable = errors.count() == before;
     no_async_trait(block, errors);
     name(&options, errors);
+    burst(&options, errors);
 
     let tables = tables::migrations(options.migrations.as_ref(), errors);
     let mut class = Class::new(block.self_ty.clone(), ident?, options);
@@ -110,6 +111,17 @@ fn class_ident(block: &ImplBlock, errors: &mut Errors) -> Option<Ident> {
         );
     }
     Some(last.ident.clone())
+}
+
+/// Rule 13: a burst is one of a rate.
+fn burst(options: &ClassOptions, errors: &mut Errors) {
+    if let (Some(burst), None, false) = (&options.burst, &options.rate, options.has_rate) {
+        errors.at(
+            burst,
+            "`burst` is how many calls of a rate may come at once, and there is no rate; \
+             write `rate = \"100/s\"` beside it",
+        );
+    }
 }
 
 /// Rule 15: methods are async as they are.

@@ -7,6 +7,7 @@
 mod activations;
 mod alarms;
 mod answers;
+mod bounds;
 mod order;
 mod pages;
 mod results;
@@ -24,6 +25,7 @@ use durable::{AlarmView, Code, Durability, Error, ObjectId, Outcome, ScheduleVie
 
 use self::alarms::Seen;
 use self::answers::{judge, replied, was_true};
+use self::bounds::Bounds;
 pub(crate) use self::pages::Done;
 use self::results::Results;
 use self::sends::Sends;
@@ -58,6 +60,8 @@ pub(crate) struct Promises {
     results: Results,
     /// Objects that crash or do not start.
     wards: Wards,
+    /// Objects and classes that take only so much.
+    bounds: Bounds,
     /// The node is asked to end, so that it turns calls away that come from now on, and cuts off at this time what has not
     /// ended, in nanoseconds. `None`: it is not.
     cuts_at: Option<u64>,
@@ -195,6 +199,7 @@ impl Promises {
     pub(crate) fn crashed(&mut self) {
         self.objects.values_mut().for_each(Watch::crashed);
         self.wards.node_crashed();
+        self.bounds.crashed();
         self.sends.crashed();
         for (number, call) in &mut self.calls {
             if !call.is_over || call.is_relaxed {
@@ -213,6 +218,7 @@ impl Promises {
         self.wall = wall;
         self.is_cutting = self.cuts_at.is_some_and(|at| now_ns >= at);
         self.wards.saw(now_ns, event)?;
+        self.bounds.saw(now_ns, event)?;
         match *event {
             Event::Sent { .. } => {
                 self.sent(event);

@@ -1,5 +1,6 @@
 //! A class group: one class in one runtime, with everything that a call to it needs.
 
+mod admit;
 mod class_group;
 
 use std::collections::BTreeMap;
@@ -11,17 +12,16 @@ use crate::caller::{Who, WhoKey};
 use crate::client::Client;
 use crate::directory::failing::OPEN;
 use crate::directory::{Directory, Residency, Wards};
-use crate::error::{Code, Error, Outcome};
+use crate::error::{Code, Error};
 use crate::host::{Event, Host};
 use crate::id::{Ancestor, ClassKey, Lineage, ObjectId, Placement, check_name};
 use crate::interceptor::Interceptors;
-use crate::kernel::admission::{self, Refusal};
 use crate::kernel::restart::Decision;
 use crate::kernel::waits::Link;
 use crate::limits::CHAIN_NAMED_MAX;
 use crate::listing::Listed;
 use crate::object::inside::Waits;
-use crate::object::{Incarnation, Kin, Object, PendingCall, Permit, Refused, Slot, gone};
+use crate::object::{Incarnation, Kin, Object, PendingCall, Places, Refused, Slot, gone};
 use crate::registry::{Registry, Shared};
 use crate::state::{Fingerprint, Schemas};
 use crate::storage::{After, ClassNo, Named, Shard};
@@ -43,6 +43,8 @@ pub(crate) struct Group<O: Object> {
     directory: Directory<O>,
     residency: Arc<Residency>,
     supervision: Supervision,
+    /// `None`: as many calls of the class may be in flight as of the runtime.
+    in_flight: Option<Places>,
     /// Those of its objects that have failed lately.
     wards: Wards,
     /// Faults of its objects since the start.
@@ -65,6 +67,7 @@ impl<O: Object> Group<O> {
         let GroupSpec { shared, registry, named, fingerprint, supervision } = spec;
         let Named { class_no, origin, schemas } = named;
         let key = ClassKey::new(shared.store.id_key(), &origin);
+        let in_flight = admit::places::<O>(&shared.config);
         let residency = shared.residents.add_class(O::CLASS.idle.unwrap_or(shared.config.idle));
         let directory = Directory::new();
         let stored = shared.store.take_quarantines(class_no, |id| key.owns(id));
@@ -80,6 +83,7 @@ impl<O: Object> Group<O> {
             directory,
             residency,
             supervision,
+            in_flight,
             wards,
             faults: AtomicU64::new(0),
             door: AtomicU64::new(OPEN),
@@ -246,30 +250,6 @@ impl<O: Object> Group<O> {
         Client::inside(self.registry.clone(), origin)
     }
 
-    /// Takes a place among the calls in flight. `is_from_turn`: the caller is a turn, which a runtime that closes lets end.
-    pub(crate) fn admit(&self, is_from_turn: bool) -> Result<Permit, Error> {
-        let Shared { in_flight, config, .. } = &*self.shared;
-        // The shared one itself is not a call.
-        let count = Arc::strong_count(in_flight) - 1;
-        let max = config.in_flight_calls_max;
-        admission::enter_runtime(self.shared.is_closed_to(is_from_turn), count, max).map_err(|refusal| match refusal {
-            Refusal::Closed => Code::RuntimeClosed.error("the runtime is shut down; start it again"),
-            Refusal::RuntimeFull | Refusal::ObjectFull => Code::RuntimeOverloaded.error(format!(
-                "{count} calls are in flight in this runtime, the limit is {max}; call again later"
-            )),
-        })?;
-        Ok(Arc::clone(in_flight))
-    }
-
-    /// As [`admit`](Self::admit), for a call that is kept until somebody delivers it.
-    pub(crate) fn admit_send(&self, is_from_turn: bool) -> Result<Permit, Error> {
-        let permit = self.admit(is_from_turn)?;
-        if self.shared.leaving.is_cut_off() {
-            return Err(gone().with_outcome(Outcome::NotStarted));
-        }
-        Ok(permit)
-    }
-
     /// The place of an object.
     pub(crate) fn place(
         self: &Arc<Self>,
@@ -298,11 +278,8 @@ impl<O: Object> Group<O> {
                 self.host().report(|| Event::Circular { object, call, is_held });
                 self.circular(&chain)
             }
-            Err(Refused::Full(waiting)) => Code::ObjectOverloaded.error(format!(
-                "{waiting} calls wait at {}, the limit is {}; call again later",
-                slot.label(),
-                self.inbox_calls_max()
-            )),
+            Err(Refused::Full(waiting)) => admit::inbox_full(slot, waiting),
+            Err(Refused::TooSoon(wait)) => admit::too_soon(slot, wait),
         };
         call.answer(Err(error.with_object(slot.label())));
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{BoxFuture, Entropy};
-use crate::class::{Durability, MethodSpec};
+use crate::class::{Durability, MethodSpec, Rate};
 use crate::due::{AlarmSpec, AlarmView};
 use crate::error::Error;
 use crate::id::ObjectId;
@@ -68,6 +68,10 @@ pub enum Event<'a> {
         is_held: bool,
         waiting: usize,
         waiting_max: usize,
+        /// What its class says of the calls that come. `None`: as many as come.
+        rate: Option<Rate>,
+        /// How many calls of its class may be under way. `None`: as the runtime says.
+        class_max: Option<u32>,
     },
     /// A call is refused at its object, because the turn that makes it would wait for itself.
     /// `is_held`: as of one that is queued.

@@ -21,6 +21,7 @@ pub(crate) mod overlay;
 pub(crate) mod pages;
 pub(crate) mod quarantine;
 pub(crate) mod range;
+pub(crate) mod rate;
 pub(crate) mod reads;
 pub(crate) mod residency;
 pub(crate) mod restart;

@@ -17,12 +17,9 @@ use crate::metadata::Metadata;
 use crate::object::Object;
 use crate::object::inside::Nested;
 use crate::object::intercepted::Around;
+use crate::object::places::Permit;
 use crate::storage::Release;
 use crate::time::MonoNs;
-
-/// A place among the calls that a runtime has in flight; dropping it gives it back. The count of its owners *is* the
-/// number of calls in flight.
-pub(crate) type Permit = Arc<()>;
 
 /// A call and, later, its answer.
 pub(crate) struct PendingCall<O: Object> {

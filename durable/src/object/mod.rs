@@ -19,6 +19,7 @@ mod letters;
 mod live;
 pub(crate) mod notice;
 pub(crate) mod past;
+mod places;
 mod reads;
 mod receive;
 mod recur;
@@ -36,7 +37,7 @@ mod write;
 
 pub(crate) use activation::{Activation, ActivationMessage};
 pub use alarm::{Alarm, Alarmed, Rang};
-pub(crate) use call::{CallSpec, Extras, PendingCall, Permit};
+pub(crate) use call::{CallSpec, Extras, PendingCall};
 pub(crate) use carried::{carried, is_carrying};
 pub use children::{Children, OwnedChild};
 pub use context::{Context, Rng};
@@ -47,6 +48,7 @@ pub use definition::{
 pub use kv::{Kv, KvList};
 pub(crate) use letters::{LetterDeed, taken as alarm_taken, unknown as letter_unknown};
 pub use notice::{ChildExit, Down, Heard, Notice};
+pub(crate) use places::{Permit, Places};
 pub(crate) use receive::{Delivery, InTrain};
 pub use schedule::{Planned, Schedule};
 pub(crate) use schedule::{schedules_full, schedules_torn, schedules_unreadable};

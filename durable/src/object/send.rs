@@ -7,7 +7,7 @@ use parking_lot::Mutex;
 
 use crate::error::{Code, Error, Outcome};
 use crate::id::ObjectId;
-use crate::limits::{ALARM_AHEAD_MAX, OUTBOX_SENDS_MAX, SENDS_BYTES_MAX, SENDS_MAX};
+use crate::limits::{ALARM_AHEAD_MAX, OUTBOX_SENDS_MAX, RETRY_AFTER, SENDS_BYTES_MAX, SENDS_MAX};
 use crate::metadata::Metadata;
 use crate::object::kv::{Owner, Turn};
 use crate::object::{Context, Object};
@@ -255,7 +255,7 @@ pub(crate) fn check_room((count, bytes): (usize, usize), waiting: u64) -> Result
     if waiting + count as u64 > OUTBOX_SENDS_MAX {
         return Err(Code::SendOverloaded.error(format!(
             "{waiting} sends wait in the shard, the limit is {OUTBOX_SENDS_MAX}; send again later, and see which targets fail"
-        )));
+        )).with_retry_after(RETRY_AFTER));
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! Calls wait here and not in the actor's mailbox. So they outlive the activation: a crash costs the call that crashed,
 //! an eviction costs nothing, and the next activation goes on with the same queue in the same order.
 
+mod arrival;
 mod incarnation;
 mod kin;
 mod queue;
@@ -13,6 +14,7 @@ mod watch;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll, Waker};
+use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
@@ -25,7 +27,6 @@ use crate::error::{Code, Error};
 use crate::host::{Event, Host};
 use crate::id::{Lineage, ObjectId, Placement};
 use crate::kernel::activation::{Action, EndWish, Lifecycle};
-use crate::kernel::admission;
 use crate::kernel::restart::Exit;
 use crate::kernel::turn::{self, Next, Sight};
 use crate::kernel::waits::Link;
@@ -35,6 +36,7 @@ use crate::object::{Firing, Object, PendingCall, Rung};
 use crate::stub::{Address, Origin};
 use crate::time::MonoNs;
 
+use self::arrival::Crowd;
 pub(crate) use self::incarnation::{Incarnation, Resident};
 use self::kin::{Bell, Ties};
 pub(crate) use self::kin::{Cut, Kin};
@@ -95,6 +97,8 @@ struct State<O: Object> {
     was_erased: bool,
     /// `None`: the object is tied to no other.
     ties: Option<Box<Ties>>,
+    /// `None`: its class says nothing of how many calls may come.
+    crowd: Option<Box<Crowd>>,
 }
 
 /// A turn that has the object to itself.
@@ -122,6 +126,8 @@ pub(crate) enum Refused {
     Abandoned,
     /// As many calls wait as may; how many.
     Full(usize),
+    /// It comes before the rate of its class lets it; how long before.
+    TooSoon(Duration),
     /// The object does not run.
     Quarantined(Error),
     /// The turn that makes it would wait for itself: the calls that lead there, and whether something else than a call
@@ -167,6 +173,7 @@ impl<O: Object> Slot<O> {
             crash: None,
             was_erased: false,
             ties: None,
+            crowd: None,
         };
         let (name, placement, lineage) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
         let (bell, state) = (Bell::default(), Mutex::new(state));
@@ -241,44 +248,6 @@ impl<O: Object> Slot<O> {
     /// Whether an activation is there.
     pub(crate) fn is_resident(&self) -> bool {
         self.state.lock().life.is_resident()
-    }
-
-    /// Queues a call and sees to it that an activation serves it.
-    pub(crate) fn enqueue(self: &Arc<Self>, call: &Arc<PendingCall<O>>) -> Result<(), Refused> {
-        let mut state = self.state.lock();
-        if state.life.is_abandoned() {
-            return Err(Refused::Abandoned);
-        }
-        if let Some(error) = &state.refusal {
-            return Err(Refused::Quarantined(error.clone()));
-        }
-        let inbox_max = self.group.inbox_calls_max();
-        if admission::enter_inbox(state.inbox.len(), inbox_max).is_err() {
-            // Those whose callers have left only take up room.
-            state.inbox.retain(|call| call.is_waiting());
-            let waiting = state.inbox.len();
-            if admission::enter_inbox(waiting, inbox_max).is_err() {
-                return Err(Refused::Full(waiting));
-            }
-        }
-        let is_held = call.nested().is_some() && state.is_held();
-        let overtakes = self.overtakes(&mut state, call)?;
-        if overtakes {
-            state.push_front(call);
-        } else {
-            state.inbox.push_back(Arc::clone(call));
-        }
-        let waiting = state.inbox.len();
-        self.wake(state);
-        self.host().report(|| Event::Queued {
-            object: &self.id,
-            call: call.number(),
-            overtakes,
-            is_held,
-            waiting,
-            waiting_max: self.group.inbox_calls_max(),
-        });
-        Ok(())
     }
 
     /// Queues the object's alarm, behind the calls that wait. It takes no place among them: nobody would know what to do

@@ -158,6 +158,13 @@ impl RuntimeBuilder {
         self
     }
 
+    /// How many calls may be under way in each class that does not say it by `in_flight = 10_000` in its attribute, so that one
+    /// class cannot take all the room of the others. Default and most: 65,536, which is what the runtime has.
+    pub fn class_in_flight_max(mut self, calls: usize) -> Self {
+        self.config.class_in_flight_calls_max = calls;
+        self
+    }
+
     /// How often an object may crash within `period`; with one crash more it is quarantined. Default: 5 in 60 s; most: 1,000.
     /// A class says otherwise for its objects by `crashes = 3` and `crash_period = "10s"` in its attribute.
     pub fn crashes(mut self, crashes: u32, period: Duration) -> Self {

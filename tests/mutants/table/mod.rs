@@ -9,6 +9,7 @@ mod keyed;
 mod kin;
 mod object;
 mod past;
+mod press;
 mod quarantine;
 mod schedule;
 mod send;
@@ -33,6 +34,7 @@ pub fn all() -> Vec<&'static Mutant> {
         kin::MUTANTS,
         object::MUTANTS,
         past::MUTANTS,
+        press::MUTANTS,
         quarantine::MUTANTS,
         schedule::MUTANTS,
         send::MUTANTS,

@@ -199,7 +199,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "inbox_without_a_bound",
         bug: "any number of calls may wait at an object",
         edits: &[Edit {
-            file: "durable/src/object/slot.rs",
+            file: "durable/src/object/slot/arrival.rs",
             find: "        let inbox_max = self.group.inbox_calls_max();",
             replace: r#"        let mut inbox_max = self.group.inbox_calls_max();
         if crate::mutant("inbox_without_a_bound") {
@@ -298,7 +298,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "calls_overtake_at_the_door",
         bug: "a call is queued before those that wait",
         edits: &[Edit {
-            file: "durable/src/object/slot.rs",
+            file: "durable/src/object/slot/arrival.rs",
             find: "        state.inbox.push_back(Arc::clone(call));",
             replace: r#"        if crate::mutant("calls_overtake_at_the_door") {
             state.inbox.push_front(Arc::clone(call));

@@ -1,0 +1,87 @@
+//! P11 by what a class says: no object takes more calls in a time than its rate, and no class has more under way than it may.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use durable::host::Event;
+use durable::{ObjectId, Rate};
+
+use super::{Verdict, broken};
+
+/// Calls of an object that are remembered: what came before them was in a window of its own.
+const REMEMBERED_MAX: usize = 256;
+
+/// What is known of classes and objects that are bounded.
+#[derive(Debug, Default)]
+pub(super) struct Bounds {
+    /// When calls came to objects that have a rate, in nanoseconds.
+    came: BTreeMap<ObjectId, VecDeque<u64>>,
+    /// Classes that bound what is under way, with how many may be.
+    classes: BTreeMap<&'static str, u32>,
+    /// Calls of these classes whose turns run.
+    running: BTreeMap<u64, &'static str>,
+    /// Classes of calls that were sent.
+    sent: BTreeMap<u64, &'static str>,
+}
+
+impl Bounds {
+    /// Nothing of the node's memory is left.
+    pub(super) fn crashed(&mut self) {
+        *self = Bounds::default();
+    }
+
+    /// The runtime reports something. `now_ns`: since the world began.
+    pub(super) fn saw(&mut self, now_ns: u64, event: &Event<'_>) -> Verdict {
+        match *event {
+            Event::Sent { class, call, .. } => drop(self.sent.insert(call, class)),
+            Event::Queued { object, call, rate, class_max, .. } => {
+                if let (Some(max), Some(class)) = (class_max, self.sent.get(&call)) {
+                    self.classes.insert(class, max);
+                }
+                return rate.map_or(Ok(()), |rate| self.comes(object, rate, now_ns));
+            }
+            // With the object's place goes what is left of its rate.
+            Event::Gone { object, .. } => drop(self.came.remove(object)),
+            Event::TurnBegan { call, .. } => return self.begins(call),
+            Event::TurnEnded { call, .. } => drop(self.running.remove(&call)),
+            Event::Answered { call, .. } | Event::Abandoned { call } => {
+                self.sent.remove(&call);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// In no window there are more calls than may come at once, and than come in evenly meanwhile.
+    fn comes(&mut self, object: &ObjectId, rate: Rate, now_ns: u64) -> Verdict {
+        let came = self.came.entry(*object).or_default();
+        came.push_back(now_ns);
+        if came.len() > REMEMBERED_MAX {
+            came.pop_front();
+        }
+        for (index, from) in came.iter().enumerate() {
+            let evenly = u128::from(now_ns - from) * u128::from(rate.calls);
+            let most = u128::from(rate.burst) + evenly / rate.period.as_nanos();
+            let there = came.len() - index;
+            if there as u128 > most {
+                let time = now_ns - from;
+                let text =
+                    format!("{there} calls came to {object} in {time} ns, at most {most} may");
+                return broken("P11", text);
+            }
+        }
+        Ok(())
+    }
+
+    fn begins(&mut self, call: u64) -> Verdict {
+        let Some(class) = self.sent.get(&call).copied() else { return Ok(()) };
+        let Some(max) = self.classes.get(class).copied() else { return Ok(()) };
+        self.running.insert(call, class);
+        let running = self.running.values().filter(|other| **other == class).count();
+        if running > max as usize {
+            let text =
+                format!("{running} turns of {class} run, at most {max} calls may be under way");
+            return broken("P11", text);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,116 @@
+//! More calls than anybody has room for, while everything goes wrong that may.
+
+#![allow(missing_docs, reason = "it is a workload, not a library")]
+#![allow(clippy::disallowed_methods, reason = "objects may sleep on tokio's clock")]
+
+use std::future::IntoFuture;
+use std::time::Duration;
+
+use durable::RuntimeBuilder;
+use durable::prelude::*;
+use durable_testing::prelude::*;
+use futures_util::future::join_all;
+
+/// Takes 500 calls in a second, and four at once.
+#[derive(Debug, Default, DurableState)]
+pub struct Turnstile {
+    pub passed: u64,
+}
+
+#[durable_object(name = "press.Turnstile", rate = "500/s", burst = 4, idle = "5s")]
+impl Turnstile {
+    pub fn pass(&mut self) -> u64 {
+        self.passed += 1;
+        self.passed
+    }
+
+    pub fn passed(&self) -> u64 {
+        self.passed
+    }
+}
+
+/// Has room for two calls, whichever of its kind it is.
+#[derive(Debug, Default, DurableState)]
+pub struct Cabin {
+    pub rides: u64,
+}
+
+#[durable_object(name = "press.Cabin", in_flight = 2)]
+impl Cabin {
+    pub async fn ride(&mut self, time_us: u64) -> u64 {
+        self.rides += 1;
+        tokio::time::sleep(Duration::from_micros(time_us)).await;
+        self.rides
+    }
+
+    pub fn rides(&self) -> u64 {
+        self.rides
+    }
+}
+
+/// What a [`Cabin`] does, as long as nobody sees its pauses.
+#[derive(Debug)]
+pub struct CabinModel;
+
+impl Model for CabinModel {
+    type State = u64;
+
+    fn initial(&self) -> u64 {
+        0
+    }
+
+    fn step(&self, state: &u64, call: &Recorded) -> Result<Step<u64>, String> {
+        match call.method.as_str() {
+            "ride" => Ok(Step::of(state + 1, &(state + 1))),
+            "rides" => Ok(Step::of(*state, state)),
+            other => Err(format!("a `Cabin` has no `{other}`")),
+        }
+    }
+}
+
+/// Hardly any room.
+pub fn doors(builder: RuntimeBuilder) -> RuntimeBuilder {
+    let builder = builder.register::<Turnstile>().register::<Cabin>();
+    builder.inbox_max(2).in_flight_max(6)
+}
+
+/// Clients that press on, under `faults`, and every check at the end.
+pub async fn press_and_work(sim: Sim, faults: Faults) -> TestResult {
+    let stiles: Vec<_> = ["a", "b"].map(|name| sim.get::<Turnstile>(name)).into();
+    let cabins: Vec<_> = ["x", "y", "z"].map(|name| sim.get::<Cabin>(name)).into();
+    // Whoever is sent calls has others than its callers know of.
+    let sent = sim.get::<Turnstile>("c");
+    sim.faults(faults);
+    sim.clients(5, async |client| {
+        for _ in 0..15 {
+            let (stile, cabin) = (client.pick(&stiles), client.pick(&cabins));
+            match client.int(0..8) {
+                0 | 1 => drop(stile.pass().await),
+                2 => drop(join_all((0..6).map(|_| stile.pass().into_future())).await),
+                3 => drop(stile.passed().await),
+                4 => drop(cabin.ride(300).await),
+                5 => {
+                    let rides = cabins.iter().map(|cabin| cabin.ride(500).into_future());
+                    drop(join_all(rides).await);
+                }
+                6 => drop(cabin.ride(2_000).timeout(Duration::from_millis(1)).await),
+                _ => drop(sent.pass().send().await),
+            }
+            if client.chance(10) {
+                client.sleep(Duration::from_millis(client.int(1..20))).await;
+            }
+        }
+    })
+    .await;
+    sim.heal().await?;
+    // A burst is there again.
+    sim.advance(Duration::from_secs(30)).await;
+    for stile in &stiles {
+        stile.pass().await?;
+    }
+    for cabin in &cabins {
+        cabin.ride(1).await?;
+    }
+    sim.check_history(&stiles)?;
+    sim.check_history_against(&cabins, &CabinModel)
+}
