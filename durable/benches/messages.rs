@@ -2,8 +2,9 @@
 //! effect; and what a call pays for the calls that it stands behind.
 //!
 //! `sends/…` counts effects that are durable, of one pair of objects and of a thousand: `1x1` one caller, who waits for the
-//! sync of each of his turns, so that he is two transactions by hand at best twice over; `64x1` and `64x1000` as many callers. `latency` is from the answer of the turn that has sent to the durable effect. `chain` compares
-//! a call made in a turn that ten calls have led to with one made in a turn that was called from outside.
+//! sync of each of his turns, so that he is two transactions by hand at best twice over; `64x1` and `64x1000` as many callers.
+//! `latency` is from the answer of the turn that has sent to the durable effect. `chain` compares a call made in a turn that
+//! ten calls have led to with one made in a turn that was called from outside.
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
 mod load;

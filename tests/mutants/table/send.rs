@@ -36,11 +36,11 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a send is over when it is delivered, and not when its effect is durable",
         edits: &[Edit {
             file: "durable/src/alarm/sends.rs",
-            find: "        let delivery = Delivery { id, retries: stored.retries, due, call };",
+            find: "        let delivery = Delivery { id, retries: stored.retries, due, call, train };",
             replace: r#"        if crate::mutant("send_leaves_before_its_effect") {
-            shard.tend_send(SendChore::Over(id), Box::new(|_| ()));
+            way.from.tend_send(SendChore::Over(id), Box::new(|_| ()));
         }
-        let delivery = Delivery { id, retries: stored.retries, due, call };"#,
+        let delivery = Delivery { id, retries: stored.retries, due, call, train };"#,
         }],
         seeds: 100,
         found_by: &["P7"],
