@@ -57,6 +57,8 @@ pub(crate) struct StoredSend {
     pub(crate) epoch: u64,
     pub(crate) number: u32,
     pub(crate) target: ObjectId,
+    /// Of the target.
+    pub(crate) class_no: u32,
     /// Runs that have failed.
     pub(crate) retries: u32,
     /// Not looked into.
@@ -231,22 +233,24 @@ pub(crate) fn train(
     (limit, bytes): (usize, usize),
 ) -> rusqlite::Result<Vec<StoredSend>> {
     let mut select = connection.prepare_cached(
-        "SELECT send_no, epoch, number, target, retries, body, due_ms IS NOT NULL, pair
+        "SELECT send_no, epoch, number, target, retries, body, due_ms IS NOT NULL, class_no, pair
          FROM outbox WHERE send_no = ?1",
     )?;
-    let first = select.query_row([send_no], |row| Ok((stored(row)?, row.get(7)?))).optional()?;
+    let first = select.query_row([send_no], |row| Ok((stored(row)?, row.get(8)?))).optional()?;
     let Some((first, pair)) = first else { return Ok(Vec::new()) };
     let (pair, mut size): (Option<i64>, _) = (pair, first.body.len());
     let mut train = vec![first];
     let Some(pair) = pair.filter(|_| limit > 1) else { return Ok(train) };
     let mut select = connection.prepare_cached(
-        "SELECT send_no, epoch, number, target, retries, body, due_ms IS NOT NULL
+        "SELECT send_no, epoch, number, target, retries, body, due_ms IS NOT NULL, class_no
          FROM outbox WHERE pair = ?1 AND send_no > ?2 ORDER BY send_no",
     )?;
     let mut rows = select.query([pair, send_no])?;
     while train.len() < limit && size < bytes {
         let Some(Ok(next)) = rows.next()?.map(stored) else { break };
-        if next.target != train[0].target {
+        let is_behind =
+            !next.is_first && (next.class_no, next.target) == (train[0].class_no, train[0].target);
+        if !is_behind {
             break;
         }
         size += next.body.len();
@@ -264,6 +268,7 @@ fn stored(row: &Row<'_>) -> rusqlite::Result<StoredSend> {
         retries: row.get(4)?,
         body: row.get(5)?,
         is_first: row.get(6)?,
+        class_no: row.get(7)?,
     })
 }
 
