@@ -273,6 +273,12 @@ impl Trace {
             Event::Circular { object, call, .. } | Event::Skipped { object, call } => {
                 told = Told { call, ..Told::of(self.object(object)) };
             }
+            Event::WorkBegan { object, call, work } => {
+                told = Told { call, detail: work, ..Told::of(self.object(object)) };
+            }
+            Event::WorkEnded { object, work } => {
+                told = Told { detail: work, ..Told::of(self.object(object)) };
+            }
             Event::Repeated { object, call, key, reply } => {
                 let detail = reply.map_or(0, hash);
                 told = Told { call, detail, ..Told::of(self.object(object)) };

@@ -22,6 +22,17 @@ pub enum CutOff {
         /// The schedule whose run it was. `None`: it was called, or its alarm.
         schedule: Option<String>,
     },
+    /// Work that a turn had [spawned](crate::Context::spawn).
+    Work {
+        /// Its class.
+        class: &'static str,
+        /// Its object's id.
+        id: ObjectId,
+        /// Its object, as errors call it.
+        object: String,
+        /// The method that had spawned it, by its name on wires.
+        method: &'static str,
+    },
     /// An activation between two turns: one that did not come up, or whose last commits the disk had not taken.
     Activation {
         /// Its class.
@@ -53,6 +64,7 @@ impl fmt::Display for CutOff {
                 write!(f, "{object}.{method} (schedule `{}`)", schedule.escape_debug())
             }
             CutOff::Turn { object, method, .. } => write!(f, "{object}.{method}"),
+            CutOff::Work { object, method, .. } => write!(f, "{object}.{method}'s work"),
             CutOff::Activation { object, has_served: true, .. } => {
                 write!(f, "{object}.its commits")
             }

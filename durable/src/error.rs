@@ -272,6 +272,8 @@ codes! {
     ResultTorn = "result.torn", Corrupt, NotStarted | RolledBack;
     /// The result that is kept under an idempotency key was written by newer code.
     ResultNewer = "result.newer", Corrupt, NotStarted | RolledBack;
+    /// As much work that turns of the object have spawned is under way as may be.
+    SpawnOverloaded = "spawn.overloaded", Backoff, RolledBack;
     /// There is no such dead letter.
     LetterUnknown = "letter.unknown", FixCall, NotStarted;
     /// Savepoints are nested too deeply.

@@ -289,6 +289,13 @@ pub(crate) const SENDS_IN_FLIGHT_MAX: usize = 1_024;
 /// Longest idempotency key, in bytes. It is stored with every result; a hash of what is longer does as well.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 
+/// Pieces of work of one object that turns have spawned and that are under way, or about to be: more is a queue, and belongs
+/// in what the object stores.
+pub const SPAWNED_MAX: usize = 64;
+
+/// How long a piece of such work may take, as long as a run of an alarm may: its object stays in memory for it.
+pub const SPAWNED_LIMIT: Duration = Duration::from_secs(15 * 60);
+
 /// Entries that travel with a call: a handful of facts about the request, and no second list of arguments.
 pub const METADATA_ENTRIES_MAX: usize = 16;
 

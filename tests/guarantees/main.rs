@@ -45,6 +45,7 @@ mod p11_bounded;
 mod p13_deadlocks;
 mod runtime;
 mod schedules_by_hand;
+mod spawned_work;
 mod sql;
 mod sql_kills;
 mod sql_migrations;

@@ -71,6 +71,8 @@ const KIN: &str = "workload::objects_that_own_objects_keep_every_promise";
 const TOGETHER: &str = "workload::families_that_act_later_and_are_poisoned_keep_every_promise";
 /// Objects that call each other in circles.
 const WAITS: &str = "workload::calls_that_would_wait_for_themselves_are_refused_and_no_others";
+/// Objects that spawn work.
+const WORK: &str = "workload::work_that_turns_spawn_begins_after_them_and_ends_with_their_object";
 const STARTS: &str = "workload::starts_that_fail_keep_every_promise";
 const CROWD: &str = "workload::the_workload_keeps_every_promise_in_a_crowd";
 
@@ -101,7 +103,7 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
     };
     let healthy = [
         CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, SENDS, LEAVING, KEYED, FORGETFUL,
-        PRESS, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS,
+        PRESS, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS, WORK,
     ];
     let healthy = healthy.map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {

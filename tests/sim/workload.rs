@@ -19,6 +19,7 @@ use tests::sends::{offices, one_office, send_and_leave, send_and_work};
 use tests::together;
 use tests::tree::{supervised, work_in_a_tree};
 use tests::waits::{crowded_knots, knots, work_and_send_in_circles, work_in_circles};
+use tests::work::{self, spawn_and_work};
 use tests::workload::{Objects, work, work_a_little};
 
 /// Worlds of a run at home, and of one of the gate, whose seeds come from the commit.
@@ -154,6 +155,12 @@ fn what_does_not_end_is_cut_off_when_the_node_is_asked_to() {
     simulation
         .worlds(include_str!("seeds_drain.txt"))
         .check(guests, async |sim| work_and_stop(sim, Faults::all()).await);
+}
+
+#[test]
+fn work_that_turns_spawn_begins_after_them_and_ends_with_their_object() {
+    let simulation = Simulation::new().seeds(seeds() / 2).allow_panics();
+    simulation.check(work::offices, async |sim| spawn_and_work(sim, Faults::all()).await);
 }
 
 #[test]

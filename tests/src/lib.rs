@@ -16,6 +16,7 @@ pub mod sends;
 pub mod together;
 pub mod tree;
 pub mod waits;
+pub mod work;
 pub mod workload;
 
 use std::io;

@@ -7,3 +7,4 @@ pub mod linear;
 pub(crate) mod promises;
 pub(crate) mod supervision;
 pub(crate) mod waits;
+pub(crate) mod work;

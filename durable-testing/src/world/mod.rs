@@ -37,6 +37,7 @@ use crate::check::family::Families;
 use crate::check::promises::Promises;
 use crate::check::supervision::Trees;
 use crate::check::waits::Waits;
+use crate::check::work::Work;
 use crate::disk::{Image, SimDisk};
 use crate::failure::Failure;
 use crate::plan::Plan;
@@ -89,6 +90,7 @@ pub(crate) struct World {
     families: Mutex<Families>,
     drain: Mutex<Drain>,
     waits: Mutex<Waits>,
+    work: Mutex<Work>,
     pub(crate) invariants: Mutex<Invariants>,
     failure: Mutex<Option<Failure>>,
     /// What should happen in some world, and whether it did in this one.
@@ -121,6 +123,7 @@ impl World {
             families: Mutex::default(),
             drain: Mutex::default(),
             waits: Mutex::default(),
+            work: Mutex::default(),
             invariants: Mutex::new(Invariants::default()),
             failure: Mutex::new(None),
             sometimes: Mutex::default(),

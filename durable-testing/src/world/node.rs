@@ -186,6 +186,7 @@ impl World {
         self.trees.lock().crashed();
         self.families.lock().crashed();
         self.waits.lock().crashed();
+        self.work.lock().crashed();
         self.drain.lock().crashed();
         self.loosen();
         self.calls.lock().ledger.crashed(self.step());
@@ -333,6 +334,7 @@ impl World {
         self.trees.lock().crashed();
         self.families.lock().crashed();
         self.waits.lock().crashed();
+        self.work.lock().crashed();
         self.drain.lock().crashed();
         self.loosen();
         self.calls.lock().ledger.crashed(self.step());

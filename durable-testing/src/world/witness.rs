@@ -86,6 +86,7 @@ impl World {
         let verdict = verdict.and_then(|()| self.families.lock().saw(event));
         let verdict = verdict.and_then(|()| self.drain.lock().saw(self.now_ns(), event));
         let verdict = verdict.and_then(|()| self.waits.lock().saw(event));
+        let verdict = verdict.and_then(|()| self.work.lock().saw(event));
         if let Err(failure) = verdict {
             self.fail(failure);
         }

@@ -133,6 +133,10 @@ pub enum Event<'a> {
     },
     /// A call whose turn could begin is over: its caller has left, or its time is, or an interceptor has refused it.
     Skipped { object: &'a ObjectId, call: u64 },
+    /// Work begins that a turn has spawned, under a number of its object's own.
+    WorkBegan { object: &'a ObjectId, call: u64, work: u64 },
+    /// It has ended, with everything that it held.
+    WorkEnded { object: &'a ObjectId, work: u64 },
     /// The turn asked for the time.
     TurnTold { call: u64, now: WallMs },
     /// The turn asked for random numbers.
@@ -335,6 +339,8 @@ impl Event<'_> {
         "call.repeated",
         "call.skipped",
         "send.leaves",
+        "work.began",
+        "work.ended",
     ];
 
     /// The name of its place.
@@ -387,6 +393,8 @@ impl Event<'_> {
             Event::Repeated { .. } => 44,
             Event::Skipped { .. } => 45,
             Event::SendLeaves { .. } => 46,
+            Event::WorkBegan { .. } => 47,
+            Event::WorkEnded { .. } => 48,
         };
         Self::POINTS[index]
     }

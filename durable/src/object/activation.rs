@@ -131,6 +131,7 @@ async fn live_through<O: Object>(slot: &Arc<Slot<O>>) -> Result<(), String> {
         })
         .await
     };
+    slot.end_work();
     let ended = Box::pin(ended(slot, end)).await;
     Box::pin(slot.end_children(Cut::Parted)).await;
     // Only then may another activation start: it begins with what is stored.

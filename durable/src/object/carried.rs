@@ -7,6 +7,7 @@ use std::future::{Future, poll_fn};
 use std::pin::pin;
 
 use crate::metadata::Metadata;
+use crate::object::kv::Owner;
 use crate::object::{BoxFuture, Context, Object};
 
 thread_local! {
@@ -59,7 +60,7 @@ impl<O: Object> Context<'_, O> {
     /// [`Call::metadata`](crate::Call::metadata), and what the turn that made it carried itself. A turn of an alarm, of a schedule
     /// or of a hook begins with nothing, and so does a dead letter that is retried.
     ///
-    /// Every call and send that this turn makes carries it on, also those of its [tasks](Self::task). It says what a caller has
+    /// Every call and send that this turn makes carries it on, also those of its [tasks](Self::task), and of work that it [spawns](Self::spawn). It says what a caller has
     /// said: let an [`Interceptor`](crate::Interceptor) set, and look at, what methods are to rely on.
     ///
     /// ```
@@ -88,7 +89,7 @@ impl<O: Object> Context<'_, O> {
     /// # }
     /// ```
     pub fn metadata(&self) -> &Metadata {
-        self.sees_metadata();
+        self.lacks("asks for metadata that nobody has recorded");
         &self.metadata
     }
 }

@@ -22,6 +22,7 @@ use crate::object::schedule::{Schedule, ScheduleBase, ScheduleDesk};
 use crate::object::send::{SendBase, SendDesk};
 use crate::object::sql::{Fate, Seat, Sql, SqlDealt, SqlDesk};
 use crate::object::task::{TurnTask, TurnTasks};
+use crate::object::work::{Spawned, WorkDesk};
 use crate::object::{Object, Slot};
 use crate::schedule::{ScheduleInfo, ScheduleView};
 use crate::storage::{Around, Asked, Fence, SendWrite};
@@ -64,6 +65,7 @@ pub struct Context<'a, O: Object> {
     /// Empty until the turn asks for the time; then fixed for the turn.
     now: OnceLock<WallMs>,
     tasks: TurnTasks,
+    pub(super) work: WorkDesk,
 }
 
 /// What a turn works on beside the struct.
@@ -88,6 +90,8 @@ pub(crate) struct Dealt {
     pub(crate) schedules: Deeds,
     /// What it has done about sends.
     pub(crate) sends: SendWrite,
+    /// What is to be done after it.
+    pub(crate) spawned: Spawned,
     /// Nothing of the object is to be left.
     pub(crate) erases: bool,
     /// Why it cannot be kept, even if the method did without. `None`: it can.
@@ -136,6 +140,7 @@ impl<'a, O: Object> Context<'a, O> {
             erases: false,
             now: OnceLock::new(),
             tasks: TurnTasks::default(),
+            work: WorkDesk::default(),
         }
     }
 
@@ -158,6 +163,7 @@ impl<'a, O: Object> Context<'a, O> {
             erases: false,
             now: OnceLock::new(),
             tasks: TurnTasks::default(),
+            work: WorkDesk::default(),
         }
     }
 
@@ -181,8 +187,13 @@ impl<'a, O: Object> Context<'a, O> {
         let (alarm, alarm_fault) = self.alarm.into_dealt();
         let (schedules, schedule_fault) = self.schedules.into_dealt();
         let (sends, send_fault) = self.sends.into_dealt();
+        let spawned = self.work.into_dealt();
         let fault = fault.or(sql.fault.take()).or(alarm_fault).or(schedule_fault).or(send_fault);
-        Dealt { kv, sql, alarm, schedules, sends, erases, fault }
+        let fault = fault.or_else(|| match self.scene {
+            Scene::Slot { slot, .. } => spawned.fault(slot),
+            Scene::Alone(_) => None,
+        });
+        Dealt { kv, sql, alarm, schedules, sends, spawned, erases, fault }
     }
 
     /// Opens the object's database, so that its tables are up to date.
@@ -307,7 +318,8 @@ impl<'a, O: Object> Context<'a, O> {
         let kv = Some(self.desk.changes());
         let (alarm, schedules) = (self.alarm.deed(), self.schedules.deeds());
         let sends = self.sends.mark();
-        let mut open = OpenSavepoint { cx: self, kv, alarm, schedules, sends };
+        let work = self.work.mark();
+        let mut open = OpenSavepoint { cx: self, kv, alarm, schedules, sends, work };
         let done = inside(self);
         open.end(if done.is_ok() { Fate::Keep } else { Fate::Undo })?;
         done
@@ -454,11 +466,6 @@ impl<'a, O: Object> Context<'a, O> {
                 Address::broken(Code::RuntimeClosed.error("there is no runtime; start one"))
             }
         })
-    }
-
-    /// The turn looks at what travels with its call.
-    pub(super) fn sees_metadata(&self) {
-        self.lacks("asks for metadata that nobody has recorded");
     }
 
     pub(super) fn client(&self) -> Client {

@@ -249,7 +249,8 @@ impl<O: Object> Live<O> {
                 ))
             })?;
         }
-        let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = cx.into_dealt();
+        let dealt = cx.into_dealt().without_work()?;
+        let Dealt { kv, sql, alarm, schedules, sends, erases, fault, .. } = dealt;
         if let Some(error) = fault {
             return Err(error);
         }

@@ -33,6 +33,7 @@ pub(crate) mod stored;
 mod task;
 mod uncalled;
 mod witness;
+mod work;
 mod write;
 
 pub(crate) use activation::{Activation, ActivationMessage};

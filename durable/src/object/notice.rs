@@ -16,6 +16,7 @@ use crate::object::inside::{Inside, Ran, overlong, run_limited};
 use crate::object::live::{Changes, Live};
 use crate::object::uncalled::{Judged, judge};
 use crate::object::witness::{self, Told};
+use crate::object::work::begin_work;
 use crate::object::{Cut, Dealt, Object, Slot};
 
 /// A child that has crashed, as `#[on_child_exit]` is told of it.
@@ -143,7 +144,8 @@ pub(crate) async fn tell<O: Object>(
         }
         None => Ran::Returned(Ok(())),
     };
-    let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = cx.into_dealt();
+    let dealt = cx.into_dealt();
+    let Dealt { kv, sql, alarm, schedules, sends, spawned, erases, fault } = dealt;
     let judged = judge(live, &ran, &sql, (fault.as_ref(), erases));
     let Judged { is_kept, encoded, has_sql, told_as } = judged;
     let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
@@ -174,6 +176,7 @@ pub(crate) async fn tell<O: Object>(
             if !changes.is_empty() {
                 live.submit(slot, changes, (call, None));
             }
+            begin_work(slot, live, (hook.name, call), spawned);
             return AfterNotice::On;
         }
         (Ran::Returned(Err(text)), _) => text,

@@ -8,7 +8,6 @@ use std::task::Poll;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::class::MethodSpec;
-use crate::error::Error;
 use crate::limits::TURNS_PER_SLICE;
 use crate::object::activation::{Came, answer_panic, at_once, broken, ended_as, let_out};
 use crate::object::call::{Running, discard};
@@ -21,7 +20,8 @@ use crate::object::notice::Notice;
 use crate::object::slot::Work;
 use crate::object::uncalled::Firing;
 use crate::object::witness::{self, Told};
-use crate::object::{BoxFuture, Object, PendingCall, Slot};
+use crate::object::work::begin_work;
+use crate::object::{BoxFuture, Dealt, Object, PendingCall, Slot};
 
 /// Why no more reads run.
 pub(super) enum Reads<O: Object> {
@@ -134,28 +134,34 @@ fn begin_read<'a, O: Object>(
             let turn = carrying(metadata, object.read_async(&cx, message));
             let ran = run_called(slot, running.call(), turn).await;
             slot.read_ends(method.name);
-            settle_read(slot, live, running, method, (ran, cx.into_dealt().fault))
+            settle_read(slot, live, running, method, (ran, cx.into_dealt()))
         })));
     }
     let ran = catch_unwind(AssertUnwindSafe(|| object.read(&cx, message)));
-    settle_read(slot, live, running, method, (at_once(ran), cx.into_dealt().fault)).map(|()| None)
+    settle_read(slot, live, running, method, (at_once(ran), cx.into_dealt())).map(|()| None)
 }
 
 fn settle_read<O: Object>(
-    slot: &Slot<O>,
+    slot: &Arc<Slot<O>>,
     live: &Live<O>,
     mut running: Running<O>,
     method: &'static MethodSpec,
-    (ran, fault): (Came<O::Reply>, Option<Error>),
+    (ran, dealt): (Came<O::Reply>, Dealt),
 ) -> Result<(), Crash> {
+    let Dealt { spawned, fault, .. } = dealt;
     running.has_ended(outcome(&ran, |ran| ran.is_rejected, fault.as_ref()));
     let told = Told { ended: ended_as(&ran), kv: &[], has_changes: false };
     witness::turn_ended(slot, live, running.number(), method, told);
     match ran {
         Came::Returned(ran) => {
             slot.turn_ended_well();
+            let is_kept = fault.is_none() && !ran.is_rejected;
+            let turn = (method.name, running.number());
             let failure = fault.map(|error| error.with_object(slot.label()));
             let_out(slot, live, running, failure.map_or(Ok(ran.reply), Err));
+            if is_kept {
+                begin_work(slot, live, turn, spawned);
+            }
             Ok(())
         }
         Came::Late => {

@@ -10,6 +10,7 @@ mod queue;
 mod refusal;
 mod relative;
 mod watch;
+mod work;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -392,7 +393,8 @@ impl<O: Object> Slot<O> {
             readers,
             head: if is_alarm_next || has_notice { Some(Access::Write) } else { head },
             // It serves on until its children have gone: their turns may be waiting for it.
-            end_wish: end_wish.filter(|_| !has_children && !has_notice),
+            end_wish: end_wish
+                .filter(|wish| !has_children && !has_notice && !state.is_kept_by_work(*wish)),
             has_served: state.has_served,
         };
         match turn::next(sight) {
@@ -420,8 +422,8 @@ impl<O: Object> Slot<O> {
                 state.beside_waker = Some(task.waker().clone());
                 return Poll::Pending;
             }
-            // It waits for its children to go, and not for a call.
-            Next::AwaitCall if has_children && state.life.end_wish().is_some() => {}
+            // It waits for its children to go, or for its work, and not for a call.
+            Next::AwaitCall if state.life.end_wish().is_some() => {}
             Next::AwaitCall => {
                 state.idle_since = self.host().clock.now();
                 state.inbox.shrink_to(INBOX_KEPT);
@@ -463,14 +465,15 @@ impl<O: Object> Slot<O> {
         let writing = state.writing.iter().map(|turn| (turn.method, turn.schedule.clone()));
         let mut turns: Vec<_> = writing.chain(reading).collect();
         turns.sort_unstable();
-        if turns.is_empty() {
+        let works = self.unfinished_work(&state);
+        if turns.is_empty() && works.is_empty() {
             return vec![CutOff::Activation { class, id, object, has_served: state.has_served }];
         }
         let turn = |(method, schedule)| {
             let object = object.clone();
             CutOff::Turn { class, id, object, method, schedule }
         };
-        turns.into_iter().map(turn).collect()
+        turns.into_iter().map(turn).chain(works).collect()
     }
 
     /// No turn has the object to itself any more, and none begins yet.

@@ -24,6 +24,7 @@ use crate::object::intercepted::{Around, outcome};
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::sql::{Fate, SqlDealt};
 use crate::object::witness::{self, Told};
+use crate::object::work::begin_work;
 use crate::object::{Cut, Dealt, Delivery, Object, Slot};
 use crate::storage::{Release, SendWrite};
 use crate::time::WallMs;
@@ -220,7 +221,7 @@ pub(super) async fn settle<O: Object>(
     mut run: Uncalled<impl Purpose<O>>,
     (ran, dealt): (Ran<Result<(), String>>, Dealt),
 ) -> AfterRing {
-    let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = dealt;
+    let Dealt { kv, sql, alarm, schedules, sends, spawned, erases, fault } = dealt;
     let judged = judge(live, &ran, &sql, (fault.as_ref(), erases));
     let Judged { is_kept, encoded, has_sql, told_as } = judged;
     if let Some(around) = run.around.take() {
@@ -242,6 +243,7 @@ pub(super) async fn settle<O: Object>(
                 Changes { encoded, kv, has_sql, cause, alarm, schedules, sends, result: None };
             live.submit(slot, changes, (run.call, Some(Held::new(run.firing, Rung::Done))));
             run.purpose.kept(live);
+            begin_work(slot, live, (run.method.name, run.call), spawned);
             return AfterRing::On;
         }
         (Ran::Panicked(panic), Ok(_)) => {

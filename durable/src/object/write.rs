@@ -22,6 +22,7 @@ use crate::object::intercepted::{may_begin, outcome};
 use crate::object::keyed::{self, Looked};
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::witness::{self, Told};
+use crate::object::work::{Spawned, begin_work};
 use crate::object::{Cut, Dealt, Object, PendingCall, Slot};
 use crate::storage::{ResultWrite, SendWrite};
 
@@ -105,12 +106,12 @@ enum Left<O: Object> {
 /// # Errors
 /// The text of a panic.
 fn settle_write<O: Object>(
-    slot: &Slot<O>,
+    slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
     (mut running, method): (Running<O>, &'static MethodSpec),
     (ran, dealt): (Came<O::Reply>, Dealt),
 ) -> Result<Left<O>, Crash> {
-    let Dealt { kv, sql, alarm, schedules, sends, erases, fault } = dealt;
+    let Dealt { kv, sql, alarm, schedules, sends, spawned, erases, fault } = dealt;
     let ran = in_time(&running, ran);
     let (ended, encoded) = match (&ran, &fault) {
         (Came::Panicked(_), _) => (Ended::Panicked, Ok(None)),
@@ -148,7 +149,8 @@ fn settle_write<O: Object>(
     };
     let method = method.name;
     let changes = (alarm, schedules, sends, result);
-    let write = Write { running, method, ran, ended, encoded, kv, has_sql, changes, fault };
+    let write =
+        Write { running, method, ran, ended, encoded, kv, has_sql, changes, spawned, fault };
     judge_write(slot, live, write)
 }
 
@@ -176,6 +178,7 @@ struct Write<O: Object> {
     kv: Vec<KvChange>,
     has_sql: bool,
     changes: Beside,
+    spawned: Spawned,
     /// What has failed its turn below the method. `None`: nothing.
     fault: Option<Error>,
 }
@@ -185,11 +188,14 @@ struct Write<O: Object> {
 /// # Errors
 /// As [`settle_write`].
 fn judge_write<O: Object>(
-    slot: &Slot<O>,
+    slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
     write: Write<O>,
 ) -> Result<Left<O>, Crash> {
-    let Write { running, method, ran, ended, encoded, kv, has_sql, .. } = write;
+    let Write { running, method, ran, ended, encoded, kv, has_sql, spawned, .. } = write;
+    let turn = (method, running.number());
+    // A refusal that has changed nothing is answered as it is.
+    let spawned = if ended == Ended::Kept { spawned } else { Spawned::default() };
     let ((alarm, schedules, sends, result), fault) = (write.changes, write.fault);
     let comparison = match &encoded {
         Ok(None) => Encoded::Same,
@@ -210,10 +216,12 @@ fn judge_write<O: Object>(
             } else {
                 live.submit(slot, changes, (number, Some(running.hold(Ok(ran.reply)))));
             }
+            begin_work(slot, live, turn, spawned);
             return Ok(Left::Whole);
         }
         (Verdict::Answer, Came::Returned(ran), _) => {
             let_out(slot, live, running, Ok(ran.reply));
+            begin_work(slot, live, turn, spawned);
             return Ok(Left::Whole);
         }
         (Verdict::RollBack, Came::Returned(ran), _) => Ok(ran.reply),

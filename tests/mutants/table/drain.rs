@@ -76,11 +76,11 @@ impl<O: Object> Drop for Kept<O> {
         edits: &[
             Edit {
                 file: "durable/src/object/slot.rs",
-                find: "            end_wish: end_wish.filter(|_| !has_children && !has_notice),",
-                replace: r#"            end_wish: end_wish.filter(|wish| {
+                find: "                .filter(|wish| !has_children && !has_notice && !state.is_kept_by_work(*wish)),",
+                replace: r#"                .filter(|wish| {
                 let is_hasty =
                     *wish == EndWish::Drained && crate::mutant("parents_are_stopped_first");
-                (!has_children || is_hasty) && !has_notice
+                (!has_children || is_hasty) && !has_notice && !state.is_kept_by_work(*wish)
             }),"#,
             },
             Edit {

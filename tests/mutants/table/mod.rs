@@ -18,6 +18,7 @@ mod storage;
 mod stored;
 mod supervise;
 mod waits;
+mod work;
 mod world;
 
 use crate::Mutant;
@@ -43,6 +44,7 @@ pub fn all() -> Vec<&'static Mutant> {
         stored::MUTANTS,
         supervise::MUTANTS,
         waits::MUTANTS,
+        work::MUTANTS,
         world::MUTANTS,
     ];
     tables.into_iter().flatten().collect()

@@ -118,8 +118,8 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "an object that is idle stays in memory",
         edits: &[Edit {
             file: "durable/src/object/slot/incarnation.rs",
-            find: "        if !state.life.is_idle() {\n            return false;",
-            replace: r#"        if !state.life.is_idle() || crate::mutant("never_evicted") {
+            find: "        if !state.life.is_idle() || state.has_work() {\n            return false;",
+            replace: r#"        if !state.life.is_idle() || state.has_work() || crate::mutant("never_evicted") {
             return false;"#,
         }],
         seeds: 200,

@@ -22,6 +22,8 @@ pub(super) struct OpenSavepoint<'c, 'a, O: Object> {
     pub(super) schedules: Deeds,
     /// What it had done about sends.
     pub(super) sends: SendMark,
+    /// How much it had spawned.
+    pub(super) work: usize,
 }
 
 /// What a turn has done to the KV.
@@ -35,6 +37,7 @@ impl<O: Object> OpenSavepoint<'_, '_, O> {
             self.cx.alarm.reset(self.alarm);
             self.cx.schedules.reset(std::mem::take(&mut self.schedules));
             self.cx.sends.reset(self.sends);
+            self.cx.work.reset(self.work);
         }
         self.cx.sql.end_savepoint(self.cx, end)
     }

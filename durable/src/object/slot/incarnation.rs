@@ -100,7 +100,7 @@ impl<O: Object> Resident for Slot<O> {
         let state = self.state.lock();
         if !state.life.is_live() || state.life.incarnation() != incarnation {
             Use::Gone
-        } else if state.life.is_idle() {
+        } else if state.life.is_idle() && !state.has_work() {
             let (own, children) = (Use::IdleSince(state.idle_since), kin::children(&state.ties));
             drop(state);
             kin::use_with(own, children)
@@ -120,7 +120,7 @@ impl<O: Object> Resident for Slot<O> {
             }
             state = self.state.lock();
         }
-        if !state.life.is_idle() {
+        if !state.life.is_idle() || state.has_work() {
             return false;
         }
         state.life.on_evict(EndWish::Soon);

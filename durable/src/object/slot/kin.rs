@@ -12,6 +12,7 @@ use std::task::{Context as TaskContext, Poll};
 use futures_util::task::AtomicWaker;
 use tokio::sync::oneshot;
 
+use super::work::{Severed, Works};
 use super::{Slot, State, gone};
 use crate::class::{ChildStrategy, ChildrenSpec};
 use crate::error::{Code, Error};
@@ -106,6 +107,8 @@ pub(super) struct Ties {
     cut: Option<Cut>,
     pub(super) watchers: Vec<Watcher>,
     pub(super) watched: BTreeMap<ObjectId, Arc<dyn Kin>>,
+    /// What its turns have spawned.
+    pub(super) works: Works,
 }
 
 pub(super) struct Wanting {
@@ -121,6 +124,7 @@ pub(super) struct Untied {
     parent: Option<(Arc<dyn Kin>, u64)>,
     watched: BTreeMap<ObjectId, Arc<dyn Kin>>,
     watchers: Vec<Watcher>,
+    works: Severed,
 }
 
 /// What is to be done when no lock is held, in order.
@@ -174,6 +178,7 @@ impl Ties {
             parent: self.parent.take(),
             watched: std::mem::take(&mut self.watched),
             watchers: if is_dead { std::mem::take(&mut self.watchers) } else { Vec::new() },
+            works: self.works.sever(),
         }
     }
 }
@@ -498,7 +503,8 @@ impl<O: Object> Slot<O> {
 
     /// Tells the others that the activation has ended. `exit`: how it has crashed. `None`: it has not.
     pub(super) fn part(&self, untied: Untied, exit: Option<Exit>) {
-        let Untied { parent, watched, watchers } = untied;
+        let Untied { parent, watched, watchers, works } = untied;
+        drop(works);
         self.tell_watchers(watched, watchers, exit.as_ref());
         if let Some((parent, _)) = parent {
             parent.child_left(self.id, exit);
