@@ -3,7 +3,10 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
 use syn::punctuated::Punctuated;
-use syn::{Attribute, FnArg, LitStr, Meta, Pat, ReceiverKind, ReturnType, Token, Type, Visibility};
+use syn::{
+    Attribute, FnArg, GenericArgument, LitStr, Meta, Pat, PathArguments, ReceiverKind, ReturnType,
+    Token, Type, TypeImplTrait, TypeParamBound, Visibility, parse_quote,
+};
 
 use crate::attr::{ClassOptions, Marks};
 use crate::names;
@@ -104,8 +107,10 @@ pub(crate) struct Method {
     pub(crate) is_reentrant: bool,
     pub(crate) has_context: bool,
     pub(crate) args: Vec<Arg>,
-    /// `None`: it returns nothing.
+    /// What it returns, as its callers have it. `None`: it returns nothing.
     pub(crate) output: Option<Type>,
+    /// Of the stream that it returns. `None`: it returns something else.
+    pub(crate) item: Option<Type>,
     pub(crate) docs: Vec<Attribute>,
     /// On everything that is generated for the method.
     pub(crate) cfgs: Vec<Attribute>,
@@ -199,8 +204,14 @@ impl Class {
 
 impl Method {
     /// `function` has passed the checks of a method that can be called.
-    pub(crate) fn new(function: &Function, marks: &Marks) -> Self {
+    /// `private`: the path of what generated code names.
+    pub(crate) fn new(function: &Function, marks: &Marks, private: &TokenStream) -> Self {
         let ident = function.sig.ident.clone();
+        let item = output(function).and_then(item_of_stream).cloned();
+        let output = match &item {
+            Some(item) => Some(parse_quote!(#private::ItemStream<#item>)),
+            None => output(function).cloned(),
+        };
         Method {
             wire_name: marks
                 .name
@@ -213,7 +224,8 @@ impl Method {
             is_reentrant: marks.reentrant.is_some(),
             has_context: has_context(function),
             args: function.sig.inputs.iter().filter_map(arg).collect(),
-            output: output(function).cloned(),
+            output,
+            item,
             docs: function
                 .attrs
                 .iter()
@@ -277,6 +289,20 @@ pub(crate) fn output(function: &Function) -> Option<&Type> {
         ReturnType::Default => None,
         ReturnType::Type(_, ty) => Some(ty),
     }
+}
+
+/// The type of the items, if `ty` is `impl Stream<Item = T>`.
+pub(crate) fn item_of_stream(ty: &Type) -> Option<&Type> {
+    let Type::ImplTrait(TypeImplTrait { bounds, .. }) = ty else { return None };
+    bounds.iter().find_map(|bound| {
+        let TypeParamBound::Trait(bound) = bound else { return None };
+        let last = bound.path.segments.last().filter(|last| last.ident == "Stream")?;
+        let PathArguments::AngleBracketed(arguments) = &last.arguments else { return None };
+        arguments.args.iter().find_map(|argument| match argument {
+            GenericArgument::AssocType(item) if item.ident == "Item" => Some(&item.ty),
+            _ => None,
+        })
+    })
 }
 
 pub(crate) fn cfgs(function: &Function) -> Vec<Attribute> {

@@ -92,6 +92,15 @@ pub(crate) fn unencodable<O: Object>(error: &EncodeError, outcome: Outcome) -> E
     Code::CallUnencodable.error(format!("{}: {what}", O::CLASS.name)).with_outcome(outcome)
 }
 
+/// The error of a call from another process that would give a stream.
+pub(crate) fn unstreamable<O: Object>(method: &MethodSpec) -> Error {
+    Code::CallUnencodable.error(format!(
+        "`{}` of class {} gives a stream, which is for callers in the same process; call a method that gives a page at a time",
+        method.name,
+        O::CLASS.name
+    ))
+}
+
 /// The error of bytes that are not what they should be.
 pub(crate) fn undecodable<O: Object>(error: &DecodeError, outcome: Outcome) -> Error {
     let class = O::CLASS.name;

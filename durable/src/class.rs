@@ -325,6 +325,8 @@ pub struct MethodSpec {
     pub timeout: Option<Duration>,
     /// Whether its calls may overtake writes that wait, where a read that runs waits for them.
     pub is_reentrant: bool,
+    /// Whether it gives a stream, which stays in this process.
+    pub is_stream: bool,
     /// The types of its arguments, as they are written.
     pub args: &'static str,
     /// The type that it returns, as it is written.
@@ -334,13 +336,27 @@ pub struct MethodSpec {
 impl MethodSpec {
     #[doc(hidden)]
     pub const fn new(name: &'static str, access: Access, is_async: bool) -> Self {
-        let (timeout, is_reentrant) = (None, false);
-        MethodSpec { name, access, is_async, timeout, is_reentrant, args: "", returns: "()" }
+        MethodSpec {
+            name,
+            access,
+            is_async,
+            timeout: None,
+            is_reentrant: false,
+            is_stream: false,
+            args: "",
+            returns: "()",
+        }
     }
 
     #[doc(hidden)]
     pub const fn timeout_ms(mut self, timeout_ms: u64) -> Self {
         self.timeout = Some(Duration::from_millis(timeout_ms));
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn streams(mut self) -> Self {
+        self.is_stream = true;
         self
     }
 

@@ -274,6 +274,8 @@ codes! {
     ResultNewer = "result.newer", Corrupt, NotStarted | RolledBack;
     /// As much work that turns of the object have spawned is under way as may be.
     SpawnOverloaded = "spawn.overloaded", Backoff, RolledBack;
+    /// A stream of results has ended before it was done.
+    StreamCut = "stream.cut", Retry, Committed;
     /// There is no such dead letter.
     LetterUnknown = "letter.unknown", FixCall, NotStarted;
     /// Savepoints are nested too deeply.

@@ -52,6 +52,7 @@ pub mod host;
 mod id;
 mod inspection;
 mod interceptor;
+mod item_stream;
 mod kernel;
 mod keyed;
 mod kv;
@@ -198,6 +199,7 @@ pub use inspection::{
     Summary, Verified,
 };
 pub use interceptor::{IncomingCall, Interceptor, OutgoingCall, Refusal, TurnOutcome, TurnReport};
+pub use item_stream::ItemStream;
 pub use kernel::restart::{
     AutoShutdown, Backoff, ChildKind, ChildSpec, Decision, Exit, ExitReason, Restart, Shutdown,
     Strategy, SupervisorSpec,
@@ -306,8 +308,8 @@ pub mod __private {
     pub use crate::stub::Address;
     pub use crate::{
         Access, AlarmInfo, AlarmSpec, AutoShutdown, Backoff, Call, CallError, Child, ChildField,
-        ChildStrategy, ChildrenSpec, ClassSpec, Context, DurableState, Error, MethodSpec,
-        Migration, Name, Object, Rate, Restart, Shutdown, Stub, Supervisor, Wire,
+        ChildStrategy, ChildrenSpec, ClassSpec, Context, DurableState, Error, ItemStream,
+        MethodSpec, Migration, Name, Object, Rate, Restart, Shutdown, Stub, Supervisor, Wire,
     };
     pub use postcard_schema;
     pub use serde;

@@ -293,6 +293,9 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// in what the object stores.
 pub const SPAWNED_MAX: usize = 64;
 
+/// Items of a stream of results that wait for its reader: enough to keep both at work, and little to hold in memory.
+pub const STREAM_ITEMS_MAX: usize = 16;
+
 /// How long a piece of such work may take, as long as a run of an alarm may: its object stays in memory for it.
 pub const SPAWNED_LIMIT: Duration = Duration::from_secs(15 * 60);
 

@@ -564,7 +564,7 @@ impl<O: Object> Address<O> {
         };
         let outcome = reply.as_ref().map(|_| encoded.as_slice());
         self.report(|| Event::Answered { call, outcome });
-        if is_wired {
+        if is_wired && !method.is_stream {
             reply.and_then(|reply| reply_over_the_wire::<O>(&reply, method))
         } else {
             reply

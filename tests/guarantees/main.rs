@@ -49,6 +49,7 @@ mod spawned_work;
 mod sql;
 mod sql_kills;
 mod sql_migrations;
+mod streams;
 mod supervision;
 mod supervision_events;
 mod together;

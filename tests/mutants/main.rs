@@ -50,6 +50,8 @@ const ALARMS: &str = "workload::alarms_keep_every_promise";
 const SCHEDULES: &str = "workload::schedules_keep_every_promise";
 /// Objects that send each other calls.
 const SENDS: &str = "workload::sends_keep_every_promise";
+/// Objects that read streams of each other.
+const STREAMS: &str = "workload::a_stream_that_ends_without_an_error_is_whole";
 /// Objects that are erased while what they have sent waits.
 const LEAVING: &str = "workload::what_an_erased_object_has_sent_goes_with_it";
 /// Calls with idempotency keys, whose results are kept for long, and for hardly any time.
@@ -103,7 +105,7 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
     };
     let healthy = [
         CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, SENDS, LEAVING, KEYED, FORGETFUL,
-        PRESS, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS, WORK,
+        PRESS, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS, WORK, STREAMS,
     ];
     let healthy = healthy.map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {

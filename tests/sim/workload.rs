@@ -16,6 +16,7 @@ use tests::press::{doors, press_and_work};
 use tests::releases;
 use tests::schedules::{clocks, tick_and_work};
 use tests::sends::{offices, one_office, send_and_leave, send_and_work};
+use tests::streams::{pour_and_drink, taps};
 use tests::together;
 use tests::tree::{supervised, work_in_a_tree};
 use tests::waits::{crowded_knots, knots, work_and_send_in_circles, work_in_circles};
@@ -77,6 +78,12 @@ fn sends_inside_of_one_shard_keep_every_promise() {
     simulation
         .worlds(include_str!("seeds_sends.txt"))
         .check(one_office, async |sim| send_and_work(sim, Faults::all()).await);
+}
+
+#[test]
+fn a_stream_that_ends_without_an_error_is_whole() {
+    let simulation = Simulation::new().seeds(seeds() / 6).allow_panics();
+    simulation.check(taps, async |sim| pour_and_drink(sim, Faults::all()).await);
 }
 
 #[test]

@@ -227,7 +227,7 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
             method::Role::Rpc => {
                 method::rpc(function, class, errors);
                 if errors.count() == before {
-                    add_method(Method::new(function, &marks), class, errors);
+                    add_method(Method::new(function, &marks, &class.private), class, errors);
                 }
             }
             method::Role::Private => {}

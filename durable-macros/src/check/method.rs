@@ -4,13 +4,13 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{
     FnArg, GenericArgument, GenericParam, Pat, PathArguments, ReceiverKind, Safety, Type,
-    Visibility,
+    TypeImplTrait, TypeParamBound, Visibility,
 };
 
 use super::{Tied, idents, tied};
 use crate::attr::Marks;
 use crate::errors::Errors;
-use crate::model::{Class, Taken, compact, context_of, output};
+use crate::model::{Class, Taken, compact, context_of, item_of_stream, output};
 use crate::names;
 use crate::parse::Function;
 
@@ -369,9 +369,18 @@ fn owned(ty: &Type) -> String {
 
 /// Rule 7: what is returned outlives the turn, and has a name.
 fn returned(function: &Function, class: &Class, errors: &mut Errors) {
-    let Some(ty) = output(function) else { return };
+    let Some(written) = output(function) else { return };
+    let item = item_of_stream(written);
+    let ty = item.unwrap_or(written);
     if !crosses(ty, errors) {
         return;
+    }
+    if item.is_some() && !is_free(written) {
+        errors.at(
+            written,
+            "a stream goes on when its turn is over, so it cannot borrow from the object; write \
+             `+ use<>` behind its bounds, and move into it what it needs, such as a copy or `cx.me()`",
+        );
     }
     let message = match tied(ty.to_token_stream()) {
         None => return,
@@ -382,11 +391,24 @@ fn returned(function: &Function, class: &Class, errors: &mut Errors) {
             )
         }
         Some(Tied::ImplTrait) => {
-            format!("a result needs a type that can be named; return a concrete type, {OR_PRIVATE}")
+            format!(
+                "a result needs a type that can be named; return a concrete type, or \
+                `impl Stream<Item = T> + use<>`, {OR_PRIVATE}"
+            )
         }
         Some(Tied::SelfType(span)) => return errors.push(syn::Error::new(span, self_type(class))),
     };
     errors.at(ty, message);
+}
+
+/// Whether a stream says that it borrows nothing.
+fn is_free(stream: &Type) -> bool {
+    let Type::ImplTrait(TypeImplTrait { bounds, .. }) = stream else { return false };
+    bounds.iter().any(|bound| match bound {
+        TypeParamBound::PreciseCapture(capture) => capture.params.is_empty(),
+        TypeParamBound::Lifetime(lifetime) => lifetime.ident == "static",
+        _ => false,
+    })
 }
 
 /// Rule 11: the stub has methods of its own.

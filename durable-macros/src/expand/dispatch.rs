@@ -71,8 +71,18 @@ fn arm(class: &Class, method: &Method) -> TokenStream {
     let wait = method.is_async.then(|| quote!(.await));
     let fallible = fallible(class, method);
     let run = quote_spanned!(place(ident)=> Self::#ident(self, #cx #(#args),*));
+    let returned = match &method.item {
+        None => quote!(#run #wait),
+        Some(_) => {
+            let (cx, stream) = (names::local("cx"), names::local("stream"));
+            quote! {{
+                let #stream = #run #wait;
+                #private::Context::pour(#cx, #stream)
+            }}
+        }
+    };
     let ran = quote! {
-        #private::Ran::new::<{ #fallible }, _>(#run #wait, #reply::#variant)
+        #private::Ran::new::<{ #fallible }, _>(#returned, #reply::#variant)
     };
     let ran = if method.is_async {
         // The span puts rustc's "future is not `Send`" on the user's method.

@@ -112,10 +112,15 @@ fn method_spec(class: &Class, method: &Method) -> TokenStream {
     };
     let args: Vec<_> = method.args.iter().map(|arg| written(&arg.ty)).collect();
     let args = args.join(", ");
-    let returns = method.output.as_ref().map_or_else(|| "()".to_owned(), written);
+    let returns = match (&method.item, &method.output) {
+        (Some(item), _) => format!("impl Stream<Item = {}>", written(item)),
+        (None, Some(output)) => written(output),
+        (None, None) => "()".to_owned(),
+    };
+    let streams = method.item.as_ref().map(|_| quote!(.streams()));
     quote! {
         #private::MethodSpec::new(#wire_name, #private::Access::#access, #is_async)
-            .typed(#args, #returns) #timeout #reentrant
+            .typed(#args, #returns) #timeout #reentrant #streams
     }
 }
 

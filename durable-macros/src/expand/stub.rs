@@ -131,10 +131,32 @@ pub(super) enum Shape<'a> {
     Unknown,
 }
 
-const PLAIN: [&str; 24] = [
-    "bool", "char", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
-    "usize", "f32", "f64", "String", "Vec", "Option", "Box", "BTreeMap", "BTreeSet", "VecDeque",
+const PLAIN: [&str; 25] = [
+    "bool",
+    "char",
+    "i8",
+    "i16",
+    "i32",
+    "i64",
+    "i128",
+    "isize",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "u128",
+    "usize",
+    "f32",
+    "f64",
+    "String",
+    "Vec",
+    "Option",
+    "Box",
+    "BTreeMap",
+    "BTreeSet",
+    "VecDeque",
     "Duration",
+    "ItemStream",
 ];
 
 pub(super) fn shape(ty: &Type) -> Shape<'_> {

@@ -10,12 +10,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context as TaskContext, Poll};
 
+use futures_util::Stream;
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
 use crate::class::Durability;
 use crate::error::{Code, Error, text_of};
 use crate::host::Event;
+use crate::item_stream::ItemStream;
 use crate::kernel::gate::{self, Gate};
 use crate::limits::{SPAWNED_LIMIT, SPAWNED_MAX};
 use crate::object::call::discard;
@@ -152,22 +154,40 @@ impl<O: Object> Context<'_, O> {
         F: FnOnce(O::Stub) -> W + Send + 'static,
         W: Future<Output = ()> + Send + 'static,
     {
-        let slot = match self.scene {
-            Scene::Alone(_) => return self.lacks("spawns work"),
-            Scene::Slot { slot, fence: Some(_) } => slot,
+        match self.scene {
+            Scene::Alone(_) => self.lacks("spawns work"),
+            Scene::Slot { slot, fence: Some(_) } => {
+                let me = O::Stub::from_address(slot.address().within_service());
+                self.add_deed(async move { work(me).await });
+            }
             Scene::Slot { slot, fence: None } => panic!(
                 "`#[init]` of {} spawns work, and is no turn that could be kept; do it in a method",
                 slot.label()
             ),
-        };
+        }
+    }
+
+    /// Gives the items of a stream to the turn's caller, when the turn is durable. Generated dispatchers use it.
+    #[doc(hidden)]
+    pub fn pour<T: Send + 'static>(
+        &self,
+        stream: impl Stream<Item = T> + Send + 'static,
+    ) -> ItemStream<T> {
+        let (sink, items) = ItemStream::new();
+        match self.scene {
+            Scene::Alone(_) => self.lacks("gives a stream"),
+            Scene::Slot { .. } => self.add_deed(sink.drain(stream)),
+        }
+        items
+    }
+
+    fn add_deed(&self, deed: impl Future<Output = ()> + Send + 'static) {
         let mut spawned = self.work.0.lock();
         if spawned.deeds.len() >= SPAWNED_MAX {
             spawned.beyond += 1;
             return;
         }
-        let me = O::Stub::from_address(slot.address().within_service());
-        let deed = bearing(self.metadata.clone(), async move { work(me).await });
-        spawned.deeds.push(Box::pin(deed));
+        spawned.deeds.push(Box::pin(bearing(self.metadata.clone(), deed)));
     }
 }
 

@@ -1,6 +1,6 @@
 //! Work that begins too early, for turns that were undone, and that outlives its object's activation.
 
-use crate::{Edit, Mutant, WORK};
+use crate::{Edit, Mutant, STREAMS, WORK};
 
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -69,5 +69,18 @@ pub const MUTANTS: &[Mutant] = &[
         seeds: 30,
         found_by: &["panic"],
         test: WORK,
+    },
+    Mutant {
+        name: "stream_is_cut_in_silence",
+        bug: "a stream that was cut looks as if it was done",
+        edits: &[Edit {
+            file: "durable/src/item_stream.rs",
+            find: "            Some(None) => None,",
+            replace: r#"            Some(None) => None,
+            None if crate::mutant("stream_is_cut_in_silence") => None,"#,
+        }],
+        seeds: 100,
+        found_by: &["panic"],
+        test: STREAMS,
     },
 ];

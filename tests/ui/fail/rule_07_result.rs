@@ -20,6 +20,14 @@ impl Cart {
         "shop"
     }
 
+    pub fn stream(&self) -> impl futures_util::Stream<Item = u64> {
+        futures_util::stream::empty()
+    }
+
+    pub fn borrowed(&self) -> impl futures_util::Stream<Item = &String> + use<> {
+        futures_util::stream::empty()
+    }
+
     pub fn copy(&self) -> Option<Self> {
         None
     }
