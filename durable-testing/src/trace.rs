@@ -269,15 +269,13 @@ impl Trace {
                 let detail = mix(at.flatten().map_or(1, |at| at.0));
                 told = Told { call, detail, ..Told::of(self.object(object)) };
             }
-            Event::LetterTended { object, .. } => told = Told::of(self.object(object)),
-            Event::Circular { object, call, .. } | Event::Skipped { object, call } => {
+            Event::LetterTended { object, .. } | Event::WorkEnded { object, .. } => {
+                told = Told::of(self.object(object));
+            }
+            Event::Circular { object, call, .. }
+            | Event::Skipped { object, call }
+            | Event::WorkBegan { object, call, .. } => {
                 told = Told { call, ..Told::of(self.object(object)) };
-            }
-            Event::WorkBegan { object, call, work } => {
-                told = Told { call, detail: work, ..Told::of(self.object(object)) };
-            }
-            Event::WorkEnded { object, work } => {
-                told = Told { detail: work, ..Told::of(self.object(object)) };
             }
             Event::Repeated { object, call, key, reply } => {
                 let detail = reply.map_or(0, hash);

@@ -157,8 +157,8 @@ pub async fn spawn_and_work(sim: Sim, faults: Faults) -> TestResult {
         assert!(!done.contains(&u64::MAX), "work of what was undone has begun");
         let is_known = |number: &u64| *number <= ordered;
         assert!(done.iter().all(is_known), "{done:?} of {ordered} that were ordered");
-        let number = office.order(30).await?;
-        sim.advance(Duration::from_millis(100)).await;
+        let number = office.order(300).await?;
+        sim.advance(Duration::from_millis(600)).await;
         assert!(office.all_done().await?.contains(&number), "it stays until its work is done");
     }
     sim.advance(Duration::from_secs(30)).await;

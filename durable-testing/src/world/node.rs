@@ -182,13 +182,7 @@ impl World {
         let mut chance = Stream::new(self.seed, 1_000 + life.number);
         self.disk().crash(mode, &mut || chance.draw());
         self.note("node.crashes", format!("life {}, {}", life.number, mode.name()));
-        self.promises.lock().crashed();
-        self.trees.lock().crashed();
-        self.families.lock().crashed();
-        self.waits.lock().crashed();
-        self.work.lock().crashed();
-        self.drain.lock().crashed();
-        self.loosen();
+        self.checks_forget();
         self.calls.lock().ledger.crashed(self.step());
         self.wake_callers();
         waiters.into_iter().for_each(Waker::wake);
@@ -268,6 +262,17 @@ impl World {
         .await;
     }
 
+    /// Nothing of the node's memory is left, which is said to all checks that know of it.
+    fn checks_forget(&self) {
+        self.promises.lock().crashed();
+        self.trees.lock().crashed();
+        self.families.lock().crashed();
+        self.waits.lock().crashed();
+        self.work.lock().crashed();
+        self.drain.lock().crashed();
+        self.loosen();
+    }
+
     /// Shuts the node down as a program does that is asked to end. Gives whether it did, rather than crash meanwhile.
     pub(crate) async fn shut_down(self: &Arc<Self>) -> bool {
         let Some((runtime, life)) = self.up() else { return false };
@@ -330,13 +335,7 @@ impl World {
         self.wake_callers();
         self.node.lock().phase = Phase::Down;
         self.note("node.down", format!("life {}", life.number));
-        self.promises.lock().crashed();
-        self.trees.lock().crashed();
-        self.families.lock().crashed();
-        self.waits.lock().crashed();
-        self.work.lock().crashed();
-        self.drain.lock().crashed();
-        self.loosen();
+        self.checks_forget();
         self.calls.lock().ledger.crashed(self.step());
         true
     }

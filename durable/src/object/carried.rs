@@ -60,8 +60,9 @@ impl<O: Object> Context<'_, O> {
     /// [`Call::metadata`](crate::Call::metadata), and what the turn that made it carried itself. A turn of an alarm, of a schedule
     /// or of a hook begins with nothing, and so does a dead letter that is retried.
     ///
-    /// Every call and send that this turn makes carries it on, also those of its [tasks](Self::task), and of work that it [spawns](Self::spawn). It says what a caller has
-    /// said: let an [`Interceptor`](crate::Interceptor) set, and look at, what methods are to rely on.
+    /// Every call and send that this turn makes carries it on, also those of its [tasks](Self::task), and of work that it
+    /// [spawns](Self::spawn). It says what a caller has said: let an [`Interceptor`](crate::Interceptor) set, and look at, what methods
+    /// are to rely on.
     ///
     /// ```
     /// use durable::prelude::*;

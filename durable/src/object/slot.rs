@@ -392,7 +392,7 @@ impl<O: Object> Slot<O> {
         let sight = Sight {
             readers,
             head: if is_alarm_next || has_notice { Some(Access::Write) } else { head },
-            // It serves on until its children have gone: their turns may be waiting for it.
+            // It serves on, and waits for no call, until its children, whose turns may wait for it, and its work are over.
             end_wish: end_wish
                 .filter(|wish| !has_children && !has_notice && !state.is_kept_by_work(*wish)),
             has_served: state.has_served,
@@ -422,7 +422,6 @@ impl<O: Object> Slot<O> {
                 state.beside_waker = Some(task.waker().clone());
                 return Poll::Pending;
             }
-            // It waits for its children to go, or for its work, and not for a call.
             Next::AwaitCall if state.life.end_wish().is_some() => {}
             Next::AwaitCall => {
                 state.idle_since = self.host().clock.now();
