@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use durable::prelude::*;
-use durable::{RuntimeBuilder, SendId};
+use durable::{IncomingCall, Interceptor, Refusal, RuntimeBuilder, SendId};
 use durable_testing::prelude::*;
 
 /// Sends letters to others of its kind, and keeps those that it gets.
@@ -26,6 +26,20 @@ pub struct Post {
     pub last: Option<SendId>,
     /// Letters that came without what was to travel with them.
     pub bare: u64,
+    /// Letters that were to be turned away at the door.
+    pub forbidden: u64,
+}
+
+/// Turns away what says that it is forbidden.
+struct Doorman;
+
+impl Interceptor for Doorman {
+    fn on_turn(&self, call: &IncomingCall<'_>) -> Result<(), Refusal> {
+        match call.metadata().get("forbidden") {
+            None => Ok(()),
+            Some(_) => Err(Refusal::new("it is forbidden")),
+        }
+    }
 }
 
 // Runs that panic are what is looked at, and what follows on many of them is looked at elsewhere.
@@ -149,7 +163,12 @@ impl Post {
     }
 
     /// What sends with a delay call.
-    pub async fn take_late(&mut self, number: u64) -> Result<(), String> {
+    pub async fn take_late(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        number: u64,
+    ) -> Result<(), String> {
+        self.forbidden += u64::from(cx.metadata().get("forbidden").is_some());
         self.came_late.push(number);
         self.be_slow().await;
         self.fail_if_asked()
@@ -178,6 +197,11 @@ impl Post {
     /// Letters that came without what was to travel with them.
     pub fn bare(&self) -> u64 {
         self.bare
+    }
+
+    /// Letters that were to be turned away at the door.
+    pub fn forbidden(&self) -> u64 {
+        self.forbidden
     }
 
     /// What came, by sender.
@@ -220,7 +244,8 @@ async fn pause(ms: u64) {
 /// A runtime with post offices, in shards of their own.
 pub fn offices(builder: RuntimeBuilder) -> RuntimeBuilder {
     // Runs are to be retried here, and not their object to be shut in.
-    builder.register::<Post>().shards(3).crashes(1_000, Duration::from_secs(1))
+    let builder = builder.register::<Post>().intercept(Doorman);
+    builder.shards(3).crashes(1_000, Duration::from_secs(1))
 }
 
 /// All of them in one shard.
@@ -247,6 +272,11 @@ async fn use_post(client: &Crew, posts: &[PostStub]) {
                 client.sleep(Duration::from_millis(ms / 2)).await;
                 drop(client.sim().cancel_send(id).await);
             }
+        }
+        13 if ms.is_multiple_of(5) => {
+            drop(post.take_late(ms).metadata("forbidden", "yes").send().await);
+            let answer = post.take_late(ms).metadata("forbidden", "yes").await;
+            assert!(answer.is_err(), "it is turned away");
         }
         13 => drop(post.take_late(ms).send().await),
         14 => drop(post.take_late(ms).send_after(Duration::from_millis(ms)).await),
@@ -291,6 +321,7 @@ pub async fn send_and_work(sim: Sim, faults: Faults) -> TestResult {
         assert_eq!(of_fresh(&post.came().await?), before + 3, "what is sent comes");
         in_order(&post.came().await?);
         assert_eq!(post.bare().await?, 0, "what travels with a send arrives with it");
+        assert_eq!(post.forbidden().await?, 0, "what was turned away has not run");
     }
     sim.sometimes("a send came", |trace| trace.count("send.arrives") > 0);
     sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);

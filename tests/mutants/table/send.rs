@@ -32,6 +32,34 @@ pub const MUTANTS: &[Mutant] = &[
         test: SENDS,
     },
     Mutant {
+        name: "refused_send_runs",
+        bug: "a send runs that an interceptor has refused",
+        edits: &[Edit {
+            file: "durable/src/object/recur.rs",
+            find: "                    Err(error) => {\n                        fail(",
+            replace: r#"                    Err(_) if crate::mutant("refused_send_runs") => metadata,
+                    Err(error) => {
+                        fail("#,
+        }],
+        seeds: 60,
+        found_by: &["panic"],
+        test: SENDS,
+    },
+    Mutant {
+        name: "refused_call_runs",
+        bug: "a call runs that an interceptor has refused",
+        edits: &[Edit {
+            file: "durable/src/object/intercepted.rs",
+            find: "        Err(error) => {\n            let (object, call) = (slot.id_ref(), running.number());",
+            replace: r#"        Err(_) if crate::mutant("refused_call_runs") => Some(running),
+        Err(error) => {
+            let (object, call) = (slot.id_ref(), running.number());"#,
+        }],
+        seeds: 60,
+        found_by: &["panic"],
+        test: SENDS,
+    },
+    Mutant {
         name: "send_leaves_before_its_effect",
         bug: "a send is over when it is delivered, and not when its effect is durable",
         edits: &[Edit {
