@@ -150,6 +150,8 @@ codes! {
     CallKeyInvalid = "call.key_invalid", FixCall, NotStarted | RolledBack;
     /// The call cannot carry such metadata, or not so much of it.
     CallMetadataInvalid = "call.metadata_invalid", FixCall, NotStarted;
+    /// The text is no context of a trace.
+    TraceMalformed = "trace.malformed", FixCall, NotStarted;
     /// An interceptor does not let the call pass.
     CallRefused = "call.refused", FixCall, NotStarted;
     /// The class has no method of that name.

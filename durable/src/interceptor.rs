@@ -10,6 +10,7 @@ use crate::class::{Access, MethodSpec};
 use crate::error::{Code, Error, Outcome, text_of};
 use crate::id::ObjectId;
 use crate::metadata::Metadata;
+use crate::trace::TraceContext;
 
 /// Looks at calls on their way: when they are made, before their turns begin, and after those have ended. For what is to be
 /// done around all methods, such as authentication, metrics, and passing a trace on.
@@ -142,6 +143,14 @@ impl OutgoingCall<'_> {
     /// As [`Metadata::set`].
     pub fn set(&mut self, key: &str, value: &str) -> Result<(), Error> {
         self.metadata.set(key, value)
+    }
+
+    /// Lets a trace travel with it, in the place of another.
+    ///
+    /// # Errors
+    /// As [`Metadata::set_trace`].
+    pub fn set_trace(&mut self, trace: &TraceContext) -> Result<(), Error> {
+        self.metadata.set_trace(trace)
     }
 }
 

@@ -74,6 +74,7 @@ mod storage;
 mod stub;
 mod supervise;
 mod time;
+mod trace;
 mod when;
 
 pub use class::{Access, ChildStrategy, ChildrenSpec, ClassSpec, Durability, MethodSpec, Rate};
@@ -225,6 +226,7 @@ pub use supervise::{
     TaskResult, objects, task,
 };
 pub use time::WallMs;
+pub use trace::TraceContext;
 pub use when::When;
 
 /// What a program that has objects needs: `use durable::prelude::*;`.

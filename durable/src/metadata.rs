@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Code, Error};
 use crate::limits::{METADATA_BYTES_MAX, METADATA_ENTRIES_MAX, METADATA_KEY_BYTES_MAX};
+use crate::trace::{TRACEPARENT, TRACESTATE};
 
 /// Entries that travel with a call, such as a tenant, a principal or the id of a request.
 ///
@@ -116,6 +117,10 @@ impl Metadata {
             return Ok(below.clone());
         }
         let mut all = below.clone();
+        if self.get(TRACEPARENT).is_some() {
+            // What was said of another trace is not said of this one.
+            all.remove(TRACESTATE);
+        }
         self.iter().try_for_each(|(key, value)| all.set(key, value))?;
         Ok(all)
     }

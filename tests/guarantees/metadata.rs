@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use durable::limits::{METADATA_BYTES_MAX, METADATA_ENTRIES_MAX};
 use durable::prelude::*;
-use durable::{Outcome, RuntimeBuilder};
+use durable::{Outcome, RuntimeBuilder, TraceContext};
 use durable_testing::prelude::*;
 use futures_util::future::join;
 
@@ -149,6 +149,18 @@ async fn sends_carry_what_their_turn_does_from_one_to_the_next(sim: Sim) -> Test
     sim.heal().await?;
     let seen = other.seen().await?;
     assert_eq!(seen, vec![Seen::new(); 2], "alarms and schedules begin with nothing");
+    Ok(())
+}
+
+#[durable_testing::test(runtime = clerks, seeds = 10)]
+async fn a_trace_travels_as_what_it_came_as(sim: Sim) -> TestResult {
+    let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let trace = TraceContext::parse(header)?.with_state("vendor=opaque")?;
+    let expected = of(&[&format!("traceparent={header}"), "tracestate=vendor=opaque"]);
+    let clerk = sim.get::<Clerk>("a");
+    assert_eq!(clerk.ask(names(&["b"])).trace(&trace).await?, vec![expected.clone(); 2]);
+    let call = clerk.ask(names(&["b"])).metadata("traceparent", header);
+    assert_eq!(call.metadata("tracestate", "vendor=opaque").await?, vec![expected; 2]);
     Ok(())
 }
 

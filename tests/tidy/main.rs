@@ -77,6 +77,7 @@ const FLOORS: [&[&str]; 6] = [
         "keyed",
         "kv",
         "metadata",
+        "trace",
         "sql",
         "inspection",
         "interceptor",

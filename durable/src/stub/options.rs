@@ -7,6 +7,7 @@ use crate::class::MethodSpec;
 use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::object::{Extras, Object, carried, is_carrying};
+use crate::trace::TraceContext;
 
 /// What few calls have.
 #[derive(Debug, Default)]
@@ -58,6 +59,19 @@ impl<O: Object, Out> Call<O, Out> {
     pub fn metadata(mut self, key: impl AsRef<str>, value: impl AsRef<str>) -> Self {
         let options = self.options();
         if let Err(error) = options.metadata.set(key.as_ref(), value.as_ref()) {
+            options.fault.get_or_insert(error);
+        }
+        self
+    }
+
+    /// Makes the call part of a trace: its method reads it by `cx.metadata().trace()`, and every call and send below carries it on.
+    /// Set inside of a turn, it takes the place of the trace that the turn carries.
+    ///
+    /// # Errors
+    /// As [`metadata`](Self::metadata).
+    pub fn trace(mut self, trace: &TraceContext) -> Self {
+        let options = self.options();
+        if let Err(error) = options.metadata.set_trace(trace) {
             options.fault.get_or_insert(error);
         }
         self
