@@ -75,6 +75,8 @@ pub struct Request {
     pub key: Option<Arc<str>>,
     /// What travels with it.
     pub metadata: Metadata,
+    /// It waits for room where there is none.
+    pub is_patient: bool,
     /// The stub that it is made through, by [`Caller::number_stub`].
     pub stub: u64,
 }

@@ -1,5 +1,7 @@
 //! Stubs: typed handles that send calls to one object, and the calls that they make.
 
+mod away;
+mod capacity;
 mod departure;
 mod intercept;
 mod keyed;
@@ -16,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
-use crate::caller::{Caller, Request, Who, WhoKey, undecodable, unencodable};
+use crate::caller::{Caller, Who, WhoKey, undecodable, unencodable};
 use crate::class::{Durability, MethodSpec};
 use crate::directory::{Group, Known};
 use crate::error::{Code, Error, Outcome};
@@ -24,9 +26,10 @@ use crate::host::Event;
 use crate::id::{Lineage, ObjectId, Placement};
 use crate::interceptor::Interceptors;
 use crate::object::inside::calling_turn;
-use crate::object::{BoxFuture, CallSpec, FromError, Kin, Object, PendingCall, Slot, carried};
+use crate::object::{BoxFuture, CallSpec, FromError, Kin, Object, PendingCall, Slot};
 use crate::storage::{Fence, Shard};
 
+use self::away::Away;
 use self::departure::Departure;
 use self::options::Options;
 pub use self::reference::StubRef;
@@ -94,13 +97,6 @@ enum Way<O: Object> {
     Here(Target<O>),
     /// In a runtime that is reached through a caller.
     Away(Away),
-}
-
-struct Away {
-    caller: Arc<dyn Caller>,
-    who: Who,
-    /// Tells this stub from the caller's others.
-    stub: u64,
 }
 
 struct Target<O: Object> {
@@ -192,7 +188,8 @@ impl<O: Object> Address<O> {
         unpack: fn(O::Reply) -> Option<Out>,
     ) -> Call<O, Out> {
         let address = self.clone();
-        Call { address, call, unpack, timeout: None, durability: None, options: None, sent: None }
+        let (timeout, durability, options, sent) = (None, None, None, None);
+        Call { address, call, unpack, timeout, durability, options, is_patient: false, sent }
     }
 }
 
@@ -269,6 +266,8 @@ pub struct Call<O: Object, Out> {
     durability: Option<Durability>,
     /// `None`: it has nothing of what few have.
     options: Option<Box<Options>>,
+    /// It waits for room where there is none.
+    is_patient: bool,
     /// How a director knows a call that came from elsewhere. `None`: it comes from here.
     sent: Option<Sent>,
 }
@@ -395,27 +394,11 @@ impl<O: Object, Out> Call<O, Out> {
         }
     }
 
-    fn make_away(self) -> Result<State<O, Out>, Error> {
-        let Call { address, call, unpack, timeout, durability, options, .. } = self;
-        let Way::Away(Away { caller, who, stub }) = address.way()? else {
-            unreachable!("the way was looked at")
-        };
-        let method = O::method(&call);
-        let args = O::encode_call(&call);
-        let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
-        let (who, stub, class) = (who.clone(), *stub, O::CLASS.name);
-        let made = Some((&address, method, false));
-        let Options { key, metadata, .. } = options::whole(options, &carried(), made)?;
-        let request =
-            Request { class, who, method, args, timeout, durability, key, metadata, stub };
-        let reply = caller.call(request);
-        Ok(State::Away { reply, method, unpack, object: address })
-    }
-
     fn make_here(self, task: &TaskContext<'_>) -> Result<State<O, Out>, Error> {
-        let Call { address, mut call, unpack, timeout, durability, options, sent } = self;
+        let Call { address, mut call, unpack, timeout, durability, options, is_patient, sent } =
+            self;
         let Way::Here(target) = address.way()? else { unreachable!("the way was looked at") };
-        let permit = target.group.admit(address.is_inside())?;
+        let permit = target.group.admit_as(is_patient, address.is_inside())?;
         let host = target.group.host();
         let extras = options::extras(options, &call, (&address, sent.is_none()))?;
         let (calling, method) = (calling_turn(target.group.waits()), O::method(&call));
@@ -450,11 +433,12 @@ impl<O: Object, Out> Call<O, Out> {
                 durability,
                 from,
                 within,
+                is_patient,
                 args,
             });
         }
         let nested = calling.map(|turn| turn.nested);
-        let spec = CallSpec { method, number, deadline, durability, nested, extras };
+        let spec = CallSpec { method, number, deadline, durability, is_patient, nested, extras };
         let pending = PendingCall::new(call, spec, permit, task.waker());
         match &address.0.origin {
             Some(origin) if address.is_departing() || origin.is_behind() => {

@@ -5,6 +5,7 @@
 
 mod activation;
 mod backup;
+mod capacity;
 mod certainty;
 mod damage;
 mod damage_sends;

@@ -48,6 +48,23 @@ impl Cabin {
     }
 }
 
+/// Calls others in the middle of its turns.
+#[derive(Debug, Default, DurableState)]
+pub struct Usher {
+    pub shown: u64,
+}
+
+#[durable_object(name = "press.Usher")]
+impl Usher {
+    /// Sends somebody through, and then for a ride.
+    pub async fn show(&mut self, cx: &mut Context<'_, Self>, stile: String, cabin: String) -> bool {
+        self.shown += 1;
+        let passed = cx.get::<Turnstile>(stile).pass().wait_for_capacity().await;
+        let ride = cx.get::<Cabin>(cabin).ride(200).wait_for_capacity();
+        ride.await.is_ok() && passed.is_ok()
+    }
+}
+
 /// What a [`Cabin`] does, as long as nobody sees its pauses.
 #[derive(Debug)]
 pub struct CabinModel;
@@ -70,8 +87,41 @@ impl Model for CabinModel {
 
 /// Hardly any room.
 pub fn doors(builder: RuntimeBuilder) -> RuntimeBuilder {
-    let builder = builder.register::<Turnstile>().register::<Cabin>();
+    let builder = builder.register::<Turnstile>().register::<Cabin>().register::<Usher>();
     builder.inbox_max(2).in_flight_max(6)
+}
+
+/// Calls that wait for room.
+async fn wait_for_room(client: &Crew, stile: &TurnstileStub, cabin: &CabinStub) {
+    let patience = Duration::from_millis(client.int(1..30));
+    match client.int(0..6) {
+        0 => drop(stile.pass().wait_for_capacity().await),
+        1 => {
+            let passes = (0..6).map(|_| stile.pass().wait_for_capacity().into_future());
+            drop(join_all(passes).await);
+        }
+        2 => {
+            // Some do not wait, and some not for so long.
+            let pass = |n: u64| match n % 3 {
+                0 => stile.pass(),
+                1 => stile.pass().wait_for_capacity(),
+                _ => stile.pass().wait_for_capacity().timeout(patience),
+            };
+            drop(join_all((0..6).map(|n| pass(n).into_future())).await);
+        }
+        3 => drop(cabin.ride(400).wait_for_capacity().await),
+        4 => {
+            let rides =
+                (0..5).map(|_| cabin.ride(600).wait_for_capacity().timeout(patience).into_future());
+            drop(join_all(rides).await);
+        }
+        _ => {
+            let usher = client.sim().get::<Usher>("u");
+            let (stile, cabin) = (stile.name().unwrap_or("a"), cabin.name().unwrap_or("x"));
+            let show = usher.show(stile.to_owned(), cabin.to_owned());
+            drop(show.wait_for_capacity().timeout(patience).await);
+        }
+    }
 }
 
 /// Clients that press on, under `faults`, and every check at the end.
@@ -84,7 +134,7 @@ pub async fn press_and_work(sim: Sim, faults: Faults) -> TestResult {
     sim.clients(5, async |client| {
         for _ in 0..15 {
             let (stile, cabin) = (client.pick(&stiles), client.pick(&cabins));
-            match client.int(0..8) {
+            match client.int(0..14) {
                 0 | 1 => drop(stile.pass().await),
                 2 => drop(join_all((0..6).map(|_| stile.pass().into_future())).await),
                 3 => drop(stile.passed().await),
@@ -94,7 +144,8 @@ pub async fn press_and_work(sim: Sim, faults: Faults) -> TestResult {
                     drop(join_all(rides).await);
                 }
                 6 => drop(cabin.ride(2_000).timeout(Duration::from_millis(1)).await),
-                _ => drop(sent.pass().send().await),
+                7 => drop(sent.pass().send().await),
+                _ => wait_for_room(&client, stile, cabin).await,
             }
             if client.chance(10) {
                 client.sleep(Duration::from_millis(client.int(1..20))).await;

@@ -97,6 +97,8 @@ struct Call {
     method: &'static str,
     /// Its answer does not wait for the disk.
     is_relaxed: bool,
+    /// It waits for room where there is none. `None`: it does not; else whether a turn makes it.
+    waits_inside: Option<bool>,
     /// The node was asked to end before it was sent.
     is_late: bool,
     has_begun: bool,
@@ -305,6 +307,8 @@ impl Promises {
         let Event::Sent { object, call, stub, method, durability, from, .. } = *event else {
             return;
         };
+        let Event::Sent { within, is_patient, .. } = *event else { return };
+        let is_inside = within.is_some() || from.is_some();
         let caller = from.and_then(|from| Some((*self.epochs.get(&from)?, from.1)));
         let from = caller.map(|(object, epoch)| (object, epoch, self.watch(&object).commit()));
         let sent = Call {
@@ -313,6 +317,7 @@ impl Promises {
             stub,
             method: method.name,
             is_relaxed: durability == Durability::Relaxed,
+            waits_inside: is_patient.then_some(is_inside),
             is_late: self.cuts_at.is_some(),
             has_begun: false,
             is_over: false,
@@ -490,7 +495,9 @@ impl Promises {
             Ok(()) => return replied(name, known, watch),
             Err(error) => error,
         };
-        judge(name, known, watch, error, (self.may_disk_fail, self.is_cutting))
+        // One that waits for room is not taken yet, and a node that ends need not take it.
+        let is_ending = known.waits_inside.is_some() && self.cuts_at.is_some();
+        judge(name, known, watch, error, (self.may_disk_fail, self.is_cutting || is_ending))
     }
 
     fn end(&mut self, call: u64) {

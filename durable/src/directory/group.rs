@@ -279,7 +279,8 @@ impl<O: Object> Group<O> {
                 self.circular(&chain)
             }
             Err(Refused::Full(waiting)) => admit::inbox_full(slot, waiting),
-            Err(Refused::TooSoon(wait)) => admit::too_soon(slot, wait),
+            Err(Refused::Behind(waiting)) => admit::others_wait(slot, waiting),
+            Err(Refused::TooSoon(until)) => admit::too_soon(slot, until),
         };
         call.answer(Err(error.with_object(slot.label())));
     }
@@ -353,6 +354,17 @@ impl<O: Object> Group<O> {
         if self.supervision.start(slot).is_err() {
             slot.on_abandon();
         }
+    }
+
+    /// Calls wait in line at an object. They are told if the runtime goes. Gives the number to say
+    /// [when none do](Self::has_no_line) any more by.
+    pub(crate) fn has_line(&self, slot: &Arc<Slot<O>>) -> Option<u64> {
+        self.supervision.rest(Arc::clone(slot) as _).ok()
+    }
+
+    /// None do any more.
+    pub(crate) fn has_no_line(&self, number: u64) {
+        self.supervision.is_rested(number);
     }
 
     /// Starts an activation when the time has come. Whoever waits for it is told if the runtime goes before.

@@ -55,6 +55,8 @@ pub enum Event<'a> {
         from: Option<(u16, u64)>,
         /// The turn that makes it, by its call. `None`: no turn does; 0: a hook.
         within: Option<u64>,
+        /// It waits for room where there is none.
+        is_patient: bool,
         /// Encoded. `None`: the call came from elsewhere, and whoever sent it knows them.
         args: Option<&'a [u8]>,
     },

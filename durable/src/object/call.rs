@@ -30,6 +30,8 @@ pub(crate) struct PendingCall<O: Object> {
     /// `None`: it may wait as long as it takes.
     deadline: Option<MonoNs>,
     durability: Durability,
+    /// Its caller waits for room where there is none.
+    is_patient: bool,
     /// `None`: no turn makes it.
     nested: Option<Box<Nested>>,
     /// `None`: it has nothing of what few have.
@@ -55,6 +57,8 @@ pub(crate) struct CallSpec {
     /// `None`: it may wait as long as it takes.
     pub(crate) deadline: Option<MonoNs>,
     pub(crate) durability: Durability,
+    /// Its caller waits for room where there is none.
+    pub(crate) is_patient: bool,
     /// `None`: no turn makes it.
     pub(crate) nested: Option<Box<Nested>>,
     /// `None`: it has nothing of what few have.
@@ -63,7 +67,7 @@ pub(crate) struct CallSpec {
 
 struct State<O: Object> {
     phase: Phase<O>,
-    /// `None`: the call is over, or was taken back.
+    /// `None`: the call is over, was taken back, or waits for room.
     permit: Option<Permit>,
     /// `None`: the caller was woken already.
     waker: Option<Waker>,
@@ -95,12 +99,44 @@ pub(crate) enum Begin<C> {
 }
 
 impl<O: Object> PendingCall<O> {
-    /// `waker`: the caller's, until it looks again.
-    pub(crate) fn new(call: O::Call, spec: CallSpec, permit: Permit, waker: &Waker) -> Arc<Self> {
-        let CallSpec { method, number, deadline, durability, nested, extras } = spec;
+    /// `permit`: `None` if it is given one later. `waker`: the caller's, until it looks again.
+    pub(crate) fn new(
+        call: O::Call,
+        spec: CallSpec,
+        permit: Option<Permit>,
+        waker: &Waker,
+    ) -> Arc<Self> {
+        let CallSpec { method, number, deadline, durability, is_patient, nested, extras } = spec;
         let (phase, waker) = (Phase::Waiting(call), Some(waker.clone()));
-        let state = Mutex::new(State { phase, permit: Some(permit), waker });
-        Arc::new(PendingCall { state, method, number, deadline, durability, nested, extras })
+        let state = Mutex::new(State { phase, permit, waker });
+        Arc::new(PendingCall {
+            state,
+            method,
+            number,
+            deadline,
+            durability,
+            is_patient,
+            nested,
+            extras,
+        })
+    }
+
+    /// Whether its caller waits for room where there is none.
+    pub(crate) fn is_patient(&self) -> bool {
+        self.is_patient
+    }
+
+    /// Gives it what it takes up. Gives whether somebody waits for it; else the permit is free again.
+    pub(crate) fn give(&self, permit: Permit) -> bool {
+        let mut state = self.state.lock();
+        let is_waiting = matches!(state.phase, Phase::Waiting(_));
+        if is_waiting {
+            state.permit = Some(permit);
+        } else {
+            drop(state);
+            drop(permit);
+        }
+        is_waiting
     }
 
     /// What it knows of the turn that makes it. `None`: no turn does.

@@ -1,6 +1,17 @@
-//! Places among the calls that may be under way: in a runtime, and in a class of it.
+//! Places among the calls that may be under way, in a runtime and in a class of it, and who waits for one.
+//!
+//! Nobody who waits is overtaken, and a place that is given back wakes one of them. A call that comes while there is room for
+//! twice as many pays nothing for that: only those that take up the second half of the room carry the bell that tells
+//! who waits. Whenever all places are taken, half of them carry it, so there is always one more ring to come.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Weak};
+use std::task::{Context, Poll, Waker};
+
+use parking_lot::Mutex;
 
 use crate::kernel::admission;
 
@@ -8,34 +19,152 @@ use crate::kernel::admission;
 #[derive(Debug)]
 pub(crate) struct Places {
     count: Arc<()>,
+    bell: Arc<Bell>,
+}
+
+/// Who waits for a place.
+#[derive(Debug)]
+struct Bell {
     max: usize,
+    count: Weak<()>,
+    /// How many wait, for those who look without the lock.
+    waiting: AtomicUsize,
+    seats: Mutex<VecDeque<Arc<Seat>>>,
+}
+
+/// Where somebody waits.
+#[derive(Debug, Default)]
+struct Seat(Mutex<Waits>);
+
+#[derive(Debug, Default)]
+struct Waits {
+    /// `None`: it has not been looked for the place yet.
+    waker: Option<Waker>,
+    /// `None`: it was not given yet, or was taken.
+    place: Option<Place>,
 }
 
 impl Places {
     pub(crate) fn new(max: usize) -> Self {
-        Places { count: Arc::new(()), max }
+        let count = Arc::new(());
+        let (waiting, seats) = (AtomicUsize::new(0), Mutex::default());
+        let bell = Bell { max, count: Arc::downgrade(&count), waiting, seats };
+        Places { count, bell: Arc::new(bell) }
     }
 
     pub(crate) fn max(&self) -> usize {
-        self.max
+        self.bell.max
     }
 
-    /// Takes one.
+    /// Takes one, if nobody waits for it.
     ///
     /// # Errors
-    /// How many are taken, if all are.
+    /// How many are taken, if that is all or somebody waits for the next.
     pub(crate) fn take(&self) -> Result<Place, usize> {
         let taken = Arc::strong_count(&self.count) - 1;
-        admission::enter(taken, self.max)?;
-        Ok(Place(Arc::clone(&self.count)))
+        if self.bell.waiting.load(Ordering::Acquire) > 0 {
+            return Err(taken);
+        }
+        admission::enter(taken, self.bell.max)?;
+        Ok(self.bell.place(Arc::clone(&self.count), taken))
+    }
+
+    /// Waits for one, behind all who wait already.
+    pub(crate) fn wait(&self) -> Waiting {
+        let seat = Arc::new(Seat::default());
+        let mut seats = self.bell.seats.lock();
+        seats.push_back(Arc::clone(&seat));
+        self.bell.waiting.store(seats.len(), Ordering::SeqCst);
+        drop(seats);
+        self.bell.ring();
+        Waiting { seat, bell: Arc::clone(&self.bell) }
+    }
+}
+
+impl Bell {
+    fn place(self: &Arc<Self>, count: Arc<()>, taken: usize) -> Place {
+        let rings = 2 * (taken + 1) >= self.max;
+        Place { count: Some(count), bell: rings.then(|| Arc::clone(self)) }
+    }
+
+    /// Gives the places that are free to those who wait, in their order.
+    fn ring(self: &Arc<Self>) {
+        // Pairs with whoever has just begun to wait: one of the two sees the other.
+        fence(Ordering::SeqCst);
+        if self.waiting.load(Ordering::SeqCst) == 0 {
+            return;
+        }
+        let mut woken = Vec::new();
+        let mut seats = self.seats.lock();
+        while !seats.is_empty() {
+            let Some(count) = self.count.upgrade() else { break };
+            // Without that of whose places they are, and this one.
+            let taken = Arc::strong_count(&count).saturating_sub(2);
+            if admission::enter(taken, self.max).is_err() {
+                break;
+            }
+            let Some(seat) = seats.pop_front() else { break };
+            let mut waits = seat.0.lock();
+            // Whoever has waited may be the only one to tell the next.
+            waits.place = Some(self.place(count, self.max));
+            woken.extend(waits.waker.take());
+        }
+        self.waiting.store(seats.len(), Ordering::SeqCst);
+        drop(seats);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Somebody who waits for a place.
+#[must_use = "it waits only while it is polled"]
+pub(crate) struct Waiting {
+    seat: Arc<Seat>,
+    bell: Arc<Bell>,
+}
+
+impl Future for Waiting {
+    type Output = Place;
+
+    fn poll(self: Pin<&mut Self>, task: &mut Context<'_>) -> Poll<Place> {
+        let mut waits = self.seat.0.lock();
+        match waits.place.take() {
+            Some(place) => Poll::Ready(place),
+            None => {
+                waits.waker = Some(task.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Drop for Waiting {
+    /// A place that was given and not taken goes to the next one.
+    fn drop(&mut self) {
+        let mut seats = self.bell.seats.lock();
+        seats.retain(|seat| !Arc::ptr_eq(seat, &self.seat));
+        self.bell.waiting.store(seats.len(), Ordering::SeqCst);
+        drop(seats);
+        let place = self.seat.0.lock().place.take();
+        drop(place);
     }
 }
 
 /// A place; dropping it gives it back.
 #[derive(Debug)]
-pub(crate) struct Place(
-    #[expect(dead_code, reason = "that it is there is what it is for")] Arc<()>,
-);
+pub(crate) struct Place {
+    /// `None`: it is being given back.
+    count: Option<Arc<()>>,
+    /// `None`: others tell who waits.
+    bell: Option<Arc<Bell>>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let Some(bell) = self.bell.take() else { return };
+        self.count = None;
+        bell.ring();
+    }
+}
 
 /// What a call takes up that is under way.
 #[derive(Debug)]
@@ -48,5 +177,57 @@ pub(crate) struct Permit {
 impl Permit {
     pub(crate) fn new(runtime: Place, class: Option<Place>) -> Self {
         Permit { _runtime: runtime, _class: class }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn poll(waiting: &mut Waiting) -> Poll<Place> {
+        Pin::new(waiting).poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    /// Whichever places are given back first, with a bell or without: what is free goes to those who wait, in their order.
+    #[test]
+    fn places_go_to_those_who_wait_in_their_order_and_to_nobody_before_them() {
+        let orders =
+            [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [1, 0, 3, 2, 5, 4], [2, 5, 0, 4, 1, 3]];
+        for order in orders {
+            let places = Places::new(order.len());
+            let mut taken: Vec<_> = order.iter().map(|_| places.take().ok()).collect();
+            assert_eq!(places.take().expect_err("all are taken"), order.len());
+            let mut waiting: Vec<_> = (0..4).map(|_| places.wait()).collect();
+            let mut got = Vec::new();
+            for index in order {
+                taken[index] = None;
+                while let Some(Poll::Ready(place)) = waiting.get_mut(got.len()).map(poll) {
+                    got.push(place);
+                }
+                let behind = waiting.iter_mut().skip(got.len());
+                assert!(behind.map(poll).all(|polled| polled.is_pending()), "{order:?}");
+                assert!(got.len() == 4 || places.take().is_err(), "others wait");
+            }
+            assert_eq!(got.len(), 4, "{order:?}");
+            let rest: Vec<_> = (0..6).map_while(|_| places.take().ok()).collect();
+            assert_eq!(rest.len(), 2, "and what is left goes to whoever comes");
+        }
+    }
+
+    #[test]
+    fn whoever_no_longer_waits_holds_nobody_up() {
+        let places = Places::new(1);
+        let place = places.take().expect("there is room");
+        let (first, mut second, third) = (places.wait(), places.wait(), places.wait());
+        drop(first);
+        drop(place);
+        let Poll::Ready(place) = poll(&mut second) else { panic!("it was first") };
+        drop(third);
+        drop(place);
+        let place = places.take().expect("nobody waits");
+        let given = places.wait();
+        drop(place);
+        drop(given);
+        assert!(places.take().is_ok(), "what was given and not taken is free");
     }
 }

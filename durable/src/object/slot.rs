@@ -6,6 +6,7 @@
 mod arrival;
 mod incarnation;
 mod kin;
+mod line;
 mod queue;
 mod refusal;
 mod relative;
@@ -15,7 +16,6 @@ mod work;
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll, Waker};
-use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
@@ -37,10 +37,10 @@ use crate::object::{Firing, Object, PendingCall, Rung};
 use crate::stub::{Address, Origin};
 use crate::time::MonoNs;
 
-use self::arrival::Crowd;
 pub(crate) use self::incarnation::{Incarnation, Resident};
 use self::kin::{Bell, Ties};
 pub(crate) use self::kin::{Cut, Kin};
+use self::line::Crowd;
 
 /// The place of one object. Stubs that have made a call keep it, and the activation does; there is never a second one
 /// for the same object.
@@ -98,8 +98,8 @@ struct State<O: Object> {
     was_erased: bool,
     /// `None`: the object is tied to no other.
     ties: Option<Box<Ties>>,
-    /// `None`: its class says nothing of how many calls may come.
-    crowd: Option<Box<Crowd>>,
+    /// `None`: its class says nothing of how many calls may come, and none waits for room.
+    crowd: Option<Box<Crowd<O>>>,
 }
 
 /// A turn that has the object to itself.
@@ -127,8 +127,10 @@ pub(crate) enum Refused {
     Abandoned,
     /// As many calls wait as may; how many.
     Full(usize),
-    /// It comes before the rate of its class lets it; how long before.
-    TooSoon(Duration),
+    /// So many calls wait for room, and came before.
+    Behind(usize),
+    /// It comes before the rate of its class lets it; when it does.
+    TooSoon(MonoNs),
     /// The object does not run.
     Quarantined(Error),
     /// The turn that makes it would wait for itself: the calls that lead there, and whether something else than a call
@@ -299,6 +301,7 @@ impl<O: Object> Slot<O> {
         let is_wanted = state.ties.as_ref().is_some_and(|ties| ties.is_wanted());
         is_wanted
             || !state.inbox.is_empty()
+            || state.has_line()
             || !state.visits.is_empty()
             || !state.firings.is_empty()
     }
@@ -324,6 +327,10 @@ impl<O: Object> Slot<O> {
         readers: usize,
     ) -> Poll<Work<O>> {
         let mut state = self.state.lock();
+        if state.has_line() {
+            self.settle_line(state, None);
+            state = self.state.lock();
+        }
         let has_passed = match state.trial {
             None => false,
             Some(Trial::Turn) => state.has_served && readers == 0,

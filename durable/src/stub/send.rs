@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::options::{self, Options};
-use super::{Away, Call, Way};
-use crate::caller::{Request, unencodable};
+use super::{Call, Way};
+use crate::caller::unencodable;
 use crate::error::{Code, Error, Outcome};
 use crate::host::Event;
 use crate::id::{Lineage, ObjectId};
@@ -78,7 +78,7 @@ impl<O: Object, Out> Call<O, Out> {
         }
         let group = match self.address.way()? {
             Way::Here(target) => std::sync::Arc::clone(&target.group),
-            Way::Away(_) => return self.put_away(delay).await,
+            Way::Away(_) => return self.put_away(delay)?.await,
         };
         let _permit = group.admit_send(self.address.is_inside())?;
         let now = group.host().clock.wall();
@@ -96,23 +96,6 @@ impl<O: Object, Out> Call<O, Out> {
         group.host().report(|| Event::SendPut { send: &view });
         let stored = shard.tended_send(SendChore::Put(new));
         stored.await.map(|_| id)
-    }
-
-    async fn put_away(self, delay: Option<Duration>) -> Result<SendId, Error> {
-        let Call { address, call, durability, options, .. } = self;
-        let Way::Away(Away { caller, who, stub }) = address.way()? else {
-            unreachable!("the way was looked at")
-        };
-        let method = O::method(&call);
-        let args = O::encode_call(&call);
-        let args = args.map_err(|error| unencodable::<O>(&error, Outcome::NotStarted))?;
-        let (who, stub, class) = (who.clone(), *stub, O::CLASS.name);
-        let timeout = None;
-        let made = Some((&address, method, true));
-        let Options { key, metadata, .. } = options::whole(options, &carried(), made)?;
-        let request =
-            Request { class, who, method, args, timeout, durability, key, metadata, stub };
-        caller.send(request, delay).await
     }
 
     /// What is kept of it: whom it calls, that object's class, and the call. `below`: what the turn carries that makes it.

@@ -28,4 +28,46 @@ pub const MUTANTS: &[Mutant] = &[
         found_by: &["P11"],
         test: PRESS,
     },
+    Mutant {
+        name: "line_overtaken",
+        bug: "a call that does not wait for room gets what others wait for",
+        edits: &[Edit {
+            file: "durable/src/object/slot/arrival.rs",
+            find: "        if state.has_line() && !is_inside {",
+            replace: r#"        if state.has_line() && !is_inside && !crate::mutant("line_overtaken") {"#,
+        }],
+        seeds: 100,
+        found_by: &["P11"],
+        test: PRESS,
+    },
+    Mutant {
+        name: "line_from_its_end",
+        bug: "whoever came last gets room first",
+        edits: &[Edit {
+            file: "durable/src/object/slot/line.rs",
+            find: r#"            let call = state.crowd().line.pop_front().expect("it was seen");"#,
+            replace: r#"            let line = &mut state.crowd().line;
+            let is_last = crate::mutant("line_from_its_end");
+            let call = if is_last { line.pop_back() } else { line.pop_front() };
+            let call = call.expect("it was seen");"#,
+        }],
+        seeds: 100,
+        found_by: &["P11", "P5"],
+        test: PRESS,
+    },
+    Mutant {
+        name: "place_wakes_nobody",
+        bug: "a place that is given back wakes none of those who wait for one",
+        edits: &[Edit {
+            file: "durable/src/object/places.rs",
+            find: "        self.count = None;",
+            replace: r#"        self.count = None;
+        if crate::mutant("place_wakes_nobody") {
+            return;
+        }"#,
+        }],
+        seeds: 100,
+        found_by: &["stuck"],
+        test: PRESS,
+    },
 ];

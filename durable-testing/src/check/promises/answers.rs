@@ -45,6 +45,13 @@ pub(super) fn judge(
         );
     }
     is_certain(name, error, call.is_late || is_cutting || may_disk_fail)?;
+    if let Some(is_inside) = call.waits_inside {
+        let codes = [Code::ObjectOverloaded, Code::ClassOverloaded, Code::RuntimeOverloaded];
+        let is_of_rate = error.is(Code::RateExceeded) && !is_inside;
+        if is_of_rate || codes.iter().any(|code| error.is(*code)) {
+            return broken("P11", format!("{name} waits for room, and is turned away: {error}"));
+        }
+    }
     let is_explained = if error.is(Code::CallPanicked) {
         call.ended.is_some_and(|ended| ended.how == TurnEnd::Panicked)
     } else if error.is(Code::CallAborted) {

@@ -1,6 +1,7 @@
-//! P11 by what a class says: no object takes more calls in a time than its rate, and no class has more under way than it may.
+//! P11 by what a class says: no object takes more calls in a time than its rate, no class has more under way than it may, and
+//! nobody who waits for room is overtaken.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use durable::host::Event;
 use durable::{ObjectId, Rate};
@@ -21,6 +22,10 @@ pub(super) struct Bounds {
     running: BTreeMap<u64, &'static str>,
     /// Classes of calls that were sent.
     sent: BTreeMap<u64, &'static str>,
+    /// Calls of each object that wait for room, in the order in which they were made; those of turns do not wait for it.
+    lines: BTreeMap<ObjectId, VecDeque<u64>>,
+    /// Calls of turns.
+    inside: BTreeSet<u64>,
 }
 
 impl Bounds {
@@ -32,8 +37,16 @@ impl Bounds {
     /// The runtime reports something. `now_ns`: since the world began.
     pub(super) fn saw(&mut self, now_ns: u64, event: &Event<'_>) -> Verdict {
         match *event {
-            Event::Sent { class, call, .. } => drop(self.sent.insert(call, class)),
+            Event::Sent { object, class, call, within, from, is_patient, .. } => {
+                self.sent.insert(call, class);
+                if within.is_some() || from.is_some() {
+                    self.inside.insert(call);
+                } else if is_patient {
+                    self.lines.entry(*object).or_default().push_back(call);
+                }
+            }
             Event::Queued { object, call, rate, class_max, .. } => {
+                self.gets_room(object, call)?;
                 if let (Some(max), Some(class)) = (class_max, self.sent.get(&call)) {
                     self.classes.insert(class, max);
                 }
@@ -45,8 +58,29 @@ impl Bounds {
             Event::TurnEnded { call, .. } => drop(self.running.remove(&call)),
             Event::Answered { call, .. } | Event::Abandoned { call } => {
                 self.sent.remove(&call);
+                self.inside.remove(&call);
+                self.lines.values_mut().for_each(|line| line.retain(|other| *other != call));
             }
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Whoever waits for room is before all who came later.
+    fn gets_room(&mut self, object: &ObjectId, call: u64) -> Verdict {
+        let Some(line) = self.lines.get_mut(object) else { return Ok(()) };
+        // One that leaves its turn only when its time is over comes, too, and nobody waits for it.
+        if self.inside.contains(&call) || !self.sent.contains_key(&call) {
+            return Ok(());
+        }
+        match line.front() {
+            Some(first) if *first == call => drop(line.pop_front()),
+            Some(first) => {
+                let text =
+                    format!("call #{call} gets room at {object} before #{first}, which waits");
+                return broken("P11", text);
+            }
+            None => {}
         }
         Ok(())
     }
@@ -72,7 +106,11 @@ impl Bounds {
         Ok(())
     }
 
+    /// Calls of turns that wait for room take more than there is, and are not counted.
     fn begins(&mut self, call: u64) -> Verdict {
+        if self.inside.contains(&call) {
+            return Ok(());
+        }
         let Some(class) = self.sent.get(&call).copied() else { return Ok(()) };
         let Some(max) = self.classes.get(class).copied() else { return Ok(()) };
         self.running.insert(call, class);

@@ -109,7 +109,9 @@ impl<O: Object> ClassGroup for Group<O> {
         request: Request,
         number: u64,
     ) -> BoxFuture<'static, Result<Vec<u8>, Error>> {
-        let Request { who, method, args, timeout, durability, key, metadata, stub, .. } = request;
+        let Request {
+            who, method, args, timeout, durability, key, metadata, is_patient, stub, ..
+        } = request;
         let call = O::decode_call(method.name, &args)
             .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted))
             .and_then(|call| self.address_of(who).map(|address| (call, address)));
@@ -127,6 +129,7 @@ impl<O: Object> ClassGroup for Group<O> {
         let call = if let Some(durability) = durability { call.wants(durability) } else { call };
         let call = if let Some(key) = key { call.idempotency_key(key) } else { call };
         let call = call.carrying(metadata);
+        let call = if is_patient { call.wait_for_capacity() } else { call };
         let mut made = call.into_future();
         match Pin::new(&mut made).poll(&mut TaskContext::from_waker(Waker::noop())) {
             Poll::Ready(answer) => Box::pin(ready(answer)),

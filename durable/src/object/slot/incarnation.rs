@@ -39,6 +39,7 @@ impl<O: Object> Incarnation for Slot<O> {
         });
         let are_calls_waiting = state.ties.as_ref().is_some_and(|ties| ties.is_wanted())
             || !state.inbox.is_empty()
+            || state.has_line()
             || !state.firings.is_empty()
             || !state.visits.is_empty()
             || !state.errands.is_empty();
@@ -66,7 +67,8 @@ impl<O: Object> Incarnation for Slot<O> {
         let mut state = self.state.lock();
         let was_resident = state.life.on_abandon();
         state.waker = None;
-        let calls = std::mem::take(&mut state.inbox);
+        let mut calls = std::mem::take(&mut state.inbox);
+        calls.extend(state.take_line());
         let visits = std::mem::take(&mut state.visits);
         let waiters = std::mem::take(&mut state.exit_waiters);
         let errands = std::mem::take(&mut state.errands);

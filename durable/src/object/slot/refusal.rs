@@ -141,8 +141,10 @@ impl<O: Object> State<O> {
     }
 
     pub(super) fn take_waiting(&mut self) -> Waiting<O> {
+        let mut calls = std::mem::take(&mut self.inbox);
+        calls.extend(self.take_line());
         Waiting {
-            calls: std::mem::take(&mut self.inbox),
+            calls,
             visits: std::mem::take(&mut self.visits),
             firings: std::mem::take(&mut self.firings),
             children: self
