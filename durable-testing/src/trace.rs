@@ -313,6 +313,19 @@ impl Trace {
             Event::ScheduleDealt { object, call, name, .. } => {
                 told = Told { call, text: name.to_owned(), ..Told::of(self.object(object)) };
             }
+            Event::ScheduleFires { object, call, schedule, run, .. } => {
+                let aim = run.map_or(0, |run| run.scheduled_at.0);
+                let detail = mix(schedule.due.0) ^ mix(aim) ^ u64::from(schedule.retry_count);
+                told = Told { call, detail, ..Told::of(self.object(object)) };
+            }
+            _ => return self.told_of_send(event),
+        }
+        told
+    }
+
+    fn told_of_send(&mut self, event: &Event<'_>) -> Told {
+        let mut told = Told::default();
+        match *event {
             Event::SendPut { send } => {
                 told = Told::of(self.object(&send.target));
                 told.text = send.id.to_string();
@@ -326,11 +339,6 @@ impl Trace {
                 told.text = send.to_string();
             }
             Event::SendTended { send, tended } => told.text = format!("{send}: {tended:?}"),
-            Event::ScheduleFires { object, call, schedule, run, .. } => {
-                let aim = run.map_or(0, |run| run.scheduled_at.0);
-                let detail = mix(schedule.due.0) ^ mix(aim) ^ u64::from(schedule.retry_count);
-                told = Told { call, detail, ..Told::of(self.object(object)) };
-            }
             _ => told.text = supervised(event),
         }
         told

@@ -81,6 +81,7 @@ const FLOORS: [&[&str]; 6] = [
         "sql",
         "inspection",
         "interceptor",
+        "item_stream",
         "due",
         "when",
         "schedule",
