@@ -210,3 +210,22 @@ async fn those_who_wait_survive_crashes_of_the_object_and_hear_of_the_runtimes_e
         assert_eq!((error.code(), error.outcome()), ("runtime.closed", Outcome::NotStarted));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_object_leaves_memory_while_calls_wait_for_its_rate() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = start(dir.path()).await;
+    let rare = runtime.get::<Rare>("r");
+    // What is durable does not keep it in memory.
+    assert_eq!(rare.see().synced().await.unwrap(), 1);
+    let waiting = tokio::spawn(rare.see().wait_for_capacity().into_future());
+    while runtime.resident_objects() > 0 {
+        pause(1_000).await;
+    }
+    for _ in 0..60 {
+        pause(1_000).await;
+        assert_eq!(runtime.resident_objects(), 0, "it does not come and go");
+    }
+    assert!(!waiting.is_finished());
+    assert_eq!(waiting.await.unwrap().unwrap(), 2);
+}

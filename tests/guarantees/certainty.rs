@@ -92,6 +92,8 @@ async fn a_turn_whose_callers_time_runs_out_is_undone_and_its_caller_knows_it() 
     let runtime = start(dir.path()).await;
     let busy = runtime.get::<Busy>("b");
     assert_eq!(busy.add().await.unwrap(), 1);
+    // Time stands still for the disk, so the object may have left memory meanwhile.
+    busy.seen().await.unwrap();
     let began = tokio::time::Instant::now();
     let toil = busy.toil(1_000).timeout(ms(10)).into_future();
     let (answer, behind) = join(toil, busy.seen().into_future()).await;
@@ -179,9 +181,10 @@ async fn calls_inside_of_a_turn_whose_time_runs_out_are_undone_with_it() {
     let (busy, asked) = (runtime.get::<Busy>("b"), runtime.get::<Counter>("asked"));
     busy.seen().await.unwrap();
     asked.count().await.unwrap();
+    busy.seen().await.unwrap();
     match busy.ask(1_000).timeout(ms(10)).await {
         // The call inside expires at the same moment, and its turn may just be in time to tell of that.
-        Ok(told) => assert_eq!(told, "RolledBack"),
+        Ok(told) => assert!(["RolledBack", "NotStarted"].contains(&&told[..]), "{told}"),
         answer => assert_eq!(outcome(answer), ("call.expired", Outcome::RolledBack)),
     }
     pause(2_000).await;

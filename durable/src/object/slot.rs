@@ -301,7 +301,7 @@ impl<O: Object> Slot<O> {
         let is_wanted = state.ties.as_ref().is_some_and(|ties| ties.is_wanted());
         is_wanted
             || !state.inbox.is_empty()
-            || state.has_line()
+            || state.has_unattended_line()
             || !state.visits.is_empty()
             || !state.firings.is_empty()
     }

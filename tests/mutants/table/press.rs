@@ -36,7 +36,7 @@ pub const MUTANTS: &[Mutant] = &[
             find: "        if state.has_line() && !is_inside {",
             replace: r#"        if state.has_line() && !is_inside && !crate::mutant("line_overtaken") {"#,
         }],
-        seeds: 100,
+        seeds: 200,
         found_by: &["P11"],
         test: PRESS,
     },

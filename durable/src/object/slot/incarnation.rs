@@ -39,7 +39,7 @@ impl<O: Object> Incarnation for Slot<O> {
         });
         let are_calls_waiting = state.ties.as_ref().is_some_and(|ties| ties.is_wanted())
             || !state.inbox.is_empty()
-            || state.has_line()
+            || state.has_unattended_line()
             || !state.firings.is_empty()
             || !state.visits.is_empty()
             || !state.errands.is_empty();

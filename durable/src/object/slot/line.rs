@@ -60,6 +60,11 @@ impl<O: Object> State<O> {
         self.crowd.as_ref().is_some_and(|crowd| !crowd.line.is_empty())
     }
 
+    /// Whether calls wait for room that only an activation makes.
+    pub(super) fn has_unattended_line(&self) -> bool {
+        self.crowd.as_ref().is_some_and(|crowd| !crowd.line.is_empty() && !crowd.is_attended)
+    }
+
     /// How many calls wait for room.
     pub(super) fn line(&self) -> usize {
         self.crowd.as_ref().map_or(0, |crowd| crowd.line.len())
