@@ -196,11 +196,24 @@ impl Disk for OsDisk {
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(contents.as_bytes())?;
-        Ok(Ok(Box::new(file)))
+        Ok(Ok(Box::new(Locked(file))))
     }
 
     fn sqlite_vfs(&self) -> Option<&str> {
         None
+    }
+}
+
+/// A file with its lock.
+struct Locked(File);
+
+impl Drop for Locked {
+    /// Said in words: a process that another thread is just starting has copies of all open files for a moment, and with the
+    /// file alone the lock would be held until the last of them is closed.
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(%error, "the lock of a data directory ends with its file");
+        }
     }
 }
 

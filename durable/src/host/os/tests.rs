@@ -129,6 +129,18 @@ fn a_lock_has_one_holder_and_names_it() {
 }
 
 #[test]
+fn a_lock_ends_with_its_guard_whoever_has_a_copy_of_the_file() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("LOCK");
+    let file = File::create(&path).expect("a new file");
+    file.try_lock().expect("nobody holds it");
+    let copy = file.try_clone().expect("as a process that is just starting has it");
+    drop(Locked(file));
+    let _guard = taken(OsDisk.lock(&path, "another"));
+    drop(copy);
+}
+
+#[test]
 fn a_file_is_replaced_whole() {
     let directory = tempfile::tempdir().expect("a directory");
     let nested = directory.path().join("a/b/c");
