@@ -200,11 +200,11 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "any number of calls may wait at an object",
         edits: &[Edit {
             file: "durable/src/object/slot/arrival.rs",
-            find: "        let inbox_max = self.group.inbox_calls_max();",
-            replace: r#"        let mut inbox_max = self.group.inbox_calls_max();
-        if crate::mutant("inbox_without_a_bound") {
-            inbox_max = usize::MAX;
-        }"#,
+            find: "        if !call.is_patient() && admission::enter(state.inbox.len(), inbox_max).is_err() {",
+            replace: r#"        if !call.is_patient()
+            && !crate::mutant("inbox_without_a_bound")
+            && admission::enter(state.inbox.len(), inbox_max).is_err()
+        {"#,
         }],
         seeds: 200,
         found_by: &["P11"],
