@@ -5,7 +5,7 @@ use std::time::Duration;
 use durable::prelude::*;
 use durable::{DataDirectory, DeadLetterKind};
 use durable_testing::prelude::*;
-use tests::sends::{NAMES, Post, PostStub, offices, one_office};
+use tests::sends::{NAMES, Post, PostStub, offices, one_office, take_back_after_a_crash};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -119,6 +119,11 @@ async fn a_send_is_taken_back_while_it_waits(sim: Sim) -> TestResult {
     one.cancel(id).await?;
     assert_eq!("nonsense".parse::<durable::SendId>().unwrap_err().code(), "send.unknown");
     Ok(())
+}
+
+#[durable_testing::test(runtime = offices, crash_everywhere)]
+async fn a_send_that_has_taken_effect_is_not_taken_back(sim: Sim) -> TestResult {
+    take_back_after_a_crash(sim).await
 }
 
 #[test]

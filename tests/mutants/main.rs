@@ -52,6 +52,8 @@ const SCHEDULES: &str = "workload::schedules_keep_every_promise";
 const SENDS: &str = "workload::sends_keep_every_promise";
 /// Objects that read streams of each other.
 const STREAMS: &str = "workload::a_stream_that_ends_without_an_error_is_whole";
+/// A crash at every point, and a send that is taken back after it.
+const RECALLING: &str = "workload::a_send_is_not_taken_back_after_its_effect";
 /// Objects that are erased while what they have sent waits.
 const LEAVING: &str = "workload::what_an_erased_object_has_sent_goes_with_it";
 /// Calls with idempotency keys, whose results are kept for long, and for hardly any time.

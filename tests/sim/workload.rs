@@ -15,7 +15,7 @@ use tests::poison::{punctual, ward, work_at_the_edge, work_with_poison};
 use tests::press::{doors, press_and_work};
 use tests::releases;
 use tests::schedules::{clocks, tick_and_work};
-use tests::sends::{offices, one_office, send_and_leave, send_and_work};
+use tests::sends::{offices, one_office, send_and_leave, send_and_work, take_back_after_a_crash};
 use tests::streams::{pour_and_drink, taps};
 use tests::together;
 use tests::tree::{supervised, work_in_a_tree};
@@ -78,6 +78,11 @@ fn sends_inside_of_one_shard_keep_every_promise() {
     simulation
         .worlds(include_str!("seeds_sends.txt"))
         .check(one_office, async |sim| send_and_work(sim, Faults::all()).await);
+}
+
+#[durable_testing::test(runtime = one_office, crash_everywhere)]
+async fn a_send_is_not_taken_back_after_its_effect(sim: Sim) -> TestResult {
+    take_back_after_a_crash(sim).await
 }
 
 #[test]

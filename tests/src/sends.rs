@@ -269,8 +269,15 @@ async fn use_post(client: &Crew, posts: &[PostStub]) {
         11 => drop(post.cancel_last().await),
         12 => {
             if let Ok(id) = post.post_later(to, ms).await {
-                client.sleep(Duration::from_millis(ms / 2)).await;
-                drop(client.sim().cancel_send(id).await);
+                let wait = if client.chance(50) { ms / 2 } else { ms + client.int(0..12) };
+                client.sleep(Duration::from_millis(wait)).await;
+                for _ in 0..8 {
+                    // A node that has crashed is up again before long.
+                    match client.sim().cancel_send(id).await {
+                        Ok(_) => break,
+                        Err(_) => client.sleep(Duration::from_millis(client.int(1..4))).await,
+                    }
+                }
             }
         }
         13 if ms.is_multiple_of(5) => {
@@ -325,6 +332,23 @@ pub async fn send_and_work(sim: Sim, faults: Faults) -> TestResult {
     }
     sim.sometimes("a send came", |trace| trace.count("send.arrives") > 0);
     sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);
+    Ok(())
+}
+
+/// One takes back what another sent, after a crash that may have come between the effect of the send and the end of its row; the
+/// clock is set back, so that it would not be delivered before.
+pub async fn take_back_after_a_crash(sim: Sim) -> TestResult {
+    let [one, two, _] = NAMES.map(|name| sim.get::<Post>(name));
+    let sent = one.post_later(NAMES[1].to_owned(), 1_000).await;
+    sim.advance(Duration::from_millis(1_005)).await;
+    sim.jump_clock(-60_000);
+    sim.advance(Duration::from_secs(1)).await;
+    let Ok(id) = sent else { return sim.heal().await };
+    let taken_back = sim.cancel_send(id).await;
+    sim.heal().await?;
+    let came = two.came_late().await?;
+    let is_told = taken_back.as_ref().is_ok_and(|is_taken_back| *is_taken_back == came.is_empty());
+    assert!(is_told || taken_back.is_err(), "{came:?} came of it, and {taken_back:?}");
     Ok(())
 }
 

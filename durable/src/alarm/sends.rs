@@ -261,6 +261,13 @@ impl Runtime {
             )));
         };
         shared.host.report(|| Event::SendRecalled { send: id });
+        // A crash may have come between its effect, which is its target's commit, and the end of its row: then it is delivered
+        // once more, to end.
+        for target in shared.store.shards() {
+            if target.has_received(id)? {
+                return Ok(false);
+            }
+        }
         shard.tended_send(SendChore::TakeBack(id)).await
     }
 }

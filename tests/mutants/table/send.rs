@@ -1,6 +1,6 @@
 //! Sends that take effect twice, never, too early or in another order.
 
-use crate::{Edit, LEAVING, Mutant, SENDS};
+use crate::{Edit, LEAVING, Mutant, RECALLING, SENDS};
 
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -129,6 +129,18 @@ pub const MUTANTS: &[Mutant] = &[
         seeds: 1_000,
         found_by: &["P7"],
         test: SENDS,
+    },
+    Mutant {
+        name: "send_taken_back_after_its_effect",
+        bug: "a send whose effect a crash has kept from ending its row is taken back",
+        edits: &[Edit {
+            file: "durable/src/alarm/sends.rs",
+            find: "            if target.has_received(id)? {",
+            replace: r#"            if !crate::mutant("send_taken_back_after_its_effect") && target.has_received(id)? {"#,
+        }],
+        seeds: 1_000,
+        found_by: &["P7"],
+        test: RECALLING,
     },
     Mutant {
         name: "send_undone_leaves",
