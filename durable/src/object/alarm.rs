@@ -220,6 +220,10 @@ impl<'a> AlarmDesk<'a> {
         }
     }
 
+    pub(crate) fn has_dealt(&mut self) -> bool {
+        *self.deed.get_mut() != Deed::None || self.fault.get_mut().is_some()
+    }
+
     pub(crate) fn into_dealt(self) -> (Deed, Option<Error>) {
         (self.deed.into_inner(), self.fault.into_inner())
     }

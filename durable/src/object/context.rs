@@ -1,5 +1,6 @@
 //! What a turn knows of its object and its world.
 
+mod dealt;
 mod savepoint;
 
 use std::fmt;
@@ -7,25 +8,24 @@ use std::future::Future;
 use std::str::FromStr;
 use std::sync::{Arc, OnceLock, Weak};
 
+pub(crate) use self::dealt::Dealt;
 use self::savepoint::OpenSavepoint;
 use crate::client::Client;
 use crate::error::{Code, Error};
 use crate::host::{Entropy, Event};
 use crate::id::{IntoKey, ObjectId};
-use crate::kernel::schedule::Deeds;
-use crate::kv::KvChange;
 use crate::metadata::Metadata;
-use crate::object::alarm::{Alarm, AlarmBase, AlarmDesk, Alarmed, Deed};
+use crate::object::alarm::{Alarm, AlarmBase, AlarmDesk, Alarmed};
 use crate::object::alone::Alone;
-use crate::object::kv::{Base, Desk, Kv, KvDealt, Owner, Turn, Witness};
+use crate::object::kv::{Base, Desk, Kv, Owner, Turn, Witness};
 use crate::object::schedule::{Schedule, ScheduleBase, ScheduleDesk};
 use crate::object::send::{SendBase, SendDesk};
-use crate::object::sql::{Fate, Seat, Sql, SqlDealt, SqlDesk};
+use crate::object::sql::{Fate, Seat, Sql, SqlDesk};
 use crate::object::task::{TurnTask, TurnTasks};
-use crate::object::work::{Spawned, WorkDesk};
+use crate::object::work::WorkDesk;
 use crate::object::{Object, Slot};
 use crate::schedule::{ScheduleInfo, ScheduleView};
-use crate::storage::{Around, Asked, Fence, SendWrite};
+use crate::storage::{Around, Asked, Fence};
 use crate::stub::{Address, Origin, Stub};
 use crate::time::WallMs;
 
@@ -80,24 +80,6 @@ pub(crate) struct Stores<'a> {
     pub(crate) turn: Turn,
 }
 
-/// What a turn leaves of its dealings with its object's stores.
-#[derive(Debug)]
-pub(crate) struct Dealt {
-    /// What it has done to the KV, in the order of keys.
-    pub(crate) kv: Vec<KvChange>,
-    pub(crate) sql: SqlDealt,
-    pub(crate) alarm: Deed,
-    pub(crate) schedules: Deeds,
-    /// What it has done about sends.
-    pub(crate) sends: SendWrite,
-    /// What is to be done after it.
-    pub(crate) spawned: Spawned,
-    /// Nothing of the object is to be left.
-    pub(crate) erases: bool,
-    /// Why it cannot be kept, even if the method did without. `None`: it can.
-    pub(crate) fault: Option<Error>,
-}
-
 /// Where a turn runs.
 pub(super) enum Scene<'a, O: Object> {
     /// In an activation. Calls to other objects wait for the commits of `fence`; `None`: there is none yet.
@@ -114,6 +96,7 @@ impl<'a, O: Object> Context<'a, O> {
         Self::new(slot, None, Stores { kv, sql: None, alarm, schedules, sends, turn }, 0)
     }
 
+    #[inline]
     pub(crate) fn new(
         slot: &'a Arc<Slot<O>>,
         fence: Option<&'a Arc<Fence>>,
@@ -174,26 +157,8 @@ impl<'a, O: Object> Context<'a, O> {
     }
 
     /// The turn is of a call with which this travels.
-    pub(crate) fn carrying(mut self, metadata: &Metadata) -> Self {
+    pub(crate) fn carry(&mut self, metadata: &Metadata) {
         self.metadata = metadata.clone();
-        self
-    }
-
-    /// What the turn has done to the object's stores.
-    pub(crate) fn into_dealt(self) -> Dealt {
-        let erases = self.erases;
-        let KvDealt { changes: kv, fault } = self.desk.into_dealt();
-        let mut sql = self.sql.into_dealt();
-        let (alarm, alarm_fault) = self.alarm.into_dealt();
-        let (schedules, schedule_fault) = self.schedules.into_dealt();
-        let (sends, send_fault) = self.sends.into_dealt();
-        let spawned = self.work.into_dealt();
-        let fault = fault.or(sql.fault.take()).or(alarm_fault).or(schedule_fault).or(send_fault);
-        let fault = fault.or_else(|| match self.scene {
-            Scene::Slot { slot, .. } => spawned.fault(slot),
-            Scene::Alone(_) => None,
-        });
-        Dealt { kv, sql, alarm, schedules, sends, spawned, erases, fault }
     }
 
     /// Opens the object's database, so that its tables are up to date.

@@ -489,6 +489,7 @@ impl<O: Object> Live<O> {
     }
 
     /// The object and the context for a turn that has it to itself. `call`: for the host's director.
+    #[inline]
     pub(crate) fn turn<'a>(
         &'a mut self,
         slot: &'a Arc<Slot<O>>,
@@ -530,6 +531,7 @@ impl<O: Object> Live<O> {
     }
 
     /// The object and the context for a read.
+    #[inline]
     pub(crate) fn read<'a>(&'a self, slot: &'a Arc<Slot<O>>, call: u64) -> (&'a O, Context<'a, O>) {
         let rows = (&self.kv, &self.sql, &self.made);
         let stores = stores(slot, rows, (self.alarm, &self.schedules.all), Turn::Read);
@@ -542,6 +544,7 @@ impl<O: Object> Live<O> {
     }
 }
 
+#[inline]
 fn stores<'a, O: Object>(
     slot: &Slot<O>,
     (kv, live, made): (&'a LiveKv, &'a OnceLock<Box<LiveSql>>, &'a AtomicU32),

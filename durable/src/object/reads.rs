@@ -125,8 +125,8 @@ fn begin_read<'a, O: Object>(
         return Ok(None);
     };
     witness::turn_began(slot, live, running.number(), method);
-    let (object, cx) = live.read(slot, running.number());
-    let cx = cx.carrying(running.call().metadata());
+    let (object, mut cx) = live.read(slot, running.number());
+    cx.carry(running.call().metadata());
     if method.is_async {
         slot.read_waits(method.name);
         return Ok(Some(Box::pin(async move {
@@ -134,11 +134,11 @@ fn begin_read<'a, O: Object>(
             let turn = carrying(metadata, object.read_async(&cx, message));
             let ran = run_called(slot, running.call(), turn).await;
             slot.read_ends(method.name);
-            settle_read(slot, live, running, method, (ran, cx.into_dealt()))
+            settle_read(slot, live, running, method, (ran, cx.left()))
         })));
     }
     let ran = catch_unwind(AssertUnwindSafe(|| object.read(&cx, message)));
-    settle_read(slot, live, running, method, (at_once(ran), cx.into_dealt())).map(|()| None)
+    settle_read(slot, live, running, method, (at_once(ran), cx.left())).map(|()| None)
 }
 
 fn settle_read<O: Object>(
@@ -146,9 +146,12 @@ fn settle_read<O: Object>(
     live: &Live<O>,
     mut running: Running<O>,
     method: &'static MethodSpec,
-    (ran, dealt): (Came<O::Reply>, Dealt),
+    (ran, left): (Came<O::Reply>, Option<Box<Dealt>>),
 ) -> Result<(), Crash> {
-    let Dealt { spawned, fault, .. } = dealt;
+    let (spawned, fault) = left.map_or_else(Default::default, |dealt| {
+        let Dealt { spawned, fault, .. } = *dealt;
+        (spawned, fault)
+    });
     running.has_ended(outcome(&ran, |ran| ran.is_rejected, fault.as_ref()));
     let told = Told { ended: ended_as(&ran), kv: &[], has_changes: false };
     witness::turn_ended(slot, live, running.number(), method, told);

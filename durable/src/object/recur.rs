@@ -138,8 +138,8 @@ async fn turn<O: Object>(
     let method = O::method(&message);
     let (inside, limit) = (Inside::of_none(slot, method, call), limit(slot, &spec));
     let access = if method.access == Access::Read { Turn::Read } else { Turn::Write };
-    let (object, cx) = live.own_turn(slot, (call, access), of);
-    let mut cx = cx.carrying(&metadata);
+    let (object, mut cx) = live.own_turn(slot, (call, access), of);
+    cx.carry(&metadata);
     let caught = |ran| match ran {
         Ok(ran) => Ran::Returned(ran),
         Err(panic) => Ran::Panicked(panic),

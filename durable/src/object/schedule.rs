@@ -359,6 +359,11 @@ impl<'a> ScheduleDesk<'a> {
         }
     }
 
+    pub(crate) fn has_dealt(&mut self) -> bool {
+        let dealt = self.dealt.get_mut();
+        !dealt.deeds.is_empty() || dealt.fault.is_some()
+    }
+
     pub(crate) fn into_dealt(self) -> (Deeds, Option<Error>) {
         let Dealt { deeds, fault } = self.dealt.into_inner();
         (deeds, fault)

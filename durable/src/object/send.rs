@@ -140,6 +140,11 @@ impl<'a> SendDesk<'a> {
         dealt.bytes = dealt.made.iter().map(|send| send.body.len()).sum();
     }
 
+    pub(crate) fn has_dealt(&mut self) -> bool {
+        let Dealt { made, taken_back, fault, .. } = self.dealt.get_mut();
+        !made.is_empty() || !taken_back.is_empty() || fault.is_some()
+    }
+
     pub(crate) fn into_dealt(self) -> (SendWrite, Option<Error>) {
         let Dealt { mut made, mut taken_back, fault, .. } = self.dealt.into_inner();
         // What it takes back of its own was never there.

@@ -70,7 +70,9 @@ impl fmt::Debug for Spawned {
 
 impl Drop for Spawned {
     fn drop(&mut self) {
-        discard(std::mem::take(&mut self.deeds));
+        if !self.deeds.is_empty() {
+            discard(std::mem::take(&mut self.deeds));
+        }
     }
 }
 
@@ -88,6 +90,11 @@ impl WorkDesk {
     pub(super) fn reset(&self, mark: usize) {
         let undone = self.0.lock().deeds.split_off(mark);
         discard(undone);
+    }
+
+    pub(super) fn has_dealt(&mut self) -> bool {
+        let Spawned { deeds, beyond } = self.0.get_mut();
+        !deeds.is_empty() || *beyond > 0
     }
 
     pub(super) fn into_dealt(self) -> Spawned {

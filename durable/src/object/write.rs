@@ -56,11 +56,11 @@ pub(super) async fn run_write<O: Object>(
     let left = if method.is_async {
         Box::pin(run_waiting(slot, live, (running, method), message)).await
     } else {
-        let (object, cx) = live.turn(slot, running.number());
-        let mut cx = cx.carrying(running.call().metadata());
+        let (object, mut cx) = live.turn(slot, running.number());
+        cx.carry(running.call().metadata());
         let ran = at_once(catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message))));
-        let dealt = cx.into_dealt();
-        settle_write(slot, live, (running, method), (ran, dealt))
+        let left = cx.left();
+        settle_write(slot, live, (running, method), (ran, left))
     };
     match left? {
         Left::Whole => Ok(Flow::On),
@@ -82,13 +82,13 @@ async fn run_waiting<O: Object>(
     (running, method): (Running<O>, &'static MethodSpec),
     message: O::Call,
 ) -> Result<Left<O>, Crash> {
-    let (object, cx) = live.turn(slot, running.number());
+    let (object, mut cx) = live.turn(slot, running.number());
     let metadata = running.call().metadata();
-    let mut cx = cx.carrying(metadata);
+    cx.carry(metadata);
     let turn = carrying(metadata, object.write_async(&mut cx, message));
     let ran = run_called(slot, running.call(), turn).await;
-    let dealt = cx.into_dealt();
-    settle_write(slot, live, (running, method), (ran, dealt))
+    let left = cx.left();
+    settle_write(slot, live, (running, method), (ran, left))
 }
 
 /// What a write leaves in memory.
@@ -109,8 +109,9 @@ fn settle_write<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
     (mut running, method): (Running<O>, &'static MethodSpec),
-    (ran, dealt): (Came<O::Reply>, Dealt),
+    (ran, left): (Came<O::Reply>, Option<Box<Dealt>>),
 ) -> Result<Left<O>, Crash> {
+    let dealt = left.map_or_else(Dealt::default, |dealt| *dealt);
     let Dealt { kv, sql, alarm, schedules, sends, spawned, erases, fault } = dealt;
     let ran = in_time(&running, ran);
     let (ended, encoded) = match (&ran, &fault) {

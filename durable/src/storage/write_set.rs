@@ -121,7 +121,8 @@ pub(crate) struct SendWrite {
 impl SendWrite {
     /// Whether nothing is to be done.
     pub(crate) fn is_empty(&self) -> bool {
-        *self == SendWrite::default()
+        let SendWrite { made, taken_back, received, letter } = self;
+        made.is_empty() && taken_back.is_empty() && received.is_none() && letter.is_none()
     }
 
     /// As one who watches sees it. `None`: there is nothing.

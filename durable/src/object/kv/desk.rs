@@ -174,14 +174,13 @@ impl<'a> Desk<'a> {
         Desk { base, turn, changes: Mutex::default(), witness, fault: OnceLock::new() }
     }
 
+    pub(crate) fn has_dealt(&mut self) -> bool {
+        !self.changes.get_mut().is_empty() || self.fault.get().is_some()
+    }
+
     pub(crate) fn into_dealt(self) -> KvDealt {
-        let changes = self.changes.into_inner();
-        // Most turns change nothing here, and every turn ends here.
-        let changes = if changes.is_empty() {
-            Vec::new()
-        } else {
-            changes.into_iter().map(|(key, value)| KvChange { key, value }).collect()
-        };
+        let changes = self.changes.into_inner().into_iter();
+        let changes = changes.map(|(key, value)| KvChange { key, value }).collect();
         KvDealt { changes, fault: self.fault.into_inner() }
     }
 

@@ -148,6 +148,11 @@ impl<'a> SqlDesk<'a> {
         SqlDesk { seat, turn, state: Mutex::default() }
     }
 
+    pub(crate) fn has_dealt(&mut self) -> bool {
+        let state = self.state.get_mut();
+        state.is_used || state.fault.is_some()
+    }
+
     pub(crate) fn into_dealt(self) -> SqlDealt {
         let State { is_used, has_written, fault, .. } = self.state.into_inner();
         SqlDealt { is_used, has_written, fault }
