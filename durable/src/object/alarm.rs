@@ -224,8 +224,8 @@ impl<'a> AlarmDesk<'a> {
         *self.deed.get_mut() != Deed::None || self.fault.get_mut().is_some()
     }
 
-    pub(crate) fn into_dealt(self) -> (Deed, Option<Error>) {
-        (self.deed.into_inner(), self.fault.into_inner())
+    pub(crate) fn take_dealt(&mut self) -> (Deed, Option<Error>) {
+        (std::mem::take(self.deed.get_mut()), self.fault.get_mut().take())
     }
 
     fn deal(&self, deed: Deed) {

@@ -134,11 +134,15 @@ fn begin_read<'a, O: Object>(
             let turn = carrying(metadata, object.read_async(&cx, message));
             let ran = run_called(slot, running.call(), turn).await;
             slot.read_ends(method.name);
-            settle_read(slot, live, running, method, (ran, cx.left()))
+            let left = cx.left();
+            drop(cx);
+            settle_read(slot, live, running, method, (ran, left))
         })));
     }
     let ran = catch_unwind(AssertUnwindSafe(|| object.read(&cx, message)));
-    settle_read(slot, live, running, method, (at_once(ran), cx.left())).map(|()| None)
+    let left = cx.left();
+    drop(cx);
+    settle_read(slot, live, running, method, (at_once(ran), left)).map(|()| None)
 }
 
 fn settle_read<O: Object>(

@@ -364,8 +364,8 @@ impl<'a> ScheduleDesk<'a> {
         !dealt.deeds.is_empty() || dealt.fault.is_some()
     }
 
-    pub(crate) fn into_dealt(self) -> (Deeds, Option<Error>) {
-        let Dealt { deeds, fault } = self.dealt.into_inner();
+    pub(crate) fn take_dealt(&mut self) -> (Deeds, Option<Error>) {
+        let Dealt { deeds, fault } = std::mem::take(self.dealt.get_mut());
         (deeds, fault)
     }
 

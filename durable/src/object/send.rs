@@ -145,8 +145,8 @@ impl<'a> SendDesk<'a> {
         !made.is_empty() || !taken_back.is_empty() || fault.is_some()
     }
 
-    pub(crate) fn into_dealt(self) -> (SendWrite, Option<Error>) {
-        let Dealt { mut made, mut taken_back, fault, .. } = self.dealt.into_inner();
+    pub(crate) fn take_dealt(&mut self) -> (SendWrite, Option<Error>) {
+        let Dealt { mut made, mut taken_back, fault, .. } = std::mem::take(self.dealt.get_mut());
         // What it takes back of its own was never there.
         let own: Vec<_> = made.iter().map(|send| send.id).collect();
         made.retain(|send| !taken_back.contains(&send.id));

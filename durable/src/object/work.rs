@@ -97,8 +97,8 @@ impl WorkDesk {
         !deeds.is_empty() || *beyond > 0
     }
 
-    pub(super) fn into_dealt(self) -> Spawned {
-        self.0.into_inner()
+    pub(super) fn take_dealt(&mut self) -> Spawned {
+        std::mem::take(self.0.get_mut())
     }
 }
 

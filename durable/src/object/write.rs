@@ -60,6 +60,7 @@ pub(super) async fn run_write<O: Object>(
         cx.carry(running.call().metadata());
         let ran = at_once(catch_unwind(AssertUnwindSafe(|| object.write(&mut cx, message))));
         let left = cx.left();
+        drop(cx);
         settle_write(slot, live, (running, method), (ran, left))
     };
     match left? {
@@ -88,6 +89,7 @@ async fn run_waiting<O: Object>(
     let turn = carrying(metadata, object.write_async(&mut cx, message));
     let ran = run_called(slot, running.call(), turn).await;
     let left = cx.left();
+    drop(cx);
     settle_write(slot, live, (running, method), (ran, left))
 }
 
@@ -109,10 +111,9 @@ fn settle_write<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
     (mut running, method): (Running<O>, &'static MethodSpec),
-    (ran, left): (Came<O::Reply>, Option<Box<Dealt>>),
+    (ran, mut left): (Came<O::Reply>, Option<Box<Dealt>>),
 ) -> Result<Left<O>, Crash> {
-    let dealt = left.map_or_else(Dealt::default, |dealt| *dealt);
-    let Dealt { kv, sql, alarm, schedules, sends, spawned, erases, fault } = dealt;
+    let fault = left.as_mut().and_then(|dealt| dealt.fault.take());
     let ran = in_time(&running, ran);
     let (ended, encoded) = match (&ran, &fault) {
         (Came::Panicked(_), _) => (Ended::Panicked, Ok(None)),
@@ -129,30 +130,34 @@ fn settle_write<O: Object>(
         }
         _ => (encoded, None),
     };
-    let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
+    let (ended, encoded, beside) = if left.is_some() || result.is_some() {
+        beside(live, left.unwrap_or_default(), (ended, encoded), result)
+    } else {
+        (ended, encoded, None)
+    };
     running.has_ended(outcome(&ran, |ran| ran.is_rejected, encoded.as_ref().err()));
-    let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
-    let is_awake = alarm.is_some() || schedules.is_some() || !sends.is_empty();
-    let has_rows = !kv.is_empty() || has_sql || is_awake || result.is_some();
-    let has_changes = has_rows || matches!(encoded, Ok(Some(_)));
-    let erases = erases && ended == Ended::Kept;
-    let told_as = if erases { TurnEnd::Erased } else { ended_as(&ran) };
-    let told = Told { ended: told_as, kv: &kv, has_changes };
+    let erases = beside.as_ref().is_some_and(|beside| beside.erases);
+    let has_rows = beside.as_ref().is_some_and(|beside| beside.has_rows());
+    let told = Told {
+        ended: if erases { TurnEnd::Erased } else { ended_as(&ran) },
+        kv: beside.as_ref().map_or(&[], |beside| &beside.kv),
+        has_changes: has_rows || matches!(encoded, Ok(Some(_))),
+    };
     witness::turn_ended(slot, live, running.number(), method, told);
     if matches!(ran, Came::Returned(_)) {
         slot.turn_ended_well();
     }
-    let ran = match ran {
-        Came::Returned(ran) if erases => {
-            return Ok(Left::Nothing(Box::new(sends), running, ran.reply));
+    match (ran, beside) {
+        (Came::Returned(ran), Some(beside)) if erases => {
+            Ok(Left::Nothing(Box::new(beside.sends), running, ran.reply))
         }
-        ran => ran,
-    };
-    let method = method.name;
-    let changes = (alarm, schedules, sends, result);
-    let write =
-        Write { running, method, ran, ended, encoded, kv, has_sql, changes, spawned, fault };
-    judge_write(slot, live, write)
+        (ran, beside) => {
+            let rows = if has_rows { Rows::Changed } else { Rows::Same };
+            let (method, encoded) = (method.name, (encoded, rows));
+            let write = Write { running, method, ran, ended, encoded, beside, fault };
+            judge_write(slot, live, write)
+        }
+    }
 }
 
 /// A turn that has returned when its caller was told already that its time is over: it is late.
@@ -166,8 +171,42 @@ fn in_time<O: Object>(running: &Running<O>, ran: Came<O::Reply>) -> Came<O::Repl
     }
 }
 
-/// What a write did to its object's alarm, to its schedules and about sends, and what is kept of its result.
-type Beside = (Option<AlarmChange>, Option<ScheduleChange>, SendWrite, Option<Box<ResultWrite>>);
+/// What a write did beside changing the struct.
+struct Beside {
+    kv: Vec<KvChange>,
+    has_sql: bool,
+    alarm: Option<AlarmChange>,
+    schedules: Option<ScheduleChange>,
+    sends: SendWrite,
+    /// What is kept of its result. `None`: nothing.
+    result: Option<Box<ResultWrite>>,
+    spawned: Spawned,
+    /// It is kept, and nothing of the object is to be left.
+    erases: bool,
+}
+
+impl Beside {
+    /// Whether anything of it is to be stored.
+    fn has_rows(&self) -> bool {
+        let is_awake = self.alarm.is_some() || self.schedules.is_some() || !self.sends.is_empty();
+        !self.kv.is_empty() || self.has_sql || is_awake || self.result.is_some()
+    }
+}
+
+/// Ends what a write did beside changing the struct.
+fn beside<O: Object>(
+    live: &Live<O>,
+    dealt: Box<Dealt>,
+    (ended, encoded): (Ended, Result<Option<Vec<u8>>, Error>),
+    result: Option<Box<ResultWrite>>,
+) -> (Ended, Result<Option<Vec<u8>>, Error>, Option<Box<Beside>>) {
+    let Dealt { kv, sql, alarm, schedules, sends, spawned, erases, .. } = *dealt;
+    let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
+    let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
+    let erases = erases && ended == Ended::Kept;
+    let beside = Beside { kv, has_sql, alarm, schedules, sends, result, spawned, erases };
+    (ended, encoded, Some(Box::new(beside)))
+}
 
 /// A write that has run.
 struct Write<O: Object> {
@@ -175,11 +214,10 @@ struct Write<O: Object> {
     method: &'static str,
     ran: Came<O::Reply>,
     ended: Ended,
-    encoded: Result<Option<Vec<u8>>, Error>,
-    kv: Vec<KvChange>,
-    has_sql: bool,
-    changes: Beside,
-    spawned: Spawned,
+    /// The struct, and whether there is more to be stored.
+    encoded: (Result<Option<Vec<u8>>, Error>, Rows),
+    /// `None`: it did nothing but change the struct.
+    beside: Option<Box<Beside>>,
     /// What has failed its turn below the method. `None`: nothing.
     fault: Option<Error>,
 }
@@ -193,23 +231,17 @@ fn judge_write<O: Object>(
     live: &mut Live<O>,
     write: Write<O>,
 ) -> Result<Left<O>, Crash> {
-    let Write { running, method, ran, ended, encoded, kv, has_sql, spawned, .. } = write;
+    let Write { running, method, ran, ended, encoded: (encoded, rows), beside, fault } = write;
     let turn = (method, running.number());
-    // A refusal that has changed nothing is answered as it is.
-    let spawned = if ended == Ended::Kept { spawned } else { Spawned::default() };
-    let ((alarm, schedules, sends, result), fault) = (write.changes, write.fault);
     let comparison = match &encoded {
         Ok(None) => Encoded::Same,
         Ok(Some(_)) => Encoded::Different,
         Err(_) => Encoded::Impossible,
     };
-    let is_awake = alarm.is_some() || schedules.is_some() || !sends.is_empty();
-    let has_rows = !kv.is_empty() || has_sql || is_awake || result.is_some();
-    let rows = if has_rows { Rows::Changed } else { Rows::Same };
     let answer = match (commit::judge(ended, comparison, rows), ran, encoded) {
         (Verdict::Commit, Came::Returned(ran), Ok(encoded)) => {
             let cause = Cause::Method(Cow::Borrowed(method));
-            let changes = Changes { encoded, kv, has_sql, cause, alarm, schedules, sends, result };
+            let (changes, spawned) = changes(encoded, cause, beside);
             let number = running.number();
             if running.durability() == Durability::Relaxed {
                 live.submit(slot, changes, (number, None));
@@ -222,7 +254,10 @@ fn judge_write<O: Object>(
         }
         (Verdict::Answer, Came::Returned(ran), _) => {
             let_out(slot, live, running, Ok(ran.reply));
-            begin_work(slot, live, turn, spawned);
+            // A refusal that has changed nothing is answered as it is.
+            if let Some(beside) = beside.filter(|_| ended == Ended::Kept) {
+                begin_work(slot, live, turn, beside.spawned);
+            }
             return Ok(Left::Whole);
         }
         (Verdict::RollBack, Came::Returned(ran), _) => Ok(ran.reply),
@@ -235,6 +270,19 @@ fn judge_write<O: Object>(
     };
     let_out(slot, live, running, answer);
     Ok(Left::Undone)
+}
+
+/// What a write that is kept has to be stored, and what is to be done after it.
+fn changes(
+    encoded: Option<Vec<u8>>,
+    cause: Cause,
+    beside: Option<Box<Beside>>,
+) -> (Changes, Spawned) {
+    let Some(beside) = beside else {
+        return (Changes { encoded, cause, ..Changes::default() }, Spawned::default());
+    };
+    let Beside { kv, has_sql, alarm, schedules, sends, result, spawned, .. } = *beside;
+    (Changes { encoded, kv, has_sql, cause, alarm, schedules, sends, result }, spawned)
 }
 
 /// Answers a turn that wants nothing of its object to be left. Nothing of its children is, either, so they go first.

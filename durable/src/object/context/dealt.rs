@@ -30,10 +30,15 @@ pub(crate) struct Dealt {
 }
 
 impl<O: Object> Context<'_, O> {
-    /// What the turn has done beside changing the struct. `None`: nothing, as most do.
+    /// Takes what the turn has done beside changing the struct. `None`: nothing, as most do.
     #[inline]
-    pub(crate) fn left(mut self) -> Option<Box<Dealt>> {
-        self.has_dealt().then(|| Box::new(self.into_dealt()))
+    pub(crate) fn left(&mut self) -> Option<Box<Dealt>> {
+        if self.has_dealt() { Some(Box::new(self.take_dealt())) } else { None }
+    }
+
+    /// As [`left`](Self::left), with nothing where there is nothing.
+    pub(crate) fn into_dealt(mut self) -> Dealt {
+        self.take_dealt()
     }
 
     fn has_dealt(&mut self) -> bool {
@@ -46,15 +51,15 @@ impl<O: Object> Context<'_, O> {
             || self.work.has_dealt()
     }
 
-    /// As [`left`](Self::left), with nothing where there is nothing.
-    pub(crate) fn into_dealt(self) -> Dealt {
+    #[cold]
+    fn take_dealt(&mut self) -> Dealt {
         let erases = self.erases;
-        let KvDealt { changes: kv, fault } = self.desk.into_dealt();
-        let mut sql = self.sql.into_dealt();
-        let (alarm, alarm_fault) = self.alarm.into_dealt();
-        let (schedules, schedule_fault) = self.schedules.into_dealt();
-        let (sends, send_fault) = self.sends.into_dealt();
-        let spawned = self.work.into_dealt();
+        let KvDealt { changes: kv, fault } = self.desk.take_dealt();
+        let mut sql = self.sql.take_dealt();
+        let (alarm, alarm_fault) = self.alarm.take_dealt();
+        let (schedules, schedule_fault) = self.schedules.take_dealt();
+        let (sends, send_fault) = self.sends.take_dealt();
+        let spawned = self.work.take_dealt();
         let fault = fault.or(sql.fault.take()).or(alarm_fault).or(schedule_fault).or(send_fault);
         let fault = fault.or_else(|| match self.scene {
             Scene::Slot { slot, .. } => spawned.fault(slot),

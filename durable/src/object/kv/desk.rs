@@ -178,10 +178,10 @@ impl<'a> Desk<'a> {
         !self.changes.get_mut().is_empty() || self.fault.get().is_some()
     }
 
-    pub(crate) fn into_dealt(self) -> KvDealt {
-        let changes = self.changes.into_inner().into_iter();
+    pub(crate) fn take_dealt(&mut self) -> KvDealt {
+        let changes = std::mem::take(self.changes.get_mut()).into_iter();
         let changes = changes.map(|(key, value)| KvChange { key, value }).collect();
-        KvDealt { changes, fault: self.fault.into_inner() }
+        KvDealt { changes, fault: self.fault.take() }
     }
 
     /// What the turn has done so far, for a savepoint to go back to.

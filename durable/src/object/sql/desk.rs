@@ -153,8 +153,8 @@ impl<'a> SqlDesk<'a> {
         state.is_used || state.fault.is_some()
     }
 
-    pub(crate) fn into_dealt(self) -> SqlDealt {
-        let State { is_used, has_written, fault, .. } = self.state.into_inner();
+    pub(crate) fn take_dealt(&mut self) -> SqlDealt {
+        let State { is_used, has_written, fault, .. } = std::mem::take(self.state.get_mut());
         SqlDealt { is_used, has_written, fault }
     }
 
