@@ -1,10 +1,11 @@
 //! The object itself: the user's struct beside the bytes of it that were submitted last.
 
+mod wake;
+
 use std::any::type_name;
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
-use crate::class::{Access, MethodSpec};
 use crate::codec::{self, EncodeError};
 use crate::due::Alarm;
 use crate::error::{Code, Error, Outcome};
@@ -15,14 +16,13 @@ use crate::kv::KvChange;
 use crate::limits::{SNAPSHOT_BYTES_MAX, SNAPSHOT_WARNED_PERCENT};
 use crate::object::alarm::{AlarmBase, Deed};
 use crate::object::erased;
-use crate::object::inside::run_hook;
 use crate::object::keyed::{self, LiveResults};
 use crate::object::kv::{Base, LiveKv, Turn};
 use crate::object::schedule::{ScheduleBase, schedules_unreadable};
 use crate::object::send::SendBase;
 use crate::object::sql::{Below, Fate, LiveSql, Seat};
 use crate::object::stored::{self, Read};
-use crate::object::{Context, Dealt, Object, Slot, Stores};
+use crate::object::{Context, Object, Slot, Stores};
 use crate::schedule::{Schedule, ScheduleInfo, ScheduleView};
 use crate::sql::SqlChange;
 use crate::state::Fingerprint;
@@ -31,9 +31,6 @@ use crate::storage::{
     AlarmWrite, Birth, Fence, Loaded, NewLetter, ObjectNo, Release, ResultWrite, ScheduleWrite,
     SendWrite, SqlWrite, StoredAlarm, StoredObject, WriteSet, schedule,
 };
-
-/// What `#[on_activate]` is called in errors and reports.
-static ON_ACTIVATE: MethodSpec = MethodSpec::new("#[on_activate]", Access::Write, true);
 
 /// An object in memory.
 pub(crate) struct Live<O: Object> {
@@ -228,64 +225,6 @@ impl<O: Object> Live<O> {
         let framed = codec::encode(object, frame::HEADER_BYTES, SNAPSHOT_BYTES_MAX);
         let framed = framed.map(|framed| seal::<O>(framed, fingerprint));
         framed.map_err(|error| unencodable(&error).with_outcome(Outcome::NotStarted))
-    }
-
-    /// Runs `#[on_activate]`, if the class has one. What it changed is then to be submitted.
-    pub(crate) async fn wake(&mut self, slot: &Arc<Slot<O>>) -> Result<Changes, Error> {
-        let (object, mut cx) = self.turn(slot, 0);
-        if object.on_activate(&mut cx).is_none() {
-            return Ok(Changes::default());
-        }
-        // What the hook changes is seen against what was decoded: some states do not encode to the bytes that they came
-        // from, and an object must not commit by being woken.
-        if let Some(encoded) = self.encode()? {
-            self.framed = seal::<O>(encoded, slot.group().fingerprint());
-        }
-        let (object, mut cx) = self.turn(slot, 0);
-        if let Some(hook) = object.on_activate(&mut cx) {
-            run_hook(slot, &ON_ACTIVATE, hook).await.map_err(|reason| {
-                Code::ObjectUnstartable.error(format!(
-                    "`#[on_activate]` failed: {reason}; mend its cause and call again"
-                ))
-            })?;
-        }
-        let dealt = cx.into_dealt().without_work()?;
-        let Dealt { kv, sql, alarm, schedules, sends, erases, fault, .. } = dealt;
-        if let Some(error) = fault {
-            return Err(error);
-        }
-        if erases {
-            return Err(Code::ObjectUnstartable.error(
-                "`#[on_activate]` erases the object, which then would begin anew and erase itself \
-                 again; erase it in a method",
-            ));
-        }
-        let encoded = self.encode()?;
-        let has_sql = sql.is_used && self.end_sql(Fate::Keep)?;
-        Ok(Changes {
-            encoded,
-            kv,
-            has_sql,
-            cause: Cause::Activation,
-            alarm: self.alarm_change(alarm),
-            schedules: self.schedule_change(&schedules),
-            sends,
-            result: None,
-        })
-    }
-
-    /// Brings the tables of a stored object up to date, if its class says how they are to be. Gives whether that is then to
-    /// be submitted. An object that was never stored has its tables made when they are first used, and stored with
-    /// its first commit.
-    pub(crate) fn migrate(&mut self, slot: &Arc<Slot<O>>) -> Result<bool, Error> {
-        if O::CLASS.migrations.is_empty() || self.commit_no == 0 || self.is_gone {
-            return Ok(false);
-        }
-        let (_, cx) = self.turn(slot, 0);
-        cx.open_sql().map_err(|error| error.with_outcome(Outcome::NotStarted))?;
-        drop(cx);
-        self.end_sql(Fate::Keep)?;
-        Ok(self.sql.get().is_some_and(|sql| sql.has_changes()))
     }
 
     /// Ends the transaction of a turn that has used SQL. Gives whether it changed anything that is kept.
