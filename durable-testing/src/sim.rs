@@ -328,6 +328,15 @@ impl Sim {
         Ok(())
     }
 
+    /// Lets the next `times` reads of the node's databases fail, one after another.
+    ///
+    /// # Errors
+    /// This is a real machine.
+    pub fn fail_reads(&self, times: u64) -> TestResult {
+        self.world("fail_reads")?.fail_reads(times);
+        Ok(())
+    }
+
     /// Looks at an object in memory, between two turns. Wakes it if it is cold.
     ///
     /// # Errors

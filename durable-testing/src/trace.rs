@@ -209,17 +209,16 @@ impl Trace {
                 told = Told { detail: incarnation, ..Told::of(index) };
             }
             Event::Loaded { object, commit, state, .. } => {
-                told = Told {
-                    call: 0,
-                    detail: mix(commit ^ hash(state)),
-                    ..Told::of(self.object(object))
-                };
+                let detail = mix(commit ^ hash(state));
+                told = Told { detail, ..Told::of(self.object(object)) };
             }
             Event::Evolved { object, state } => {
                 told = Told { detail: hash(state), ..Told::of(self.object(object)) };
             }
-            Event::Unstartable { object, error } => {
-                told = Told { text: error.to_string(), ..Told::of(self.object(object)) };
+            Event::Unstartable { object, error, tries }
+            | Event::StartFailed { object, error, tries } => {
+                let (text, detail) = (error.to_string(), tries.into());
+                told = Told { text, detail, ..Told::of(self.object(object)) };
             }
             Event::Gone { object, incarnation } => {
                 told = Told { detail: incarnation, ..Told::of(self.object(object)) };

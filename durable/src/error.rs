@@ -65,7 +65,7 @@ pub enum ErrorKind {
 /// What happened to the call that an error answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Outcome {
-    /// No turn began; nothing changed.
+    /// No turn began; nothing changed. An object that its storage kept from coming into memory was tried again already.
     NotStarted,
     /// A turn ran and everything that it did was undone.
     RolledBack,
@@ -441,6 +441,19 @@ impl Error {
     #[must_use]
     pub fn with_outcome(mut self, outcome: Outcome) -> Self {
         Arc::make_mut(&mut self.0).outcome = outcome;
+        self
+    }
+
+    /// No turn of the call began, because its object did not start, which was tried so often.
+    pub(crate) fn unstarted(mut self, tries: u32) -> Self {
+        let body = Arc::make_mut(&mut self.0);
+        if body.code.outcomes().contains(&Outcome::NotStarted) {
+            body.outcome = Outcome::NotStarted;
+        }
+        if tries > 1 {
+            let text = std::mem::take(&mut body.message);
+            body.message = format!("the object was tried {tries} times: {text}");
+        }
         self
     }
 

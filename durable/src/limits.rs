@@ -357,6 +357,14 @@ pub(crate) const HISTORY_SWEEP_BATCHES: u32 = 64;
 /// Between two sweeps, at least.
 pub(crate) const HISTORY_SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 
+/// How often an object is tried to be brought into memory whose storage fails as it may not do the next time, before those who
+/// wait for it are told: with [`START_DELAY`] for less than a quarter of a second, which callers wait anyway.
+pub const START_TRIES_MAX: u32 = 5;
+
+/// How long such an object is left alone after it has failed first: longer than a bus takes to reset, shorter than anybody notices.
+/// It doubles with each try, +0..25 %.
+pub(crate) const START_DELAY: Duration = Duration::from_millis(10);
+
 /// Crashes of one object within [`CRASH_PERIOD`] after which it is still let run again.
 pub const CRASHES_MAX: u32 = 5;
 
@@ -454,6 +462,7 @@ const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(RATE_PERIOD_MAX.as_secs() < u64::MAX / 1_000_000_000 / RATE_CALLS_MAX as u64);
 const _: () = assert!(SHARDS <= SLOTS);
 const _: () = assert!(ALARM_ROWS_MAX < ALARM_WINDOW_MAX / 2 && ALARM_RETRIES <= ALARM_RETRIES_MAX);
+const _: () = assert!(START_TRIES_MAX > 1 && START_TRIES_MAX < 32);
 const _: () = assert!(BREAKER_SHARE_PERCENT < 100 && BREAKER_OBJECTS_MIN > 1);
 const _: () = assert!(CRASH_REST_DOUBLINGS_MAX < 32 && CRASHES_MAX <= CRASHES_MAX_MAX);
 const _: () = assert!(ALARM_DOUBLINGS_MAX < 32 && ALARM_HOLD_DOUBLINGS_MAX < 32);

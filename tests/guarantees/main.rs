@@ -44,6 +44,7 @@ mod p09_poison_stays_put;
 mod p10_bad_state_is_never_overwritten;
 mod p11_bounded;
 mod p13_deadlocks;
+mod retries;
 mod runtime;
 mod schedules_by_hand;
 mod spawned_work;

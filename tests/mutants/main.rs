@@ -77,6 +77,8 @@ const TOGETHER: &str = "workload::families_that_act_later_and_are_poisoned_keep_
 const WAITS: &str = "workload::calls_that_would_wait_for_themselves_are_refused_and_no_others";
 /// Objects that spawn work.
 const WORK: &str = "workload::work_that_turns_spawn_begins_after_them_and_ends_with_their_object";
+/// Objects that cannot be read at once.
+const BEDS: &str = "workload::objects_that_cannot_be_read_are_tried_again_and_nobody_hears_of_it";
 const STARTS: &str = "workload::starts_that_fail_keep_every_promise";
 const CROWD: &str = "workload::the_workload_keeps_every_promise_in_a_crowd";
 
@@ -107,7 +109,7 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
     };
     let healthy = [
         CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, SENDS, LEAVING, KEYED, FORGETFUL,
-        PRESS, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS, WORK, STREAMS,
+        PRESS, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS, WORK, STREAMS, BEDS,
     ];
     let healthy = healthy.map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {

@@ -16,6 +16,7 @@ use tests::press::{doors, press_and_work};
 use tests::releases;
 use tests::schedules::{clocks, tick_and_work};
 use tests::sends::{offices, one_office, send_and_leave, send_and_work, take_back_after_a_crash};
+use tests::starts::{beds, wake_and_work};
 use tests::streams::{pour_and_drink, taps};
 use tests::together;
 use tests::tree::{supervised, work_in_a_tree};
@@ -128,6 +129,14 @@ fn poison_stays_put_whatever_fails() {
         .allow_panics()
         .worlds(include_str!("seeds_poison.txt"));
     simulation.check(ward, async |sim| work_with_poison(sim, Faults::all()).await);
+}
+
+/// All faults but those of the disk, which the workload makes itself.
+#[test]
+fn objects_that_cannot_be_read_are_tried_again_and_nobody_hears_of_it() {
+    let simulation = Simulation::new().seeds(seeds() / 6).allow_panics();
+    let faults = || Faults::all().disk_errors(0..0).dir_sync_errors(0..0);
+    simulation.check(beds, async |sim| wake_and_work(sim, faults()).await);
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod press;
 pub mod releases;
 pub mod schedules;
 pub mod sends;
+pub mod starts;
 pub mod streams;
 pub mod together;
 pub mod tree;

@@ -52,6 +52,8 @@ pub(crate) struct Promises {
     syncs: BTreeMap<u16, u64>,
     /// The disk was told to fail, so that its errors are no news.
     may_disk_fail: bool,
+    /// A shard of the node takes nothing more.
+    has_stopped: bool,
     /// The world's wall clock.
     wall: WallMs,
     /// Calls on their way that nobody waits for.
@@ -212,7 +214,7 @@ impl Promises {
         self.waiting.clear();
         self.submitted.clear();
         self.epochs.clear();
-        (self.cuts_at, self.is_cutting) = (None, false);
+        (self.cuts_at, self.is_cutting, self.has_stopped) = (None, false, false);
     }
 
     /// The runtime reports something. `wall`: the world's wall clock; `now_ns`: since the world began.

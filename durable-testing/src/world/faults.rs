@@ -152,6 +152,17 @@ impl World {
         self.disk().arm(Fault::new(fault).on(is_log));
     }
 
+    /// So many reads of databases fail, one after another.
+    pub(crate) fn fail_reads(&self, times: u64) {
+        self.faults.lock().is_disk_told = true;
+        self.promises.lock().disk_may_fail(true);
+        let is_database = |path: &Path| {
+            let path = path.to_string_lossy();
+            path.ends_with(".db") || path.ends_with("-wal")
+        };
+        self.disk().arm(Fault::new(FaultKind::ReadError).times(times).on(is_database));
+    }
+
     /// From now on nothing goes wrong.
     pub(crate) fn switch_off(self: &Arc<Self>) {
         self.faults.lock().clear();

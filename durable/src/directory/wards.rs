@@ -55,6 +55,8 @@ impl Fault {
         let code = error.code();
         let noun = code.split('.').next().unwrap_or(code);
         match noun {
+            // A statement of its hook may have asked for it.
+            "sql" if error.is(Code::SqlRolledBack) => Fault::Crash,
             "state" | "schema" | "sql" => Fault::Unloadable,
             "storage" if error.is(Code::StorageCorrupt) => Fault::Unloadable,
             "storage" | "runtime" => Fault::System,

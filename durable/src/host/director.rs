@@ -97,8 +97,10 @@ pub enum Event<'a> {
     Died { object: &'a ObjectId, exit: &'a Exit },
     /// Its hook is about to be told that another object has ended. `run`: of a child, as it has joined; 0 if it was watched.
     Heard { object: &'a ObjectId, about: &'a ObjectId, run: u64 },
-    /// It cannot start.
-    Unstartable { object: &'a ObjectId, error: &'a Error },
+    /// It cannot start, and was tried so often since it was last in memory; 0: what is above it cannot.
+    Unstartable { object: &'a ObjectId, error: &'a Error, tries: u32 },
+    /// It could not start, which may pass: it was tried so often, and is tried again.
+    StartFailed { object: &'a ObjectId, error: &'a Error, tries: u32 },
     /// Its object has crashed, or did not start, by its own fault.
     Crashed {
         object: &'a ObjectId,
@@ -343,6 +345,7 @@ impl Event<'_> {
         "send.leaves",
         "work.began",
         "work.ended",
+        "start.failed",
     ];
 
     /// The name of its place.
@@ -397,6 +400,7 @@ impl Event<'_> {
             Event::SendLeaves { .. } => 46,
             Event::WorkBegan { .. } => 47,
             Event::WorkEnded { .. } => 48,
+            Event::StartFailed { .. } => 49,
         };
         Self::POINTS[index]
     }

@@ -25,6 +25,7 @@ pub(crate) mod rate;
 pub(crate) mod reads;
 pub(crate) mod residency;
 pub(crate) mod restart;
+pub(crate) mod retry;
 pub(crate) mod schedule;
 pub(crate) mod turn;
 pub(crate) mod waits;

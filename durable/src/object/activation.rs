@@ -107,6 +107,10 @@ async fn live_through<O: Object>(slot: &Arc<Slot<O>>) -> Result<(), String> {
             return Ok(());
         }
     }
+    if !Box::pin(slot.rest()).await {
+        slot.end();
+        return Ok(());
+    }
     let mut live = match Box::pin(begin(slot)).await {
         Ok(live) => live,
         Err(cut) => {

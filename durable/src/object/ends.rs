@@ -12,6 +12,7 @@ use crate::directory::Fault;
 use crate::error::{Code, Error, ErrorKind};
 use crate::host::Event;
 use crate::kernel::restart::{Exit, ExitReason};
+use crate::kernel::retry::Next;
 use crate::object::activation::{HOOK, text_of};
 use crate::object::live::Live;
 use crate::object::{Cut, Object, Slot};
@@ -47,10 +48,9 @@ impl Crash {
 /// What its children are told; everybody else who waits was told.
 pub(super) async fn begin<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Cut> {
     let starting = async {
-        match slot.join_parent().await {
-            Ok(()) => start(slot).await.map_err(Unstarted::Own),
-            Err(error) => Err(Unstarted::Parents(error)),
-        }
+        slot.find_parent().await.map_err(Unstarted::of_search)?;
+        slot.join_parent().await.map_err(Unstarted::Parents)?;
+        start(slot).await.map_err(Unstarted::Own)
     };
     let (mut starting, mut is_known) = (pin!(starting), false);
     let started = poll_fn(|task| match starting.as_mut().poll(task) {
@@ -58,7 +58,10 @@ pub(super) async fn begin<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Cut
         Poll::Pending => slot.poll_cut(task, &mut is_known).map(Err),
     });
     let unstarted = match started.await {
-        Ok(Ok(live)) => return Ok(live),
+        Ok(Ok(live)) => {
+            slot.forget_failed_starts();
+            return Ok(live);
+        }
         Ok(Err(unstarted)) => unstarted,
         Err(Cut::Refused(error)) => Unstarted::Parents(error),
         Err(cut) => {
@@ -69,9 +72,36 @@ pub(super) async fn begin<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Cut
             return Err(Cut::Parted);
         }
     };
+    did_not_start(slot, unstarted).await
+}
+
+/// Lets the next activation try again, or tells everybody who waits.
+///
+/// # Errors
+/// As [`begin`].
+async fn did_not_start<O: Object>(
+    slot: &Arc<Slot<O>>,
+    unstarted: Unstarted,
+) -> Result<Live<O>, Cut> {
+    let object = slot.id_ref();
+    let tries = match &unstarted {
+        Unstarted::Own(error) => match slot.failed_to_start(is_passing(slot, error)) {
+            Next::GiveUp { failed } => failed,
+            Next::Again { failed: tries } => {
+                slot.host().report(|| Event::StartFailed { object, error, tries });
+                tracing::warn!(object = slot.label(), %error, tries, "the object is tried again");
+                slot.end();
+                return Err(Cut::Parted);
+            }
+        },
+        Unstarted::Parents(_) => {
+            slot.forget_failed_starts();
+            0
+        }
+    };
     let (Unstarted::Own(error) | Unstarted::Parents(error)) = &unstarted;
-    slot.host().report(|| Event::Unstartable { object: slot.id_ref(), error });
-    tracing::error!(object = slot.label(), %error, "the object cannot start");
+    slot.host().report(|| Event::Unstartable { object, error, tries });
+    tracing::error!(object = slot.label(), %error, tries, "the object cannot start");
     if let Unstarted::Own(error) = &unstarted {
         slot.end();
         if matches!(error.kind(), ErrorKind::Internal | ErrorKind::Corrupt) {
@@ -79,9 +109,16 @@ pub(super) async fn begin<O: Object>(slot: &Arc<Slot<O>>) -> Result<Live<O>, Cut
         }
         slot.group().on_fault(slot, Fault::of_start(error), &error.to_string()).await;
     }
-    let error = error.clone().with_object(slot.label());
+    let error = error.clone().with_object(slot.label()).unstarted(tries);
     slot.fail_start(&error);
     Err(Cut::Refused(error))
+}
+
+/// Whether what keeps an object from starting may pass by itself: nothing is wrong with what is stored, and its shard goes on.
+fn is_passing<O: Object>(slot: &Slot<O>, error: &Error) -> bool {
+    let codes = [Code::StorageFailed, Code::StorageFenced, Code::SqlRolledBack];
+    let may_pass = codes.iter().any(|code| error.is(*code));
+    may_pass && !slot.group().shard(slot.id_ref()).has_stopped()
 }
 
 /// Why an object is not in memory.
@@ -90,6 +127,17 @@ enum Unstarted {
     Own(Error),
     /// The object above it cannot, which is not its fault.
     Parents(Error),
+}
+
+impl Unstarted {
+    /// What is above it was not found.
+    fn of_search(error: Error) -> Self {
+        if error.is(Code::ChildOrphaned) {
+            Unstarted::Parents(error)
+        } else {
+            Unstarted::Own(error)
+        }
+    }
 }
 
 /// Too many of its children have crashed, which counts as a crash of its own.

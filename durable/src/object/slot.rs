@@ -10,6 +10,7 @@ mod line;
 mod queue;
 mod refusal;
 mod relative;
+mod retry;
 mod watch;
 mod work;
 
@@ -29,6 +30,7 @@ use crate::host::{Event, Host};
 use crate::id::{Lineage, ObjectId, Placement};
 use crate::kernel::activation::{Action, EndWish, Lifecycle};
 use crate::kernel::restart::Exit;
+use crate::kernel::retry::Retry;
 use crate::kernel::turn::{self, Next, Sight};
 use crate::kernel::waits::Link;
 use crate::object::errand::Errand;
@@ -79,6 +81,8 @@ struct State<O: Object> {
     reading: Vec<&'static str>,
     /// What callers are told, but for those that wait already. `None`: they are served.
     refusal: Option<Error>,
+    /// How often it could not start since it was last in memory, as far as it is tried again.
+    retry: Retry,
     /// It is in quarantine, and what the activation is there for. `None`: it is not.
     trial: Option<Trial>,
     /// Set while the activation waits for a call.
@@ -166,6 +170,7 @@ impl<O: Object> Slot<O> {
             has_reads_behind: false,
             reading: Vec::new(),
             refusal: None,
+            retry: Retry::default(),
             trial: None,
             waker: None,
             beside_waker: None,

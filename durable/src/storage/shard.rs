@@ -502,6 +502,11 @@ impl Shard {
         self.shared.is_heavy()
     }
 
+    /// Whether it takes nothing more.
+    pub(crate) fn has_stopped(&self) -> bool {
+        self.shared.stopped().is_some()
+    }
+
     /// Finishes what waits, ends the lanes, and leaves a file without a log. A second call does
     /// nothing.
     pub(super) fn close(&self) {

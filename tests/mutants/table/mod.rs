@@ -14,6 +14,7 @@ mod quarantine;
 mod schedule;
 mod send;
 mod sql;
+mod start;
 mod storage;
 mod stored;
 mod supervise;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<&'static Mutant> {
         schedule::MUTANTS,
         send::MUTANTS,
         sql::MUTANTS,
+        start::MUTANTS,
         storage::MUTANTS,
         stored::MUTANTS,
         supervise::MUTANTS,

@@ -31,8 +31,13 @@ impl Promises {
                 (self.watch(object).has_kin, self.watch(parent).has_kin) = (true, true);
                 Ok(())
             }
-            Event::Unstartable { object, .. } => {
-                self.watch(object).is_unstartable = true;
+            Event::StartFailed { object, tries, .. } => self.watch(object).failed_to_start(tries),
+            Event::Unstartable { object, error, tries } => {
+                let has_stopped = self.has_stopped;
+                self.watch(object).did_not_start(error, tries, has_stopped)
+            }
+            Event::Stopped { .. } => {
+                self.has_stopped = true;
                 Ok(())
             }
             _ => self.saw_alarm(event),

@@ -54,7 +54,8 @@ fn ns(duration: Duration) -> u64 {
 /// Whether an object that fails to start like this is shut in at once.
 fn is_unloadable(error: &Error) -> bool {
     let noun = error.code().split('.').next().unwrap_or_default();
-    matches!(noun, "state" | "schema" | "sql") || error.is(Code::StorageCorrupt)
+    let is_unusable = matches!(noun, "state" | "schema" | "sql") && !error.is(Code::SqlRolledBack);
+    is_unusable || error.is(Code::StorageCorrupt)
 }
 
 impl Ward {
@@ -114,7 +115,7 @@ impl Wards {
 
     pub(super) fn saw(&mut self, now: u64, event: &Event<'_>) -> Verdict {
         match *event {
-            Event::Unstartable { object, error } => {
+            Event::Unstartable { object, error, .. } => {
                 self.0.entry(*object).or_default().is_unloadable = is_unloadable(error);
             }
             Event::Loaded { object, .. } => {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use durable::Access;
+use durable::limits::START_TRIES_MAX;
+use durable::{Access, Code, Error};
 
 use super::alarms::Alarms;
 use super::pages::Pages;
@@ -18,6 +19,8 @@ pub(super) struct Watch {
     pub(super) label: String,
     /// It could not start, so that its callers get errors.
     pub(super) is_unstartable: bool,
+    /// How often it could not start and was to be tried again, since a turn of it ran or it was given up.
+    failed_starts: u32,
     /// It has a parent or children.
     pub(super) has_kin: bool,
     /// Erasures of objects above it that were handed over and are not settled: epochs and commits.
@@ -110,6 +113,36 @@ impl Watch {
         self.may_be_erased_above |= !std::mem::take(&mut self.erased_above).is_empty();
         self.reading.clear();
         self.is_unstartable = false;
+        self.failed_starts = 0;
+    }
+
+    /// It could not start, is said to have been tried so often, and is tried again.
+    pub(super) fn failed_to_start(&mut self, tries: u32) -> Verdict {
+        // It is counted from 1 if nobody has waited for it in between.
+        let is_counted = tries == self.failed_starts + 1 || tries == 1;
+        self.failed_starts = tries;
+        if is_counted && tries < START_TRIES_MAX {
+            return Ok(());
+        }
+        let text = format!("{} is to be tried again after {tries} tries", self.label);
+        broken("P8", format!("{text}, the limit is {START_TRIES_MAX}"))
+    }
+
+    /// It does not start, after so many tries; 0: what is above it does not. `has_stopped`: its shard may have.
+    pub(super) fn did_not_start(
+        &mut self,
+        error: &Error,
+        tries: u32,
+        has_stopped: bool,
+    ) -> Verdict {
+        self.is_unstartable = true;
+        self.failed_starts = 0;
+        let may_pass = error.is(Code::StorageFailed) || error.is(Code::SqlRolledBack);
+        if !may_pass || has_stopped || tries == 0 || tries == START_TRIES_MAX {
+            return Ok(());
+        }
+        let text = format!("{} was given up after {tries} tries: {error}", self.label);
+        broken("P8", format!("{text}; it is to be tried {START_TRIES_MAX} times"))
     }
 
     pub(super) fn activating(&mut self, label: String, incarnation: u64) -> Verdict {
@@ -302,6 +335,7 @@ impl Watch {
         access: Access,
         state: &[u8],
     ) -> Verdict {
+        self.failed_starts = 0;
         let label = &self.label;
         if self.incarnation.is_none() || epoch != self.epoch {
             let text = format!("call #{call} begins at {label} in an activation that is not there");

@@ -1,9 +1,13 @@
 //! What runs when an object has been loaded: its tables' migrations, and `#[on_activate]`.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::Arc;
+
+use futures_util::FutureExt;
 
 use super::{Changes, Live, seal};
 use crate::class::{Access, MethodSpec};
+use crate::directory::Fault;
 use crate::error::{Code, Error, Outcome};
 use crate::history::Cause;
 use crate::object::inside::run_hook;
@@ -26,15 +30,26 @@ impl<O: Object> Live<O> {
             self.framed = seal::<O>(encoded, slot.group().fingerprint());
         }
         let (object, mut cx) = self.turn(slot, 0);
-        if let Some(hook) = object.on_activate(&mut cx) {
-            run_hook(slot, &ON_ACTIVATE, hook).await.map_err(|reason| {
-                Code::ObjectUnstartable.error(format!(
-                    "`#[on_activate]` failed: {reason}; mend its cause and call again"
-                ))
-            })?;
+        let ran = match object.on_activate(&mut cx) {
+            Some(hook) => {
+                let ran = run_hook(slot, &ON_ACTIVATE, hook);
+                Box::pin(AssertUnwindSafe(ran).catch_unwind()).await
+            }
+            None => Ok(Ok(())),
+        };
+        let dealt = cx.into_dealt();
+        if let Some(error) = &dealt.fault
+            && !matches!(ran, Ok(Ok(())))
+            && (Fault::of_start(error) == Fault::System || error.is(Code::SqlRolledBack))
+        {
+            // Whatever the hook makes of it, it is not the hook that has failed.
+            return Err(error.clone());
         }
-        let dealt = cx.into_dealt().without_work()?;
-        let Dealt { kv, sql, alarm, schedules, sends, erases, fault, .. } = dealt;
+        ran.unwrap_or_else(|panic| resume_unwind(panic)).map_err(|reason| {
+            Code::ObjectUnstartable
+                .error(format!("`#[on_activate]` failed: {reason}; mend its cause and call again"))
+        })?;
+        let Dealt { kv, sql, alarm, schedules, sends, erases, fault, .. } = dealt.without_work()?;
         if let Some(error) = fault {
             return Err(error);
         }

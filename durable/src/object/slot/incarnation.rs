@@ -43,6 +43,9 @@ impl<O: Object> Incarnation for Slot<O> {
             || !state.firings.is_empty()
             || !state.visits.is_empty()
             || !state.errands.is_empty();
+        if !are_calls_waiting {
+            state.retry.forget();
+        }
         let action = state.life.on_exit(are_calls_waiting);
         let waiters = std::mem::take(&mut state.exit_waiters);
         drop(state);

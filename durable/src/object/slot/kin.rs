@@ -224,12 +224,8 @@ impl<O: Object> Slot<O> {
     /// Comes into memory below the object's parent, if it has one: waits until the parent is there and lets it in.
     ///
     /// # Errors
-    /// `child.orphaned`; what keeps the parent from starting.
+    /// What keeps the parent from starting.
     pub(crate) async fn join_parent(self: &Arc<Self>) -> Result<(), Error> {
-        // A name says nothing of its parent: storage may have told that alone.
-        if self.lineage.get().is_none() && self.group.is_child(&self.id) {
-            self.find_parent().await?;
-        }
         let Some(lineage) = self.lineage.get() else { return Ok(()) };
         self.bell.has_kin.store(true, Ordering::Relaxed);
         let parent = self.group.kin_above(lineage, self.placement())?;
@@ -238,7 +234,14 @@ impl<O: Object> Slot<O> {
         answered.await.unwrap_or_else(|_| Err(gone()))
     }
 
-    async fn find_parent(&self) -> Result<(), Error> {
+    /// Looks in storage for what is above the object, if it has a parent and nobody has said which. A name says nothing of that.
+    ///
+    /// # Errors
+    /// `child.orphaned`; what fails to read it.
+    pub(crate) async fn find_parent(&self) -> Result<(), Error> {
+        if self.lineage.get().is_some() || !self.group.is_child(&self.id) {
+            return Ok(());
+        }
         let loaded = self.group.shard(&self.id).load(&self.id, self.group.class_no()).await;
         let stored = loaded.map_err(|error| error.with_object(self.label()))?.stored;
         if let Some(stored) = stored {

@@ -117,6 +117,7 @@ impl<O: Object> Slot<O> {
         }
         let refused = state.refuse(error);
         state.refusal = None;
+        state.retry.forget();
         let has_errands = !state.errands.is_empty();
         let action = state.life.on_exit(has_errands);
         let waiters = std::mem::take(&mut state.exit_waiters);

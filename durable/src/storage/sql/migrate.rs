@@ -121,6 +121,11 @@ fn checksum(migration: &Migration) -> u32 {
 }
 
 fn failed(migration: &Migration, cause: &Error) -> Error {
+    let codes = [Code::StorageFailed, Code::StorageFull, Code::StorageSyncFailed];
+    if codes.iter().any(|code| cause.is(*code)) {
+        // The disk has failed, and not the migration.
+        return cause.clone();
+    }
     Code::SqlUnmigrated.error(format!(
         "migration {} `{}` failed: {}: {}; mend it, nothing of it was kept",
         migration.number,
