@@ -1,10 +1,11 @@
 //! Sends of objects to objects, durable at both ends, against two transactions by hand; how long a send takes to its
-//! effect; and what a call pays for the calls that it stands behind.
+//! effect; what a call pays for the calls that it stands behind; and what it pays for an idempotency key.
 //!
 //! `sends/…` counts effects that are durable, of one pair of objects and of a thousand: `1x1` one caller, who waits for the
 //! sync of each of his turns, so that he is two transactions by hand at best twice over; `64x1` and `64x1000` as many callers.
 //! `latency` is from the answer of the turn that has sent to the durable effect. `chain` compares a call made in a turn that
 //! ten calls have led to with one made in a turn that was called from outside.
+//! `keyed/…` compares durable calls that each have a key of their own with calls without one, of `1x1` and `64x1000`.
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
 mod load;
@@ -14,6 +15,7 @@ mod two_transactions;
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use durable::prelude::*;
@@ -29,6 +31,9 @@ const RATE: Goal = Goal::AtLeast(10.0);
 /// The most that a call of a long chain is against one of a short.
 const OF_CHAIN: Goal = Goal::AtMost(1.05);
 
+/// The least that calls with keys are against calls without: what a key costs is a row of the same commit.
+const OF_KEYS: Goal = Goal::AtLeast(0.95);
+
 /// How long the chain is.
 const DEPTH: u32 = 10;
 
@@ -37,6 +42,9 @@ const ON_THE_WAY: usize = 1_024;
 
 /// What is free of those.
 static ROOM: Semaphore = Semaphore::const_new(ON_THE_WAY);
+
+/// Requests so far: each has a name of its own.
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
 /// Is told of each effect. One who then reads its object is answered when the effect is durable.
 static CAME: Notify = Notify::const_new();
@@ -101,6 +109,27 @@ impl Link {
     }
 }
 
+/// Takes payments.
+#[derive(Default, DurableState)]
+struct Till {
+    cents: u64,
+}
+
+#[durable_object(name = "bench.Till")]
+impl Till {
+    pub fn pay(&mut self, cents: u64) -> u64 {
+        self.cents += cents;
+        self.cents
+    }
+}
+
+/// Whether calls have keys.
+#[derive(Clone, Copy)]
+enum Keys {
+    None,
+    Unique,
+}
+
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     let options = Options::from_args();
@@ -121,6 +150,14 @@ async fn main() {
         report.note("chain");
         chain(&options, &stores.dir().join("chain"), &mut report).await;
     }
+    // An object keeps only so many results, so that as many callers on one would soon be turned away.
+    for pattern in PATTERNS.into_iter().filter(|pattern| pattern.name != "64x1") {
+        let case = format!("keyed/{}", pattern.name);
+        if options.wants(&case) {
+            report.note(&case);
+            keyed(&options, &stores.dir().join(case.replace('/', "-")), pattern, &mut report).await;
+        }
+    }
     report.print();
 }
 
@@ -128,7 +165,8 @@ async fn start(dir: &Path) -> Runtime {
     // A store that an earlier run left behind would be measured with its size, which this run does not know.
     let _ = std::fs::remove_dir_all(dir);
     std::fs::create_dir_all(dir).expect("the directory can be written");
-    let builder = Runtime::builder(dir.join("ours")).register::<Post>().register::<Link>();
+    let builder = Runtime::builder(dir.join("ours"));
+    let builder = builder.register::<Post>().register::<Link>().register::<Till>();
     builder.idle(Duration::from_secs(86_400)).start().await.expect("the store opens")
 }
 
@@ -278,4 +316,45 @@ async fn inside(runtime: &Runtime, depth: u32, calls: u32) -> f64 {
     let first = runtime.get::<Link>(format!("link-{depth}"));
     let nanos = first.time(depth, calls).await.expect("the links answer");
     nanos as f64 / f64::from(calls)
+}
+
+async fn keyed(options: &Options, dir: &Path, pattern: Pattern, report: &mut Report<'_>) {
+    let runtime = start(dir).await;
+    let till = |nth| runtime.get::<Till>(format!("till-{nth}"));
+    let tills: Arc<[TillStub]> = (0..pattern.objects).map(till).collect();
+    let time = options.pick(Duration::from_secs(2), Duration::from_millis(500));
+    for keys in [Keys::None, Keys::Unique] {
+        let _ = pay_for(time / 4, pattern, &tills, keys).await;
+    }
+    let (mut plain, mut with_keys) = (Vec::new(), Vec::new());
+    for _ in 0..options.pick(7, 5) {
+        plain.push(pay_for(time, pattern, &tills, Keys::None).await);
+        with_keys.push(pay_for(time, pattern, &tills, Keys::Unique).await);
+    }
+    runtime.shutdown().await.expect("the store closes");
+    report.push(Row {
+        case: format!("keyed/{}", pattern.name),
+        metric: "calls_per_s",
+        ours: median(with_keys),
+        baseline: median(plain),
+        baseline_name: "calls without a key",
+        goal: Some(OF_KEYS),
+    });
+}
+
+/// Durable calls in each second. Whoever calls knows his request by a name, whether it goes with the call or not.
+async fn pay_for(time: Duration, pattern: Pattern, tills: &Arc<[TillStub]>, keys: Keys) -> f64 {
+    let tills = Arc::clone(tills);
+    let paid = drive(pattern, time, move |target| {
+        let name = format!("order-{:016x}", REQUESTS.fetch_add(1, Ordering::Relaxed));
+        let call = tills[target].pay(1);
+        let call = match keys {
+            Keys::None => call,
+            Keys::Unique => call.idempotency_key(name),
+        };
+        async move {
+            call.await.expect("a till answers");
+        }
+    });
+    paid.await.per_second()
 }
