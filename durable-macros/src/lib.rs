@@ -46,6 +46,8 @@ use proc_macro::TokenStream;
 ///   is quarantined; as the runtime's builder says unless the class does, each by itself.
 /// - `turn_limit = "30s"`: how long the turn of a call may run before it is cut off at an `.await` and undone; as the
 ///   runtime's builder says unless it is said.
+/// - `keep_results = "24h"`: for how long the results of calls with idempotency keys are kept, up to `"720h"`; as the runtime's builder
+///   says unless it is said, and 24 h if that says nothing.
 /// - `rate = "100/s"`: how many calls each object takes in a time (`ms`, `s`, `m`, `h`, or several: `"3/500ms"`), and
 ///   `burst = 20`: how many at once, as many as in that time unless it is said. More are refused with `rate.exceeded`. Sends,
 ///   alarms and schedules are no calls, and are not limited.

@@ -47,6 +47,8 @@ pub(crate) struct Class {
     pub(crate) crash_period_ms: Option<u64>,
     /// In milliseconds. `None`: as the runtime says.
     pub(crate) turn_limit_ms: Option<u64>,
+    /// In milliseconds. `None`: as the runtime says.
+    pub(crate) keep_results_ms: Option<u64>,
     /// Calls, milliseconds, and how many at once. `None`: as many as come.
     pub(crate) rate: Option<(u32, u64, u32)>,
     /// `None`: as the runtime says.
@@ -187,6 +189,7 @@ impl Class {
             crashes: options.crashes.and_then(|number| number.base10_parse().ok()),
             crash_period_ms: options.crash_period_ms,
             turn_limit_ms: options.turn_limit_ms,
+            keep_results_ms: options.keep_results_ms,
             rate: options.rate.map(|(calls, period_ms)| {
                 let burst = options.burst.and_then(|number| number.base10_parse().ok());
                 (calls, period_ms, burst.unwrap_or(calls))

@@ -46,6 +46,8 @@ pub struct ClassSpec {
     pub crash_period: Option<Duration>,
     /// How long a turn of a call may run. `None`: as the runtime says.
     pub turn_limit: Option<Duration>,
+    /// For how long results of calls with idempotency keys are kept. `None`: as the runtime says.
+    pub keep_results: Option<Duration>,
     /// How many calls each of its objects takes in a time. `None`: as many as come.
     pub rate: Option<Rate>,
     /// How many calls of its objects may be under way. `None`: as the runtime says.
@@ -147,6 +149,7 @@ impl ClassSpec {
             crashes: None,
             crash_period: None,
             turn_limit: None,
+            keep_results: None,
             rate: None,
             in_flight: None,
             hears_child_exits: false,
@@ -175,6 +178,12 @@ impl ClassSpec {
     #[doc(hidden)]
     pub const fn turn_limit_ms(mut self, limit_ms: u64) -> Self {
         self.turn_limit = Some(Duration::from_millis(limit_ms));
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn keep_results_ms(mut self, keep_ms: u64) -> Self {
+        self.keep_results = Some(Duration::from_millis(keep_ms));
         self
     }
 

@@ -104,6 +104,11 @@ pub struct StoredObject {
     pub keys_count: u64,
     /// Bytes of all values, with their headers.
     pub values_bytes: u64,
+    /// The first of the results that it keeps for whoever makes a call again with its idempotency key, in the order of the keys'
+    /// bytes, at most [`LIST_PAGE_MAX`](crate::limits::LIST_PAGE_MAX); also those that are over and not taken away yet.
+    pub results: Vec<KeptCall>,
+    /// How many of those it has.
+    pub results_count: u64,
     /// How far back its history goes: the number of the commit at whose end it begins, and when the next one was stored.
     /// `None`: nothing of its past is kept.
     pub history: Option<(u64, WallMs)>,
@@ -144,6 +149,18 @@ pub struct StoredKey {
     pub key: KvKey,
     /// Bytes of its value, with its header.
     pub bytes: u64,
+}
+
+/// A call whose result is kept for whoever makes it again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KeptCall {
+    /// Its idempotency key.
+    pub key: String,
+    /// Its method. `Err`: why what is kept cannot be read, in words for people.
+    pub method: Result<String, String>,
+    /// From then on nobody gets it.
+    pub until: WallMs,
 }
 
 /// What was looked at in a data directory, and what is wrong with it.

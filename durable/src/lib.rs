@@ -196,8 +196,8 @@ pub use error::{CallError, Code, Error, ErrorKind, Outcome};
 pub use history::{Bookmark, Cause, Diff, FieldDiff, History, HistoryEntry, KeyDiff, TableDiff};
 pub use id::{IntoKey, Name, ObjectId, Placement};
 pub use inspection::{
-    Backup, Problem, ProblemKind, ShardSummary, StoredClass, StoredKey, StoredObject, StoredState,
-    Summary, Verified,
+    Backup, KeptCall, Problem, ProblemKind, ShardSummary, StoredClass, StoredKey, StoredObject,
+    StoredState, Summary, Verified,
 };
 pub use interceptor::{IncomingCall, Interceptor, OutgoingCall, Refusal, TurnOutcome, TurnReport};
 pub use item_stream::ItemStream;

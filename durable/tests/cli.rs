@@ -29,6 +29,10 @@ impl Journal {
     }
 }
 
+fn now_s() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+}
+
 async fn journals(dir: &Path) -> Runtime {
     Runtime::builder(dir).register::<Journal>().start().await.unwrap()
 }
@@ -93,6 +97,19 @@ async fn a_running_directory_is_inspected_listed_and_shown() {
         assert!(said.out.contains("\"lines\": 1\n"), "{}", said.out);
         assert_eq!(json["object"]["keys"][0]["key"], "line/1");
     }
+    let d = runtime.get::<Journal>("d");
+    for key in ["order-2", "order-1"] {
+        d.write("rain".to_owned()).idempotency_key(key).await.unwrap();
+    }
+    let said = durable(&[&"show", &data, &"cli.Journal", &"d"]);
+    assert!(said.out.contains("results       2\n"), "{}", said.out);
+    assert!(said.out.contains("order-1          write   "), "{}", said.out);
+    let json = durable(&[&"show", &data, &"cli.Journal", &"d", &"--json"]).json();
+    let results = &json["object"]["results"];
+    assert_eq!((&results[0]["key"], &results[1]["key"]), (&"order-1".into(), &"order-2".into()));
+    assert_eq!((&results[0]["method"], &results[0]["error"]), (&"write".into(), &Value::Null));
+    let kept_s = results[0]["until_ms"].as_u64().unwrap() / 1_000 - now_s();
+    assert!((86_000..=86_400).contains(&kept_s), "for a day: {kept_s} s");
     let said = durable(&[&"show", &data, &"cli.Journal", &"nobody"]);
     assert_eq!((said.code, said.out.as_str()), (1, "cli.Journal has no object nobody\n"));
     runtime.shutdown().await.unwrap();

@@ -363,3 +363,34 @@ async fn a_result_that_is_damaged_is_told_and_left_as_it_is() {
     let found = DataDirectory::open(dir.path()).unwrap().verify().unwrap();
     assert_eq!(found.problems.len(), 1, "the bytes are as they were");
 }
+
+/// Keeps results for two seconds, whatever the runtime says.
+#[derive(Default, DurableState)]
+pub struct Parking {
+    cars: u64,
+}
+
+#[durable_object(name = "keyed.Parking", keep_results = "2s")]
+impl Parking {
+    pub fn enter(&mut self) -> u64 {
+        self.cars += 1;
+        self.cars
+    }
+}
+
+#[test]
+fn a_class_says_for_how_long_its_results_are_kept() {
+    let both = |builder| tills(builder).register::<Parking>();
+    Simulation::new().seeds(5).check(both, async |sim: Sim| {
+        let (till, parking) = (sim.get::<Till>("north"), sim.get::<Parking>("p"));
+        let enter = || parking.enter().idempotency_key("a").into_future();
+        assert_eq!((pay(&till, "a", 5).await?, enter().await?, enter().await?), (5, 1, 1));
+        sim.advance(Duration::from_millis(2_100)).await;
+        assert_eq!(
+            (pay(&till, "a", 5).await?, enter().await?),
+            (5, 2),
+            "others are kept for a day"
+        );
+        TestResult::Ok(())
+    });
+}

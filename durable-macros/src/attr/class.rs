@@ -17,7 +17,7 @@ const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idl
                              `durability = \"relaxed\"`, `alarm_retries = 6`, `alarm_delay = \"2s\"`, \
                              `alarm_limit = \"15m\"`, `migrations = \"migrations/account\"`, \
                              `children = \"one_for_one\"`, `intensity = 3`, `period = \"5s\"`, \
-                             `crashes = 5`, `crash_period = \"60s\"`, `turn_limit = \"30s\"`, \
+                             `crashes = 5`, `crash_period = \"60s\"`, `turn_limit = \"30s\"`, `keep_results = \"24h\"`, \
                              `rate = \"100/s\"`, `burst = 20`, `in_flight = 10000`, \
                              `history`, `visibility = \"pub(crate)\"`, `crate = path`";
 const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`, `timeout = \"5s\"`, `reentrant`";
@@ -37,6 +37,9 @@ const RATE_CALLS_MAX: u32 = 1_000_000;
 
 /// Longest period of a rate, in milliseconds; the runtime has the same limit.
 const RATE_PERIOD_MS_MAX: u64 = 3_600_000;
+
+/// For how long results are kept at most, in milliseconds; the runtime has the same limit.
+const KEEP_RESULTS_MS_MAX: u64 = 30 * 86_400_000;
 
 /// Most calls that are under way; the runtime has the same limit.
 const IN_FLIGHT_MAX: u32 = 65_536;
@@ -72,6 +75,8 @@ pub(crate) struct ClassOptions {
     pub(crate) crash_period_ms: Option<u64>,
     /// In milliseconds. `None`: as the runtime says.
     pub(crate) turn_limit_ms: Option<u64>,
+    /// In milliseconds. `None`: as the runtime says.
+    pub(crate) keep_results_ms: Option<u64>,
     /// Calls, and the milliseconds that so many may come in. `None`: as many as come.
     pub(crate) rate: Option<(u32, u64)>,
     /// `None`: as many as come in a period of the rate.
@@ -115,6 +120,7 @@ impl ClassOptions {
                 "crashes" => set(&mut options.crashes, crashes(key, value), errors),
                 "crash_period" => set(&mut options.crash_period_ms, some_time(key, value), errors),
                 "turn_limit" => set(&mut options.turn_limit_ms, some_time(key, value), errors),
+                "keep_results" => set(&mut options.keep_results_ms, keep(key, value), errors),
                 "rate" => {
                     options.has_rate = true;
                     set(&mut options.rate, rate(key, value), errors)
@@ -304,6 +310,18 @@ fn rate(key: &Ident, input: ParseStream<'_>) -> syn::Result<(u32, u64)> {
         ));
     }
     Ok((u32::try_from(calls).expect("it is not too large"), period_ms))
+}
+
+/// For how long results of calls with idempotency keys are kept, in milliseconds.
+fn keep(key: &Ident, input: ParseStream<'_>) -> syn::Result<u64> {
+    let span = input.span();
+    match duration(key, input)? {
+        ms @ 1..=KEEP_RESULTS_MS_MAX => Ok(ms),
+        ms => Err(syn::Error::new(
+            span,
+            format!("`{key}` takes a time of 1 ms to 720 h, which is 30 days, not {ms} ms"),
+        )),
+    }
 }
 
 fn parse_rate(text: &str) -> Option<(u64, u64)> {

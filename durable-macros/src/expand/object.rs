@@ -76,11 +76,12 @@ fn spec(class: &Class) -> TokenStream {
     let alarm = alarm::spec(class);
     let kin = kin::spec(class);
     let turn_limit = class.turn_limit_ms.map(|limit_ms| quote!(.turn_limit_ms(#limit_ms)));
+    let keep = class.keep_results_ms.map(|keep_ms| quote!(.keep_results_ms(#keep_ms)));
     let rate = class.rate.map(
         |(calls, period_ms, burst)| quote!(.rate(#private::Rate::new(#calls, #period_ms, #burst))),
     );
     let in_flight = class.in_flight.map(|calls| quote!(.in_flight(#calls)));
-    let bounds = quote!(#turn_limit #rate #in_flight);
+    let bounds = quote!(#turn_limit #keep #rate #in_flight);
     let settings = quote!(#version #idle #relaxed #bounds #history #tables #alarm #kin);
     quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#settings)
 }

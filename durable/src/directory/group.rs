@@ -118,7 +118,7 @@ impl<O: Object> Group<O> {
 
     /// For how long results of calls with idempotency keys are kept.
     pub(crate) fn results_keep(&self) -> Duration {
-        self.shared.config.results_keep
+        O::CLASS.keep_results.unwrap_or(self.shared.config.results_keep)
     }
 
     /// Whoever looks at calls that are made or run in this runtime.

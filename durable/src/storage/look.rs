@@ -13,7 +13,8 @@ use super::history::{self, Misplaced};
 use super::manifest::Manifest;
 use super::numbers::ClassNo;
 use super::rows::meta::{FORMAT, Meta};
-use super::rows::{class, dead_letter, frame, kv, object, schedule, schema};
+use super::rows::result::{StoredResult, Unreadable};
+use super::rows::{class, dead_letter, frame, kv, object, result, schedule, schema};
 use super::sqlite::{Place, Role};
 use super::store::{check_meta, failed, shard_place, unopened};
 use super::stored::{After, Listed};
@@ -23,10 +24,12 @@ use crate::history::{Bookmark, HistoryEntry};
 use crate::host::Host;
 use crate::id::{ClassKey, ObjectId};
 use crate::inspection::{
-    Backup, ShardSummary, StoredClass, StoredKey, StoredObject, StoredState, Summary, Verified,
+    Backup, KeptCall, ShardSummary, StoredClass, StoredKey, StoredObject, StoredState, Summary,
+    Verified,
 };
 use crate::kernel::lifecycle::{self, Class};
 use crate::limits::{LIST_PAGE_MAX, SLOTS};
+use crate::time::WallMs;
 
 /// A data directory that exists.
 #[derive(Clone)]
@@ -284,6 +287,7 @@ fn load(
             bytes: bytes.to_vec(),
         }),
     };
+    let results = result::list(connection, object_no, LIST_PAGE_MAX)?;
     let is_of_class = class_no == ClassNo(class.class_no);
     Ok(Some(StoredObject {
         id: *id,
@@ -298,11 +302,22 @@ fn load(
         keys: keys.into_iter().map(|(key, bytes)| StoredKey { key, bytes }).collect(),
         keys_count,
         values_bytes,
+        results: results.into_iter().map(kept).collect(),
+        results_count: result::count(connection, object_no, WallMs(0))?.results,
         history: history::since(connection, object_no)?,
         alarm: stored.alarm.map(|stored| stored.alarm.view()),
         schedules: schedule::views(stored.schedules.as_ref()).map_err(|error| error.to_string()),
         dead_letters: dead_letter::count_of(connection, object_no)?,
     }))
+}
+
+/// What is told of a result under its key.
+fn kept((key, stored): (String, StoredResult)) -> KeptCall {
+    let method = result::decode(&stored.body).map(|kept| kept.method);
+    let method = method.map_err(|error| match error {
+        Unreadable::Newer(text) | Unreadable::Damaged(text) => text,
+    });
+    KeptCall { key, method, until: stored.until }
 }
 
 /// Reads several times as if at once.

@@ -15,9 +15,10 @@ impl<O: Object, Out> Call<O, Out> {
     /// connection broke.
     ///
     /// The result is stored in the commit of the effect, and kept for 24 h unless
-    /// [`keep_results`](crate::RuntimeBuilder::keep_results) says otherwise. A call that comes while the first one runs waits for
-    /// it. One that the object never heard of, or whose turn was undone, by an `Err` of the method or by whatever else, has left
-    /// nothing, and runs when it is made again. Keys are the object's own: another object does not know them.
+    /// [`keep_results`](crate::RuntimeBuilder::keep_results), or the class by `keep_results = "168h"`, says otherwise. A call that
+    /// comes while the first one runs waits for it. One that the object never heard of, or whose turn was undone, by an `Err`
+    /// of the method or by whatever else, has left nothing, and runs when it is made again. Keys are the object's own:
+    /// another object does not know them.
     ///
     /// `key`: 1 to 255 bytes that tell the request from all others, such as an order's number or a random id.
     ///

@@ -1,6 +1,6 @@
 //! What `show` says of an object.
 
-use durable::{ScheduleView, StoredObject, StoredState};
+use durable::{KeptCall, ScheduleView, StoredObject, StoredState};
 use serde_json::{Value, json};
 
 use crate::output::{Output, Table};
@@ -42,6 +42,9 @@ pub(crate) fn object(object: &StoredObject) -> Output {
     }
     let (count, bytes) = (object.keys_count, object.values_bytes);
     lines.push(("keys", format!("{count} with {bytes} bytes")));
+    if object.results_count > 0 {
+        lines.push(("results", object.results_count.to_string()));
+    }
     let past = match &object.history {
         Some((commit, at)) => format!("back to commit {commit}, before {} ms since 1970", at.0),
         None => "none is kept".to_owned(),
@@ -53,6 +56,9 @@ pub(crate) fn object(object: &StoredObject) -> Output {
     }
     if !object.keys.is_empty() {
         text.push_str(&format!("\n{}", keys_text(object)));
+    }
+    if !object.results.is_empty() {
+        text.push_str(&format!("\n{}", results_text(object)));
     }
     Output::new(json!({ "object": object_json(object) }), text)
 }
@@ -100,6 +106,31 @@ fn keys_text(object: &StoredObject) -> String {
     text
 }
 
+fn results_text(object: &StoredObject) -> String {
+    let mut table = Table::new(["idempotency key", "method", "kept until"]);
+    for KeptCall { key, method, until, .. } in &object.results {
+        let method = match method {
+            Ok(method) => method.clone(),
+            Err(error) => format!("unusable: {error}"),
+        };
+        table.add([key.escape_debug().to_string(), method, until.to_string()]);
+    }
+    let mut text = table.text();
+    let left = object.results_count - object.results.len() as u64;
+    if left > 0 {
+        text.push_str(&format!("and {left} more\n"));
+    }
+    text
+}
+
+fn results_json(object: &StoredObject) -> Value {
+    let result = |kept: &KeptCall| {
+        let KeptCall { key, method, until, .. } = kept;
+        json!({ "key": key, "method": method.as_ref().ok(), "error": method.as_ref().err(), "until_ms": until.0 })
+    };
+    object.results.iter().map(result).collect()
+}
+
 fn object_json(object: &StoredObject) -> Value {
     let keys = object.keys.iter().map(|key| {
         json!({ "key": key.key.as_str(), "key_hex": hex(key.key.as_bytes()), "bytes": key.bytes })
@@ -124,6 +155,7 @@ fn object_json(object: &StoredObject) -> Value {
         "schedules": schedules_json(object), "dead_letters": object.dead_letters,
         "keys_count": object.keys_count, "values_bytes": object.values_bytes,
         "keys": keys.collect::<Vec<_>>(),
+        "results_count": object.results_count, "results": results_json(object),
         "history": object.history.map(|(commit, at)| json!({ "back_to_commit": commit, "next_at_ms": at.0 })),
     })
 }

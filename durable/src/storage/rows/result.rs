@@ -133,6 +133,23 @@ pub(crate) fn find(
     connection.prepare_cached(sql)?.query_row(params![object_no.0, key], read).optional()
 }
 
+/// What an object keeps, over or not, in the order of keys, at most `limit`.
+pub(crate) fn list(
+    connection: &Connection,
+    object_no: ObjectNo,
+    limit: usize,
+) -> rusqlite::Result<Vec<(String, StoredResult)>> {
+    let mut select = connection.prepare(
+        "SELECT key, until_ms, body FROM results WHERE object_no = ?1 ORDER BY key LIMIT ?2",
+    )?;
+    let read = |row: &Row<'_>| {
+        let key = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
+        let body = Arc::from(row.get_ref(2)?.as_blob()?);
+        Ok((key, StoredResult { until: WallMs(unsigned(row, 1)?), body }))
+    };
+    select.query_map(params![object_no.0, signed(limit as u64)], read)?.collect()
+}
+
 /// What an object keeps that is not over.
 pub(crate) fn count(
     connection: &Connection,

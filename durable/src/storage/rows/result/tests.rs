@@ -36,6 +36,9 @@ proptest! {
         let found = find(&connection, OBJECT, &key).expect("read");
         prop_assert_eq!(found.as_ref(), Some(&write.result));
         prop_assert_eq!(find(&connection, ObjectNo(8), &key).expect("read"), None);
+        let all = vec![(key.clone(), write.result.clone())];
+        prop_assert_eq!(list(&connection, OBJECT, 9).expect("read"), all);
+        prop_assert_eq!(list(&connection, OBJECT, 0).expect("read"), vec![]);
         let bytes = write.bytes() as u64;
         let all = Count { results: 1, bytes, first_until: Some(WallMs(until)) };
         prop_assert_eq!(count(&connection, OBJECT, WallMs(until - 1)).expect("read"), all);
