@@ -286,6 +286,28 @@ fn a_send_waits_while_its_target_is_shut_in() {
     });
 }
 
+#[test]
+fn a_send_comes_as_soon_as_its_target_is_released() {
+    Simulation::new().seeds(10).allow_panics().check(frail, async |sim: Sim| {
+        let patient = sim.get::<Frail>("f");
+        for _ in 0..2 {
+            patient.crash().await.unwrap_err();
+        }
+        for _ in 0..8 {
+            let wait = patient.counted().await.unwrap_err().retry_after().expect("it says when");
+            sim.advance(wait + Duration::from_millis(1)).await;
+            patient.crash().await.unwrap_err();
+        }
+        patient.count().send().await?;
+        // By now it is looked at once in 51 s.
+        wait_ms(&sim, 60_000).await;
+        sim.release(&patient).await?;
+        wait_ms(&sim, 500).await;
+        assert_eq!(patient.counted().await?, 1);
+        TestResult::Ok(())
+    });
+}
+
 fn frail(builder: durable::RuntimeBuilder) -> durable::RuntimeBuilder {
     builder.register::<Frail>()
 }

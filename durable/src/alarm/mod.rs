@@ -227,6 +227,9 @@ impl Alarms {
                 }
                 pages[kind as usize].calendar.on_notice(object_no, notice);
             }
+            for target in &heard.released {
+                pages[Kind::Send as usize].calendar.release(target, wall);
+            }
             for page in pages {
                 if heard.has_lost {
                     page.calendar.restart();

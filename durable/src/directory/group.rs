@@ -24,7 +24,7 @@ use crate::object::inside::Waits;
 use crate::object::{Incarnation, Kin, Object, PendingCall, Places, Refused, Slot, gone};
 use crate::registry::{Registry, Shared};
 use crate::state::{Fingerprint, Schemas};
-use crate::storage::{After, ClassNo, Named, Shard};
+use crate::storage::{After, ClassNo, Named, Shard, Store};
 use crate::stub::{Address, Origin};
 use crate::supervise::{Service, Supervision};
 use crate::time::MonoNs;
@@ -315,6 +315,10 @@ impl<O: Object> Group<O> {
     /// All classes of the runtime. None: it is gone.
     pub(super) fn groups(&self) -> Vec<Arc<dyn ClassGroup>> {
         self.registry.upgrade().map(|registry| registry.groups().to_vec()).unwrap_or_default()
+    }
+
+    pub(super) fn store(&self) -> &Store {
+        &self.shared.store
     }
 
     pub(super) fn door(&self) -> &AtomicU64 {

@@ -393,7 +393,7 @@ impl<O: Object> Group<O> {
         self.wards().change(id, now, Ward::retry) == Some(true)
     }
 
-    /// Takes the stored quarantine away; an alarm or schedule that waited fires.
+    /// Takes the stored quarantine away; an alarm or schedule that waited fires, and sends that waited come.
     pub(crate) fn let_out(
         &self,
         id: ObjectId,
@@ -414,6 +414,7 @@ impl<O: Object> Group<O> {
         if let Err(error) = shard.remind(id) {
             tracing::debug!(%error, "an alarm is fired when its hold has passed");
         }
+        self.store().shards().iter().for_each(|shard| shard.release_sends(id));
         removed
     }
 }

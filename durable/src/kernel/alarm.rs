@@ -240,6 +240,25 @@ impl Calendar {
         }
     }
 
+    /// What kept this object from being run is gone: what was postponed for it may fire at once, and what is being fired waits
+    /// no longer than after a first failure.
+    pub(crate) fn release(&mut self, id: &ObjectId, now: WallMs) {
+        for state in self.objects.values_mut() {
+            match state {
+                State::Firing { fired, .. } if fired.alarmed.id == *id => fired.holds = 0,
+                _ => {}
+            }
+        }
+        let is_its = |held: &Waiting| held.alarmed.id == *id;
+        let released: Vec<_> = self.held.extract_if(.., |_, held| is_its(held)).collect();
+        for (_, Waiting { alarmed, .. }) in released {
+            let ready = Place { due: alarmed.place.due.max(now), ..alarmed.place };
+            self.hold(ready, Waiting { alarmed, holds: 0 });
+        }
+        // Some that were postponed may not be held.
+        self.restart_at = self.restart_at.map(|_| now);
+    }
+
     /// Does what a notice says, of an object whose alarm is not being fired.
     fn follow(&mut self, object_no: i64, notice: Notice) {
         self.forget(object_no);

@@ -21,6 +21,8 @@ struct Waiting {
     is_heard: bool,
     /// In the order of commits.
     notices: Vec<(Kind, i64, Notice)>,
+    /// Objects that may run again.
+    released: Vec<ObjectId>,
     /// There were more than are kept.
     has_lost: bool,
     /// `None`: the listener was woken already.
@@ -44,6 +46,8 @@ pub(super) struct Committed<'a> {
 pub(crate) struct Heard {
     /// By object number, in the order of commits.
     pub(crate) notices: Vec<(Kind, i64, Notice)>,
+    /// Objects that may run again, as far as sends to them wait here.
+    pub(crate) released: Vec<ObjectId>,
     /// Some are missing: what is stored is to be read anew. They are of commits before this was asked.
     pub(crate) has_lost: bool,
 }
@@ -86,16 +90,33 @@ impl Notices {
         }
     }
 
+    /// An object may run again that sends of this shard may wait for.
+    pub(super) fn release(&self, id: ObjectId) {
+        self.put(|waiting| {
+            if waiting.released.len() >= ALARM_NOTICES_MAX {
+                waiting.released.clear();
+                waiting.has_lost = true;
+            }
+            waiting.released.push(id);
+        });
+    }
+
     fn push(&self, kind: Kind, object_no: ObjectNo, notice: Notice) {
+        self.put(|waiting| {
+            if waiting.notices.len() >= ALARM_NOTICES_MAX {
+                waiting.notices.clear();
+                waiting.has_lost = true;
+            }
+            waiting.notices.push((kind, object_no.0, notice));
+        });
+    }
+
+    fn put(&self, put: impl FnOnce(&mut Waiting)) {
         let mut waiting = self.lock();
         if !waiting.is_heard {
             return;
         }
-        if waiting.notices.len() >= ALARM_NOTICES_MAX {
-            waiting.notices.clear();
-            waiting.has_lost = true;
-        }
-        waiting.notices.push((kind, object_no.0, notice));
+        put(&mut waiting);
         let waker = waiting.waker.take();
         drop(waiting);
         if let Some(waker) = waker {
@@ -114,6 +135,7 @@ impl Notices {
         waiting.waker = Some(waker.clone());
         Heard {
             notices: std::mem::take(&mut waiting.notices),
+            released: std::mem::take(&mut waiting.released),
             has_lost: std::mem::take(&mut waiting.has_lost),
         }
     }

@@ -372,6 +372,11 @@ impl Shard {
         Ok(())
     }
 
+    /// An object may run again, of whatever shard: sends to it that wait here leave.
+    pub(crate) fn release_sends(&self, target: ObjectId) {
+        self.shared.alarms.release(target);
+    }
+
     /// The schedules that are stored of an object, read on the caller's thread. `None`: it has none.
     pub(crate) fn read_schedules(&self, id: &ObjectId) -> Result<Option<StoredSchedules>, Error> {
         self.read_here(|connection, patience| connection.schedules(id, patience))

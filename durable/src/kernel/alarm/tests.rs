@@ -311,3 +311,35 @@ fn jitter_adds_up_to_a_quarter() {
     let dead = after_failure(Alarm::at(WallMs(0)), &none, WallMs(0), 0);
     assert_eq!(dead, AfterFailure::Dead { attempts: 1 });
 }
+
+#[test]
+fn what_waited_for_an_object_fires_when_that_is_released_and_nothing_else_does() {
+    let mut calendar = Calendar::new(100);
+    read(&mut calendar, &Index::new(), 2);
+    for (object_no, target) in [(1, 7), (2, 8), (3, 7)] {
+        let id = ObjectId::from_bytes([target; 32]);
+        calendar.on_notice(object_no, Notice::Set(Alarmed { id, ..alarmed(object_no, 50, 1) }));
+    }
+    let mut now = 50;
+    for _ in 0..6 {
+        assert_eq!(fire_all(&mut calendar, now), [1, 2, 3]);
+        for object_no in [1, 2, 3] {
+            calendar.on_fired(object_no, Fired::Postponed, WallMs(now));
+        }
+        now = calendar.wakes_at().expect("they wait").0;
+    }
+    now -= 3_000;
+    assert_eq!(fire_all(&mut calendar, now), Vec::<i64>::new());
+    let released = ObjectId::from_bytes([7; 32]);
+    calendar.release(&released, WallMs(now));
+    assert_eq!(fire_all(&mut calendar, now), [1, 3]);
+    calendar.on_fired(1, Fired::Postponed, WallMs(now));
+    assert_eq!(calendar.wakes_at(), Some(WallMs(now + 100)), "as after a first failure");
+    calendar.on_fired(3, Fired::Settled, WallMs(now));
+    assert_eq!(fire_all(&mut calendar, now + 100), [1]);
+    calendar.on_fired(1, Fired::Postponed, WallMs(now + 100));
+    assert_eq!(fire_all(&mut calendar, now + 300), [1]);
+    calendar.release(&released, WallMs(now + 300));
+    calendar.on_fired(1, Fired::Postponed, WallMs(now + 300));
+    assert_eq!(calendar.wakes_at(), Some(WallMs(now + 400)), "also what was being fired");
+}
