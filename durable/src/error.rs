@@ -124,7 +124,7 @@ codes! {
     NameTooLong = "name.too_long", FixCall, NotStarted | RolledBack;
     /// A stored name cannot be read as the class's typed key.
     KeyMalformed = "key.malformed", FixCall, NotStarted;
-    /// Too many calls wait at one object.
+    /// Too many calls wait at one object, or so many that this one would not begin in time.
     ObjectOverloaded = "object.overloaded", Backoff, NotStarted;
     /// Too many calls are in flight in this runtime.
     RuntimeOverloaded = "runtime.overloaded", Backoff, NotStarted;
@@ -405,8 +405,9 @@ impl Error {
     }
 
     /// How long to wait before calling again, if that is known: of an object that is quarantined, until a call is let
-    /// through; of one that has had as many calls as its rate lets it have, until the next one may come; of a queue that is full,
-    /// and of whatever else has no room, as long as that usually takes.
+    /// through; of one that has had as many calls as its rate lets it have, until the next one may come; of one whose calls would
+    /// begin too late, until they would not; of a queue that is full, and of whatever else has no room, as long as that usually
+    /// takes.
     pub fn retry_after(&self) -> Option<Duration> {
         self.0.retry_after
     }

@@ -127,6 +127,31 @@ pub const RATE_PERIOD_MAX: Duration = Duration::from_secs(3_600);
 /// are empty by then.
 pub(crate) const RETRY_AFTER: Duration = Duration::from_millis(50);
 
+/// Calls that wait at one object before its pace is measured, and before one may be refused because of it: fewer are a handful.
+pub(crate) const PACE_WAITING_MIN: usize = 8;
+
+/// How often an object's pace is measured before it says anything.
+pub(crate) const PACE_SAMPLES_MIN: u32 = 2;
+
+/// Turns that are measured together, at least, and how long slow ones are.
+pub(crate) const PACE_TURNS_MIN: u32 = 8;
+pub(crate) const PACE_TIME: Duration = Duration::from_millis(100);
+
+/// How long an object's pace is believed while no calls wait.
+pub(crate) const PACE_KEPT: Duration = Duration::from_millis(250);
+
+/// Calls that are taken from a queue for each look at the clock while its object's pace is known.
+pub(crate) const PACE_LOOK_EVERY: u32 = 8;
+
+/// What looking through all objects for calls whose time is over may take, as one of so many parts of the time.
+pub(crate) const RELIEF_SHARE: u32 = 50;
+
+/// Objects that are looked through before other tasks of the thread run.
+pub(crate) const RELIEF_OBJECTS_AT_ONCE: usize = 256;
+
+/// Calls that wait which are looked at for each one that is refused: less than the refusal itself costs.
+pub(crate) const SWEPT_PER_REFUSAL: usize = 64;
+
 /// How long an object without calls stays in memory.
 pub const IDLE: Duration = Duration::from_secs(10);
 

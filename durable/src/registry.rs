@@ -10,7 +10,7 @@ use std::task::Poll;
 use crate::alarm::{Ends, Leaving};
 use crate::config::Config;
 use crate::cut::CutOff;
-use crate::directory::{ClassGroup, Group, Residents};
+use crate::directory::{ClassGroup, Group, Relief, Residents};
 use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::ObjectId;
@@ -30,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) service: Arc<Service>,
     /// The calls in flight.
     pub(crate) in_flight: Places,
+    /// When those are looked for that need none any more.
+    pub(crate) relief: Relief,
     /// Who waits for whom, of the turns that call objects.
     pub(crate) waits: Arc<Waits>,
     pub(crate) alarm_ends: Arc<Ends>,
@@ -58,6 +60,7 @@ impl Shared {
             residents,
             service,
             in_flight,
+            relief: Relief::default(),
             waits: Arc::default(),
             alarm_ends,
             leaving,

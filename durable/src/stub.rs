@@ -6,6 +6,7 @@ mod departure;
 mod intercept;
 mod keyed;
 mod options;
+mod patience;
 mod reference;
 mod send;
 mod wire;
@@ -32,6 +33,7 @@ use crate::storage::{Fence, Shard};
 use self::away::Away;
 use self::departure::Departure;
 use self::options::Options;
+use self::patience::Patience;
 pub use self::reference::StubRef;
 pub(crate) use self::reference::Told;
 use self::wire::{over_the_wire, reply_over_the_wire};
@@ -329,6 +331,9 @@ impl<O: Object, Out> Call<O, Out> {
     /// it fails with `call.expired`; a turn that had not begun by then never begins, and one that had not ended is undone, at
     /// its next `.await` or at its end. If it had ended, the answer comes when it is durable, however late that is.
     ///
+    /// A call that would wait more than twice as long as it has time for is refused at once, with `object.overloaded`: while many
+    /// calls wait at the object it is known how fast they begin. One that is made inside a turn is not.
+    ///
     /// A call that is made inside a turn never has more time than the call of that turn has left.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
@@ -366,8 +371,7 @@ enum State<O: Object, Out> {
     Made {
         pending: Arc<PendingCall<O>>,
         unpack: fn(O::Reply) -> Option<Out>,
-        /// `None`: it waits as long as it takes.
-        time_over: Option<BoxFuture<'static, ()>>,
+        patience: Patience,
         /// For errors, which name it.
         object: Address<O>,
         /// `None`: nobody watches.
@@ -402,7 +406,9 @@ impl<O: Object, Out> Call<O, Out> {
         let host = target.group.host();
         let extras = options::extras(options, &call, (&address, sent.is_none()))?;
         let (calling, method) = (calling_turn(target.group.waits()), O::method(&call));
-        let own = timeout.or(method.timeout).map(|timeout| host.clock.now() + timeout);
+        let time = timeout.or(method.timeout);
+        let made = time.map(|_| host.clock.now());
+        let own = made.zip(time).map(|(made, time)| made + time);
         // A turn has no more to give than is left of what it was given.
         let deadline = match calling.as_ref().and_then(|turn| turn.deadline) {
             None => own,
@@ -438,7 +444,8 @@ impl<O: Object, Out> Call<O, Out> {
             });
         }
         let nested = calling.map(|turn| turn.nested);
-        let spec = CallSpec { method, number, deadline, durability, is_patient, nested, extras };
+        let spec =
+            CallSpec { method, number, deadline, made, durability, is_patient, nested, extras };
         let pending = PendingCall::new(call, spec, permit, task.waker());
         match &address.0.origin {
             Some(origin) if address.is_departing() || origin.is_behind() => {
@@ -447,16 +454,16 @@ impl<O: Object, Out> Call<O, Out> {
                     Departure { address: address.clone(), pending: Arc::clone(&pending) };
                 origin.shard.release_after(&origin.fence, Arc::new(departure));
             }
-            _ => target.deliver(&pending),
+            _ => target.deliver(&pending, time),
         }
-        let time_over = deadline.map(|deadline| host.clock.sleep_until(deadline));
-        Ok(State::Made { pending, unpack, time_over, object: address, watched })
+        let patience = Patience::until(deadline);
+        Ok(State::Made { pending, unpack, patience, object: address, watched })
     }
 }
 
 impl<O: Object> Target<O> {
-    fn deliver(&self, pending: &Arc<PendingCall<O>>) {
-        self.group.deliver(self.slot(), pending);
+    fn deliver(&self, pending: &Arc<PendingCall<O>>, time: Option<Duration>) {
+        self.group.deliver(self.slot(), pending, time);
     }
 
     /// Its object's place.
@@ -494,15 +501,13 @@ impl<O: Object, Out: FromError> Future for CallFuture<O, Out> {
 impl<O: Object, Out: FromError> State<O, Out> {
     fn poll(&mut self, task: &mut TaskContext<'_>) -> Poll<Out> {
         let (reply, unpack, object) = match self {
-            State::Made { pending, unpack, time_over, object, watched } => {
+            State::Made { pending, unpack, patience, object, watched } => {
                 let reply = match pending.poll(task) {
                     Poll::Ready(reply) => reply,
                     Poll::Pending => {
-                        let Some(timer) = time_over else { return Poll::Pending };
-                        if timer.as_mut().poll(task).is_pending() {
+                        if !patience.is_over(object, task) {
                             return Poll::Pending;
                         }
-                        *time_over = None;
                         pending.expire();
                         let Poll::Ready(reply) = pending.poll(task) else { return Poll::Pending };
                         reply

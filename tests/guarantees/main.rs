@@ -47,6 +47,7 @@ mod p13_deadlocks;
 mod retries;
 mod runtime;
 mod schedules_by_hand;
+mod shedding;
 mod spawned_work;
 mod sql;
 mod sql_kills;

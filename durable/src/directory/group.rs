@@ -94,6 +94,16 @@ impl<O: Object> Group<O> {
         &self.shared.host
     }
 
+    /// All classes of the runtime, as long as there is one.
+    pub(super) fn registry(&self) -> &Weak<Registry> {
+        &self.registry
+    }
+
+    /// What all classes of the runtime share.
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     pub(crate) fn class_no(&self) -> ClassNo {
         self.class_no
     }
@@ -262,12 +272,18 @@ impl<O: Object> Group<O> {
         slot
     }
 
-    /// Queues a call at its object, or answers it with the refusal.
-    pub(crate) fn deliver(&self, slot: &Arc<Slot<O>>, call: &Arc<PendingCall<O>>) {
+    /// Queues a call at its object, or answers it with the refusal. `time`: within which it is to begin. `None`: it is queued
+    /// however long it will wait.
+    pub(crate) fn deliver(
+        &self,
+        slot: &Arc<Slot<O>>,
+        call: &Arc<PendingCall<O>>,
+        time: Option<Duration>,
+    ) {
         if let Some(error) = self.stopped() {
             return call.answer(Err(error.with_object(slot.label())));
         }
-        let error = match slot.enqueue(call) {
+        let error = match slot.enqueue(call, time) {
             Ok(()) => return,
             Err(Refused::Abandoned) => {
                 Code::RuntimeClosed.error("the runtime is shut down; start it again")
@@ -280,6 +296,7 @@ impl<O: Object> Group<O> {
             }
             Err(Refused::Full(waiting)) => admit::inbox_full(slot, waiting),
             Err(Refused::Behind(waiting)) => admit::others_wait(slot, waiting),
+            Err(Refused::TooLate(late)) => admit::too_late(slot, late),
             Err(Refused::TooSoon(until)) => admit::too_soon(slot, until),
         };
         call.answer(Err(error.with_object(slot.label())));

@@ -2,6 +2,7 @@
 
 mod failing;
 mod group;
+mod relief;
 mod residency;
 mod wards;
 
@@ -12,6 +13,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 pub(crate) use group::{ClassGroup, Group, GroupSpec, Known};
+pub(crate) use relief::Relief;
 pub(crate) use residency::{Residency, Residents};
 pub(crate) use wards::{Fault, LetOut, Wards};
 

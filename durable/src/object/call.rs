@@ -29,6 +29,8 @@ pub(crate) struct PendingCall<O: Object> {
     number: u64,
     /// `None`: it may wait as long as it takes.
     deadline: Option<MonoNs>,
+    /// When it was made. `None`: it has no deadline of its own.
+    made: Option<MonoNs>,
     durability: Durability,
     /// Its caller waits for room where there is none.
     is_patient: bool,
@@ -56,6 +58,8 @@ pub(crate) struct CallSpec {
     pub(crate) number: u64,
     /// `None`: it may wait as long as it takes.
     pub(crate) deadline: Option<MonoNs>,
+    /// `None`: it has no deadline of its own.
+    pub(crate) made: Option<MonoNs>,
     pub(crate) durability: Durability,
     /// Its caller waits for room where there is none.
     pub(crate) is_patient: bool,
@@ -106,7 +110,8 @@ impl<O: Object> PendingCall<O> {
         permit: Option<Permit>,
         waker: &Waker,
     ) -> Arc<Self> {
-        let CallSpec { method, number, deadline, durability, is_patient, nested, extras } = spec;
+        let CallSpec { method, number, deadline, made, durability, is_patient, nested, extras } =
+            spec;
         let (phase, waker) = (Phase::Waiting(call), Some(waker.clone()));
         let state = Mutex::new(State { phase, permit, waker });
         Arc::new(PendingCall {
@@ -114,6 +119,7 @@ impl<O: Object> PendingCall<O> {
             method,
             number,
             deadline,
+            made,
             durability,
             is_patient,
             nested,
@@ -159,6 +165,16 @@ impl<O: Object> PendingCall<O> {
         self.deadline
     }
 
+    /// When it was made, if it has a deadline of its own.
+    pub(crate) fn made(&self) -> Option<MonoNs> {
+        self.made
+    }
+
+    /// Whether its time is over, whoever has noticed.
+    pub(crate) fn is_overdue(&self, now: MonoNs) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
     /// Nobody waits for a turn because of it any more.
     fn is_over(&self) {
         if let Some(nested) = &self.nested {
@@ -191,8 +207,7 @@ impl<O: Object> PendingCall<O> {
 
     /// Takes the message, for its turn.
     pub(crate) fn begin(&self, now: impl FnOnce() -> MonoNs) -> Begin<O::Call> {
-        let is_late = self.deadline.is_some_and(|deadline| deadline <= now());
-        if is_late {
+        if self.deadline.is_some_and(|deadline| deadline <= now()) {
             self.answer(Err(expired(Outcome::NotStarted)));
         }
         let mut state = self.state.lock();

@@ -54,7 +54,7 @@ pub(crate) use receive::{Delivery, InTrain};
 pub use schedule::{Planned, Schedule};
 pub(crate) use schedule::{schedules_full, schedules_torn, schedules_unreadable};
 pub(crate) use send::{check_room, later};
-pub(crate) use slot::{Cut, Incarnation, Kin, Refused, Resident, Slot, gone};
+pub(crate) use slot::{Cut, Incarnation, Kin, Refused, Resident, Slot, TooLate, gone};
 pub use sql::{Sql, SqlExecuted, SqlRow, SqlRows};
 pub use stored::{Migrated, OldState};
 pub use task::TurnTask;

@@ -11,6 +11,7 @@ mod queue;
 mod refusal;
 mod relative;
 mod retry;
+mod shed;
 mod watch;
 mod work;
 
@@ -43,6 +44,7 @@ pub(crate) use self::incarnation::{Incarnation, Resident};
 use self::kin::{Bell, Ties};
 pub(crate) use self::kin::{Cut, Kin};
 use self::line::Crowd;
+pub(crate) use self::shed::TooLate;
 
 /// The place of one object. Stubs that have made a call keep it, and the activation does; there is never a second one
 /// for the same object.
@@ -133,6 +135,8 @@ pub(crate) enum Refused {
     Full(usize),
     /// So many calls wait for room, and came before.
     Behind(usize),
+    /// It would not begin in time.
+    TooLate(TooLate),
     /// It comes before the rate of its class lets it; when it does.
     TooSoon(MonoNs),
     /// The object does not run.
@@ -422,7 +426,7 @@ impl<O: Object> Slot<O> {
                 return Poll::Ready(Work::Alarm(firing));
             }
             Next::BeginWrite => {
-                let call = state.pop();
+                let call = self.pop(state);
                 state.writing = Some(Writing { method: call.spec().name, schedule: None });
                 return Poll::Ready(Work::Write(call));
             }
@@ -438,6 +442,7 @@ impl<O: Object> Slot<O> {
             Next::AwaitCall => {
                 state.idle_since = self.host().clock.now();
                 state.inbox.shrink_to(INBOX_KEPT);
+                state.rests();
                 state.life.on_drained();
             }
             Next::AwaitReaderOrCall => {}

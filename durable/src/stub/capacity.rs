@@ -6,7 +6,8 @@ use crate::object::Object;
 impl<O: Object, Out> Call<O, Out> {
     /// Waits where there is no room for the call, for as long as the call has time, and is not refused with
     /// `object.overloaded`, `class.overloaded`, `runtime.overloaded` or `rate.exceeded`. Give it a
-    /// [`timeout`](Self::timeout): without one it waits as long as it takes.
+    /// [`timeout`](Self::timeout): without one it waits as long as it takes. It is not refused either if its turn would hardly begin
+    /// within that time.
     ///
     /// Calls that wait at one object get room in the order in which they came, and nobody who comes later gets it before them.
     /// Objects that wait for the same class or runtime to have room get it in turn, a call each. A place that is given back wakes

@@ -18,7 +18,7 @@ pub(super) struct Departure<O: Object> {
 impl<O: Object> Release for Departure<O> {
     fn release(&self, durable: Result<(), &Error>) {
         match (durable, self.address.way()) {
-            (Ok(()), Ok(Way::Here(target))) => target.deliver(&self.pending),
+            (Ok(()), Ok(Way::Here(target))) => target.deliver(&self.pending, None),
             (Ok(()), Ok(Way::Away(_))) => unreachable!("only calls from here wait for a shard"),
             (Err(error), _) => self.pending.answer(Err(error.clone())),
             (_, Err(error)) => self.pending.answer(Err(error)),

@@ -4,7 +4,7 @@ use crate::config::Config;
 use crate::directory::Group;
 use crate::error::{Code, Error, Outcome};
 use crate::limits::RETRY_AFTER;
-use crate::object::{Object, Permit, Places, Slot, gone};
+use crate::object::{Object, Permit, Places, Slot, TooLate, gone};
 use crate::time::MonoNs;
 
 /// The places of a class that has a bound of its own.
@@ -29,6 +29,7 @@ impl<O: Object> Group<O> {
 
     /// Waits for a place among the calls in flight, behind all who wait already: in the class, and then in the runtime.
     pub(crate) async fn wait_for_permit(&self) -> Permit {
+        self.relieve();
         let class = match &self.in_flight {
             Some(places) => Some(places.wait().await),
             None => None,
@@ -53,7 +54,10 @@ impl<O: Object> Group<O> {
         if self.shared.is_closed_to(is_from_turn) {
             return Err(gone());
         }
-        self.permit().map_err(|lack| self.overloaded(&lack).with_retry_after(RETRY_AFTER))
+        self.permit().map_err(|lack| {
+            self.relieve();
+            self.overloaded(&lack).with_retry_after(RETRY_AFTER)
+        })
     }
 
     #[cold]
@@ -99,6 +103,17 @@ pub(super) fn others_wait<O: Object>(slot: &Slot<O>, waiting: usize) -> Error {
          call again later, or wait with `.wait_for_capacity()`"
     );
     Code::ObjectOverloaded.error(text).with_retry_after(RETRY_AFTER)
+}
+
+/// The error of a call that would not begin in time.
+pub(super) fn too_late<O: Object>(slot: &Slot<O>, late: TooLate) -> Error {
+    let TooLate { waiting, wait, time } = late;
+    let label = slot.label();
+    let text = format!(
+        "{waiting} calls wait at {label}, this one would begin in about {wait:.0?} and has {time:?}; \
+         call again later, or with more time"
+    );
+    Code::ObjectOverloaded.error(text).with_retry_after(RETRY_AFTER.max(wait.saturating_sub(time)))
 }
 
 /// The error of a call that comes before its object's rate lets it.

@@ -17,8 +17,9 @@ use crate::directory::failing::{OPEN, STOPPED};
 use crate::error::{Error, Outcome};
 use crate::id::{Lineage, ObjectId, check_name};
 use crate::kernel::activation::EndWish;
+use crate::limits::RELIEF_OBJECTS_AT_ONCE;
 use crate::object::errand::Errand;
-use crate::object::{BoxFuture, Firing, Kin, LetterDeed, Object, Rung, gone};
+use crate::object::{BoxFuture, Firing, Kin, LetterDeed, Object, Rung, Slot, gone};
 use crate::state::Schemas;
 use crate::storage::{ClassNo, Shard};
 use crate::stub::Sent;
@@ -80,6 +81,8 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn forget_below(&self, ancestor: &ObjectId);
     /// Lets the next call to a quarantined object through. Whether it is one.
     fn retry_quarantined(&self, id: &ObjectId) -> bool;
+    /// Takes the calls out that wait for its objects and whose time is over.
+    fn shed(&self) -> BoxFuture<'_, ()>;
     /// Lets all activations serve the calls that wait and then end, and waits until they are gone.
     fn drain(&self) -> BoxFuture<'_, ()>;
     /// Takes no calls until it is opened, unless the runtime takes none from outside anyway: turns that run may end.
@@ -277,6 +280,15 @@ impl<O: Object> ClassGroup for Group<O> {
             slot.accept_for_the_next();
         }
         is_quarantined
+    }
+
+    fn shed(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            for slots in self.directory.residents().chunks(RELIEF_OBJECTS_AT_ONCE) {
+                slots.iter().for_each(Slot::shed_all);
+                tokio::task::yield_now().await;
+            }
+        })
     }
 
     fn drain(&self) -> BoxFuture<'_, ()> {

@@ -1,7 +1,11 @@
 //! Calls that come: whether they may wait here.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::MutexGuard;
+
+use super::shed::Overdue;
 use super::{Refused, Slot, State};
 use crate::host::Event;
 use crate::kernel::admission;
@@ -12,30 +16,31 @@ use crate::time::MonoNs;
 impl<O: Object> Slot<O> {
     /// Queues a call and sees to it that an activation serves it. One that waits for room and finds none waits in line; but a
     /// turn that makes it has it queued here, whether there is room or not: what it waits for may be waiting for the turn.
-    pub(crate) fn enqueue(self: &Arc<Self>, call: &Arc<PendingCall<O>>) -> Result<(), Refused> {
-        let mut state = self.state.lock();
-        if state.life.is_abandoned() {
-            return Err(Refused::Abandoned);
-        }
-        if let Some(error) = &state.refusal {
-            return Err(Refused::Quarantined(error.clone()));
-        }
+    ///
+    /// `time`: within which its turn is to begin, or it is refused. `None`: it is not refused for that.
+    pub(crate) fn enqueue(
+        self: &Arc<Self>,
+        call: &Arc<PendingCall<O>>,
+        time: Option<Duration>,
+    ) -> Result<(), Refused> {
+        let mut overdue = Overdue::new();
+        let mut state = self.open_door()?;
         let is_inside = call.nested().is_some();
         if call.is_patient() && !is_inside {
             self.line_up(state, call);
             return Ok(());
         }
         if state.has_line() && !is_inside {
+            self.shed(&mut state, &mut overdue);
+            self.settle_line(state, None);
+            state = self.open_door()?;
+        }
+        if state.has_line() && !is_inside {
             return Err(Refused::Behind(state.line()));
         }
         let inbox_max = self.group.inbox_calls_max();
-        if !call.is_patient() && admission::enter(state.inbox.len(), inbox_max).is_err() {
-            // Those whose callers have left only take up room.
-            state.inbox.retain(|call| call.is_waiting());
-            let waiting = state.inbox.len();
-            if admission::enter(waiting, inbox_max).is_err() {
-                return Err(Refused::Full(waiting));
-            }
+        if !call.is_patient() {
+            self.find_room(&mut state, time.filter(|_| !is_inside), &mut overdue)?;
         }
         self.take_of_rate(&mut state).map_err(Refused::TooSoon)?;
         let is_held = is_inside && state.is_held();
@@ -55,6 +60,40 @@ impl<O: Object> Slot<O> {
         self.wake(state);
         self.report_queued(call.number(), (overtakes, is_held), (waiting, waiting_max));
         Ok(())
+    }
+
+    /// The object's state, if calls may come.
+    fn open_door(&self) -> Result<MutexGuard<'_, State<O>>, Refused> {
+        let state = self.state.lock();
+        if state.life.is_abandoned() {
+            return Err(Refused::Abandoned);
+        }
+        match &state.refusal {
+            Some(error) => Err(Refused::Quarantined(error.clone())),
+            None => Ok(state),
+        }
+    }
+
+    /// Finds room in the inbox for one more call.
+    ///
+    /// # Errors
+    /// [`Refused::Full`], or [`Refused::TooLate`] if it would not begin within `time`.
+    fn find_room(
+        &self,
+        state: &mut State<O>,
+        time: Option<Duration>,
+        overdue: &mut Overdue<O>,
+    ) -> Result<(), Refused> {
+        let max = self.group.inbox_calls_max();
+        let look = |state: &mut State<O>| match admission::enter(state.inbox.len(), max) {
+            Ok(()) => time.map_or(Ok(()), |time| state.in_time(time).map_err(Refused::TooLate)),
+            Err(waiting) => Err(Refused::Full(waiting)),
+        };
+        look(state).or_else(|_| {
+            // Those who are not waited for any more only take up room.
+            self.shed(state, overdue);
+            look(state)
+        })
     }
 
     /// Tells the director of a call that is queued.

@@ -28,6 +28,9 @@ impl<O: Object> Incarnation for Slot<O> {
         (state.has_served, state.refusal, state.writing) = (false, None, None);
         state.is_failing = false;
         state.reading.clear();
+        if let Some(crowd) = &mut state.crowd {
+            crowd.pace.forget();
+        }
         let was_on_trial = state.trial.take().is_some();
         let crash = state.crash.take().map(|exit| *exit);
         let is_dead = std::mem::take(&mut state.was_erased) || crash.is_some();

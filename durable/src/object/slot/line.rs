@@ -11,9 +11,12 @@ use std::sync::Arc;
 
 use parking_lot::MutexGuard;
 
+use super::shed::Overdue;
 use super::{Slot, State};
 use crate::kernel::admission;
+use crate::kernel::pace::Pace;
 use crate::kernel::rate::Bucket;
+use crate::kernel::sweep::Sweep;
 use crate::object::slot::incarnation::Incarnation;
 use crate::object::{Object, PendingCall, Permit};
 use crate::time::MonoNs;
@@ -28,6 +31,10 @@ pub(super) struct Crowd<O: Object> {
     swept_at: usize,
     /// A task waits for what the first in line needs.
     is_attended: bool,
+    /// How fast calls are served while many wait.
+    pub(super) pace: Pace,
+    /// When its inbox is looked through for calls that nobody waits for.
+    pub(super) sweep: Sweep,
 }
 
 /// How long a line may get before it is looked for calls whose callers have left.
@@ -50,8 +57,9 @@ type Moved = Vec<(u64, usize)>;
 impl<O: Object> State<O> {
     pub(super) fn crowd(&mut self) -> &mut Crowd<O> {
         self.crowd.get_or_insert_with(|| {
-            let (bucket, line, is_attended) = (None, VecDeque::new(), false);
-            Box::new(Crowd { bucket, line, swept_at: SWEPT_AT, is_attended })
+            let (bucket, line, swept_at, is_attended) = (None, VecDeque::new(), SWEPT_AT, false);
+            let (pace, sweep) = (Pace::default(), Sweep::default());
+            Box::new(Crowd { bucket, line, swept_at, is_attended, pace, sweep })
         })
     }
 
@@ -104,7 +112,8 @@ impl<O: Object> Slot<O> {
         mut state: MutexGuard<'_, State<O>>,
         permit: Option<Permit>,
     ) {
-        let (has_moved, moved, need) = self.move_up(&mut state, permit);
+        let mut overdue = Overdue::new();
+        let (has_moved, moved, need) = self.move_up(&mut state, permit, &mut overdue);
         let need = need.filter(|need| *need != Need::Room);
         let is_new = need.is_some() && !std::mem::replace(&mut state.crowd().is_attended, true);
         self.leave_line(state, has_moved, moved);
@@ -134,13 +143,16 @@ impl<O: Object> Slot<O> {
         &self,
         state: &mut State<O>,
         mut permit: Option<Permit>,
+        overdue: &mut Overdue<O>,
     ) -> (bool, Moved, Option<Need>) {
         let (mut has_moved, mut moved) = (false, Moved::new());
         let is_watched = self.host().director.is_some();
         loop {
             let Some(first) = state.crowd().line.front() else { return (has_moved, moved, None) };
-            if !first.is_waiting() {
-                state.crowd().line.pop_front();
+            let is_overdue =
+                first.deadline().is_some_and(|deadline| deadline <= self.host().clock.now());
+            if is_overdue || !first.is_waiting() {
+                overdue.extend(state.crowd().line.pop_front());
                 continue;
             }
             let given = match self.make_room(state, &mut permit) {
@@ -191,8 +203,9 @@ impl<O: Object> Slot<O> {
 
     /// What the first in line has needed is there. Gives what the next one needs that is to be waited for.
     fn attended(self: &Arc<Self>, permit: Option<Permit>) -> Option<Need> {
+        let mut overdue = Overdue::new();
         let mut state = self.state.lock();
-        let (has_moved, moved, need) = self.move_up(&mut state, permit);
+        let (has_moved, moved, need) = self.move_up(&mut state, permit, &mut overdue);
         let need = need.filter(|need| *need != Need::Room);
         state.crowd().is_attended = need.is_some();
         self.leave_line(state, has_moved, moved);

@@ -18,7 +18,7 @@ impl<O: Object> Slot<O> {
         state.is_failing = true;
         state.skip_those_who_left();
         if state.has_beside() {
-            return Poll::Ready(Work::Read(state.pop()));
+            return Poll::Ready(Work::Read(self.pop(&mut state)));
         }
         state.beside_waker = Some(task.waker().clone());
         Poll::Pending
@@ -31,7 +31,17 @@ impl<O: Object> Slot<O> {
         } else if readers == 0 {
             state.begin_reads();
         }
-        state.pop()
+        self.pop(state)
+    }
+
+    /// Takes the first call.
+    pub(super) fn pop(&self, state: &mut State<O>) -> Arc<PendingCall<O>> {
+        let call = state.pop();
+        let waiting = state.inbox.len();
+        if let Some(crowd) = &mut state.crowd {
+            crowd.pace.taken(waiting, call.made(), || self.host().clock.now());
+        }
+        call
     }
 
     /// Whether a call that is about to be queued goes before all that wait there. If it may begin at once, beside reads that
@@ -83,8 +93,7 @@ impl<O: Object> State<O> {
         self.has_reads_behind = false;
     }
 
-    /// Takes the first call.
-    pub(super) fn pop(&mut self) -> Arc<PendingCall<O>> {
+    fn pop(&mut self) -> Arc<PendingCall<O>> {
         self.has_served = true;
         for (ahead, _) in &mut self.firings {
             *ahead = ahead.saturating_sub(1);
@@ -124,8 +133,16 @@ impl<O: Object> State<O> {
 
     /// Takes the first calls out whose callers have left: what comes after them need not wait for the reads that run.
     pub(super) fn skip_those_who_left(&mut self) {
+        self.skip_until(|call| call.is_waiting());
+    }
+
+    /// Takes the first calls out, up to one that stays. Whether there were any.
+    pub(super) fn skip_until(
+        &mut self,
+        mut stays: impl FnMut(&Arc<PendingCall<O>>) -> bool,
+    ) -> bool {
         let mut has_moved = false;
-        while self.inbox.front().is_some_and(|call| !call.is_waiting()) {
+        while self.inbox.front().is_some_and(|call| !stays(call)) {
             self.inbox.pop_front();
             for (ahead, _) in &mut self.firings {
                 *ahead = ahead.saturating_sub(1);
@@ -135,14 +152,23 @@ impl<O: Object> State<O> {
         if has_moved {
             self.begin_reads();
         }
+        has_moved
     }
 
     /// Takes the calls out whose callers have left: a read need not wait behind them. Whether there were any.
     fn forget_those_who_left(&mut self) -> bool {
+        self.keep_only(|call| call.is_waiting())
+    }
+
+    /// Takes the calls out that do not stay. Whether there were any.
+    pub(super) fn keep_only(
+        &mut self,
+        mut stays: impl FnMut(&Arc<PendingCall<O>>) -> bool,
+    ) -> bool {
         let mut index = 0;
         let mut gone = Vec::new();
         self.inbox.retain(|call| {
-            let stays = call.is_waiting();
+            let stays = stays(call);
             gone.extend((!stays).then_some(index));
             index += 1;
             stays

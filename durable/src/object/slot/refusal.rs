@@ -59,6 +59,7 @@ impl<O: Object> Slot<O> {
             Begin::Skip => {
                 let (object, call) = (self.id_ref(), call.number());
                 self.host().report(|| Event::Skipped { object, call });
+                self.was_no_turn();
                 self.turn_skipped();
                 None
             }
