@@ -12,7 +12,7 @@ use tests::keyed::{forgetful_tills, pay_and_forget, pay_and_work, tills};
 use tests::kin;
 use tests::past;
 use tests::poison::{punctual, ward, work_at_the_edge, work_with_poison};
-use tests::press::{doors, press_and_work};
+use tests::press::{doors, halls, press_and_work, queue_and_work};
 use tests::releases;
 use tests::schedules::{clocks, tick_and_work};
 use tests::sends::{offices, one_office, send_and_leave, send_and_work, take_back_after_a_crash};
@@ -120,6 +120,12 @@ fn results_that_are_forgotten_keep_every_promise() {
 fn what_is_bounded_stays_bounded() {
     let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
     simulation.check(doors, async |sim| press_and_work(sim, Faults::all()).await);
+}
+
+#[test]
+fn whoever_comes_too_late_is_turned_away_and_nobody_else() {
+    let simulation = Simulation::new().seeds(seeds() / 6).allow_panics();
+    simulation.check(halls, async |sim| queue_and_work(sim, Faults::all()).await);
 }
 
 #[test]

@@ -6,8 +6,8 @@
 use std::future::IntoFuture;
 use std::time::Duration;
 
-use durable::RuntimeBuilder;
 use durable::prelude::*;
+use durable::{Outcome, RuntimeBuilder};
 use durable_testing::prelude::*;
 use futures_util::future::join_all;
 
@@ -45,6 +45,25 @@ impl Cabin {
 
     pub fn rides(&self) -> u64 {
         self.rides
+    }
+}
+
+/// Serves one after the other, each in two milliseconds.
+#[derive(Debug, Default, DurableState)]
+pub struct Desk {
+    pub served: u64,
+}
+
+#[durable_object(name = "press.Desk", idle = "5s")]
+impl Desk {
+    pub async fn serve(&mut self) -> u64 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        self.served += 1;
+        self.served
+    }
+
+    pub fn served(&self) -> u64 {
+        self.served
     }
 }
 
@@ -89,6 +108,87 @@ impl Model for CabinModel {
 pub fn doors(builder: RuntimeBuilder) -> RuntimeBuilder {
     let builder = builder.register::<Turnstile>().register::<Cabin>().register::<Usher>();
     builder.inbox_max(2).in_flight_max(6)
+}
+
+/// What a [`Desk`] does, as long as nobody sees its pauses.
+#[derive(Debug)]
+pub struct DeskModel;
+
+impl Model for DeskModel {
+    type State = u64;
+
+    fn initial(&self) -> u64 {
+        0
+    }
+
+    fn step(&self, state: &u64, call: &Recorded) -> Result<Step<u64>, String> {
+        match call.method.as_str() {
+            "serve" => Ok(Step::of(state + 1, &(state + 1))),
+            "served" => Ok(Step::of(*state, state)),
+            other => Err(format!("a `Desk` has no `{other}`")),
+        }
+    }
+}
+
+/// Room for many who wait, longer than most of them have time for.
+pub fn halls(builder: RuntimeBuilder) -> RuntimeBuilder {
+    builder.register::<Desk>().inbox_max(60).in_flight_max(150)
+}
+
+/// What a client hears of a call that has so much time. Gives whether it would have begun too late.
+fn hear(answer: Result<u64, Error>, patience: Duration) -> Result<bool, TestError> {
+    let Err(error) = answer else { return Ok(false) };
+    if !error.message().contains("would begin in about") {
+        return Ok(false);
+    }
+    let wait = error.retry_after().ok_or_else(|| TestError::new("it does not say when"))?;
+    let is_right = error.code() == "object.overloaded" && error.outcome() == Outcome::NotStarted;
+    if !is_right || wait < patience {
+        return Err(TestError::new(format!("it had {patience:?}, and was told {wait:?}: {error}")));
+    }
+    Ok(true)
+}
+
+/// Clients of whom many come at once, and most have little time, under `faults`, and every check at the end.
+pub async fn queue_and_work(sim: Sim, faults: Faults) -> TestResult {
+    let desks: Vec<_> = ["a", "b"].map(|name| sim.get::<Desk>(name)).into();
+    sim.faults(faults);
+    let told = sim
+        .clients(4, async |client| {
+            let mut was_late = false;
+            for _ in 0..6 {
+                let desk = client.pick(&desks);
+                let patience = Duration::from_millis(client.int(3..120));
+                match client.int(0..6) {
+                    0 => drop(desk.serve().await),
+                    1 => {
+                        let calls = (0..20).map(|_| desk.serve().wait_for_capacity());
+                        let calls = calls.map(|call| call.timeout(patience).into_future());
+                        drop(join_all(calls).await);
+                    }
+                    2 => drop(join_all((0..30).map(|_| desk.serve().into_future())).await),
+                    _ => {
+                        let calls = (0..client.int(1..12)).map(|_| desk.serve().timeout(patience));
+                        for answer in join_all(calls.map(IntoFuture::into_future)).await {
+                            was_late |= hear(answer, patience)?;
+                        }
+                        if client.chance(50) {
+                            client.sleep(Duration::from_millis(client.int(1..20))).await;
+                        }
+                    }
+                }
+            }
+            Ok::<bool, TestError>(was_late)
+        })
+        .await;
+    let told = told.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let was_any = told.contains(&true);
+    sim.sometimes("a call is turned away because it would begin too late", |_| was_any);
+    sim.heal().await?;
+    for desk in &desks {
+        desk.serve().await?;
+    }
+    sim.check_history_against(&desks, &DeskModel)
 }
 
 /// Calls that wait for room.

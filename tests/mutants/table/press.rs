@@ -56,6 +56,36 @@ pub const MUTANTS: &[Mutant] = &[
         test: PRESS,
     },
     Mutant {
+        name: "dead_take_up_room",
+        bug: "calls that nobody waits for any more take up room where others are turned away",
+        edits: &[Edit {
+            file: "durable/src/object/slot/arrival.rs",
+            find: "            self.shed(state, overdue);\n            look(state)",
+            replace: r#"            if !crate::mutant("dead_take_up_room") {
+                self.shed(state, overdue);
+            }
+            look(state)"#,
+        }],
+        seeds: 100,
+        found_by: &["P11"],
+        test: PRESS,
+    },
+    Mutant {
+        name: "late_without_measure",
+        bug: "a call that has little time is turned away although nobody knows how long it would wait",
+        edits: &[Edit {
+            file: "durable/src/object/slot/shed.rs",
+            find: "        if waiting < PACE_WAITING_MIN {",
+            replace: r#"        if crate::mutant("late_without_measure") && waiting > 0 {
+            return Err(TooLate { waiting, wait: 3 * time, time });
+        }
+        if waiting < PACE_WAITING_MIN {"#,
+        }],
+        seeds: 100,
+        found_by: &["P11"],
+        test: PRESS,
+    },
+    Mutant {
         name: "place_wakes_nobody",
         bug: "a place that is given back wakes none of those who wait for one",
         edits: &[Edit {

@@ -1,15 +1,21 @@
-//! P11 by what a class says: no object takes more calls in a time than its rate, no class has more under way than it may, and
-//! nobody who waits for room is overtaken.
+//! P11 by what a class says: no object takes more calls in a time than its rate, no class has more under way than it may, nobody
+//! who waits for room is overtaken, and nobody is turned away where there is room.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use durable::host::Event;
-use durable::{ObjectId, Rate};
+use durable::{Code, Error, ObjectId, Rate};
 
 use super::{Verdict, broken};
 
 /// Calls of an object that are remembered: what came before them was in a window of its own.
 const REMEMBERED_MAX: usize = 256;
+
+/// Up to so much room in an inbox it is known at any moment who takes it up; a longer one is looked through now and then.
+const ROOM_KNOWN_MAX: usize = 64;
+
+/// With so many calls before it, one that has little time may be turned away although there is room.
+const CROWD: usize = 8;
 
 /// What is known of classes and objects that are bounded.
 #[derive(Debug, Default)]
@@ -26,6 +32,12 @@ pub(super) struct Bounds {
     lines: BTreeMap<ObjectId, VecDeque<u64>>,
     /// Calls of turns.
     inside: BTreeSet<u64>,
+    /// Objects of calls that were sent from outside of turns.
+    aims: BTreeMap<u64, ObjectId>,
+    /// Calls of each object that are queued there and have not begun.
+    waiting: BTreeMap<ObjectId, BTreeSet<u64>>,
+    /// How many calls may wait at an object. `None`: none has waited.
+    room: Option<usize>,
 }
 
 impl Bounds {
@@ -41,12 +53,17 @@ impl Bounds {
                 self.sent.insert(call, class);
                 if within.is_some() || from.is_some() {
                     self.inside.insert(call);
-                } else if is_patient {
+                } else {
+                    self.aims.insert(call, *object);
+                }
+                if is_patient && !self.inside.contains(&call) {
                     self.lines.entry(*object).or_default().push_back(call);
                 }
             }
-            Event::Queued { object, call, rate, class_max, .. } => {
+            Event::Queued { object, call, rate, class_max, waiting_max, .. } => {
                 self.gets_room(object, call)?;
+                self.waiting.entry(*object).or_default().insert(call);
+                self.room = Some(self.room.map_or(waiting_max, |room| room.min(waiting_max)));
                 if let (Some(max), Some(class)) = (class_max, self.sent.get(&call)) {
                     self.classes.insert(class, max);
                 }
@@ -54,14 +71,55 @@ impl Bounds {
             }
             // With the object's place goes what is left of its rate.
             Event::Gone { object, .. } => drop(self.came.remove(object)),
-            Event::TurnBegan { call, .. } => return self.begins(call),
-            Event::TurnEnded { call, .. } => drop(self.running.remove(&call)),
-            Event::Answered { call, .. } | Event::Abandoned { call } => {
-                self.sent.remove(&call);
-                self.inside.remove(&call);
-                self.lines.values_mut().for_each(|line| line.retain(|other| *other != call));
+            Event::TurnBegan { object, call, .. } => {
+                self.no_longer_waits(object, call);
+                return self.begins(call);
             }
+            Event::Skipped { object, call } => self.no_longer_waits(object, call),
+            Event::TurnEnded { call, .. } => drop(self.running.remove(&call)),
+            Event::Answered { call, outcome } => {
+                let turned_away =
+                    outcome.err().map_or(Ok(()), |error| self.turned_away(call, error));
+                self.is_over(call);
+                return turned_away;
+            }
+            Event::Abandoned { call } => self.is_over(call),
             _ => {}
+        }
+        Ok(())
+    }
+
+    fn is_over(&mut self, call: u64) {
+        self.sent.remove(&call);
+        self.inside.remove(&call);
+        self.lines.values_mut().for_each(|line| line.retain(|other| *other != call));
+        match self.aims.remove(&call) {
+            Some(object) => self.no_longer_waits(&object, call),
+            None => {
+                self.waiting.values_mut().for_each(|calls| calls.retain(|other| *other != call))
+            }
+        }
+    }
+
+    fn no_longer_waits(&mut self, object: &ObjectId, call: u64) {
+        if let Some(calls) = self.waiting.get_mut(object) {
+            calls.remove(&call);
+        }
+    }
+
+    /// A call that an object has no room for finds as many before it as may wait, or those who came before and wait for room.
+    fn turned_away(&self, call: u64, error: &Error) -> Verdict {
+        let (Some(object), Some(room)) = (self.aims.get(&call), self.room) else { return Ok(()) };
+        if !error.is(Code::ObjectOverloaded) || room > ROOM_KNOWN_MAX {
+            return Ok(());
+        }
+        let there = self.waiting.get(object).map_or(0, BTreeSet::len);
+        let has_line = self.lines.get(object).is_some_and(|line| !line.is_empty());
+        if there < room.min(CROWD) && !has_line {
+            let text = format!(
+                "call #{call} is turned away from {object}, where {there} calls wait and {room} may: {error}"
+            );
+            return broken("P11", text);
         }
         Ok(())
     }
