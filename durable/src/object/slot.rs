@@ -441,7 +441,6 @@ impl<O: Object> Slot<O> {
             Next::AwaitCall if state.life.end_wish().is_some() => {}
             Next::AwaitCall => {
                 state.idle_since = self.host().clock.now();
-                state.inbox.shrink_to(INBOX_KEPT);
                 state.rests();
                 state.life.on_drained();
             }

@@ -29,6 +29,8 @@ use crate::supervise::ClassStatus;
 pub(crate) trait ClassGroup: Send + Sync {
     /// The class's name.
     fn name(&self) -> &'static str;
+    /// Takes the calls out that wait for its objects and whose time is over.
+    fn shed(&self) -> BoxFuture<'_, ()>;
     /// Keeps a call that nobody waits for. `delay`: how long it stays at least. `None`: not longer than those before it.
     fn keep(self: Arc<Self>, request: Request, delay: Option<Duration>) -> Kept;
     /// Delivers a send to one object, of which the sender knows so much.
@@ -81,8 +83,6 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn forget_below(&self, ancestor: &ObjectId);
     /// Lets the next call to a quarantined object through. Whether it is one.
     fn retry_quarantined(&self, id: &ObjectId) -> bool;
-    /// Takes the calls out that wait for its objects and whose time is over.
-    fn shed(&self) -> BoxFuture<'_, ()>;
     /// Lets all activations serve the calls that wait and then end, and waits until they are gone.
     fn drain(&self) -> BoxFuture<'_, ()>;
     /// Takes no calls until it is opened, unless the runtime takes none from outside anyway: turns that run may end.

@@ -34,9 +34,9 @@ impl<O: Object> Slot<O> {
             self.shed(&mut state, &mut overdue);
             self.settle_line(state, None);
             state = self.open_door()?;
-        }
-        if state.has_line() && !is_inside {
-            return Err(Refused::Behind(state.line()));
+            if state.has_line() {
+                return Err(Refused::Behind(state.line()));
+            }
         }
         let inbox_max = self.group.inbox_calls_max();
         if !call.is_patient() {

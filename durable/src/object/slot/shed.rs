@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Slot, State};
+use super::{INBOX_KEPT, Slot, State};
 use crate::limits::PACE_WAITING_MIN;
 use crate::object::{Object, PendingCall};
 use crate::time::MonoNs;
@@ -91,6 +91,7 @@ impl<O: Object> State<O> {
 
     /// No calls wait.
     pub(super) fn rests(&mut self) {
+        self.inbox.shrink_to(INBOX_KEPT);
         if let Some(crowd) = &mut self.crowd {
             crowd.pace.rests();
         }
