@@ -61,6 +61,8 @@ const KEYED: &str = "workload::calls_with_keys_keep_every_promise";
 const FORGETFUL: &str = "workload::results_that_are_forgotten_keep_every_promise";
 /// More calls than there is room for.
 const PRESS: &str = "workload::what_is_bounded_stays_bounded";
+/// More calls than have time for it.
+const HURRY: &str = "workload::whoever_comes_too_late_is_turned_away_and_nobody_else";
 /// Objects that crash and do not start.
 const POISON: &str = "workload::poison_stays_put_whatever_fails";
 /// Objects that crash when the period of their budget ends.
@@ -109,7 +111,7 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
     };
     let healthy = [
         CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, SENDS, LEAVING, KEYED, FORGETFUL,
-        PRESS, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS, WORK, STREAMS, BEDS,
+        PRESS, HURRY, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS, WORK, STREAMS, BEDS,
     ];
     let healthy = healthy.map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {

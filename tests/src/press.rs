@@ -130,9 +130,9 @@ impl Model for DeskModel {
     }
 }
 
-/// Room for many who wait, longer than most of them have time for.
+/// Room for more who wait than have time for it.
 pub fn halls(builder: RuntimeBuilder) -> RuntimeBuilder {
-    builder.register::<Desk>().inbox_max(60).in_flight_max(150)
+    builder.register::<Desk>().inbox_max(20).in_flight_max(150)
 }
 
 /// What a client hears of a call that has so much time. Gives whether it would have begun too late.

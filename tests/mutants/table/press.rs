@@ -1,6 +1,6 @@
 //! Bounds that do not hold.
 
-use crate::{Edit, Mutant, PRESS};
+use crate::{Edit, HURRY, Mutant, PRESS};
 
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -66,9 +66,9 @@ pub const MUTANTS: &[Mutant] = &[
             }
             look(state)"#,
         }],
-        seeds: 100,
+        seeds: 300,
         found_by: &["P11"],
-        test: PRESS,
+        test: HURRY,
     },
     Mutant {
         name: "late_without_measure",
@@ -81,7 +81,7 @@ pub const MUTANTS: &[Mutant] = &[
         }
         if waiting < PACE_WAITING_MIN {"#,
         }],
-        seeds: 100,
+        seeds: 300,
         found_by: &["P11"],
         test: PRESS,
     },

@@ -75,7 +75,12 @@ impl Bounds {
                 self.no_longer_waits(object, call);
                 return self.begins(call);
             }
-            Event::Skipped { object, call } => self.no_longer_waits(object, call),
+            Event::Skipped { object, call } => {
+                self.no_longer_waits(object, call);
+                if let Some(line) = self.lines.get_mut(object) {
+                    line.retain(|other| *other != call);
+                }
+            }
             Event::TurnEnded { call, .. } => drop(self.running.remove(&call)),
             Event::Answered { call, outcome } => {
                 let turned_away =

@@ -13,6 +13,7 @@ use parking_lot::MutexGuard;
 
 use super::shed::Overdue;
 use super::{Slot, State};
+use crate::host::Event;
 use crate::kernel::admission;
 use crate::kernel::pace::Pace;
 use crate::kernel::rate::Bucket;
@@ -152,6 +153,8 @@ impl<O: Object> Slot<O> {
             let is_overdue =
                 first.deadline().is_some_and(|deadline| deadline <= self.host().clock.now());
             if is_overdue || !first.is_waiting() {
+                let (object, call) = (&self.id, first.number());
+                self.host().report(|| Event::Skipped { object, call });
                 overdue.extend(state.crowd().line.pop_front());
                 continue;
             }
