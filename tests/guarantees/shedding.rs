@@ -253,7 +253,7 @@ async fn a_call_that_could_not_begin_in_time_is_refused_at_once() {
     assert_eq!(inside, "call.expired");
     // Whoever comes again when told to is served.
     pause(u64::try_from(wait.as_millis()).unwrap()).await;
-    let again = make(desk.serve(10).timeout(ms(300))).await;
+    let again = make(desk.serve(10).timeout(ms(500))).await;
     assert_expired(patient.now_or_never());
     for guest in guests {
         guest.await.unwrap();
