@@ -61,6 +61,8 @@ use proc_macro::TokenStream;
 /// - `history`: what commits replace is kept, so that an object can be brought back to a former
 ///   moment (`Runtime::restore_to`), copied as it was then, and compared with it. Taken away again,
 ///   it takes the kept moments with it at the next start.
+/// - `http`: the methods can be called over HTTP, by POST, where the program serves that (feature `http`), with arguments by the names
+///   of their parameters. Without it nothing that comes over HTTP reaches the class. Methods that return streams are left out.
 /// - `visibility = "pub(crate)"`: visibility of the generated types, `pub` unless given.
 /// - `crate = path`: where the `durable` crate is found, `::durable` unless given.
 ///
@@ -71,6 +73,8 @@ use proc_macro::TokenStream;
 /// - `#[rpc(reentrant)]`: a `&self` method that may be called back: if a `&self` turn of the object waits for such a call, through
 ///   whatever objects, the call does not wait behind a `&mut self` call that came before it. A `&mut self` turn has the object to
 ///   itself while it waits, so nothing is called back into one: that is `call.cycle`.
+/// - `#[rpc(http = "GET")]`: a `&self` method of a class with `http` that is called by GET, with its arguments in the query;
+///   `http = "off"`: one that cannot be called over HTTP.
 /// - `#[on_activate]`: runs when an object comes into memory, before its first turn.
 /// - `#[alarm]`: runs when the object's alarm is due: `async fn ring(&mut self, cx: &mut Context<'_,
 ///   Self>, info: AlarmInfo)`, of which `async`, `cx` and `info` may be left out; it returns nothing,

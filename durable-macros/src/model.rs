@@ -8,7 +8,7 @@ use syn::{
     Token, Type, TypeImplTrait, TypeParamBound, Visibility, parse_quote,
 };
 
-use crate::attr::{ClassOptions, Marks};
+use crate::attr::{ClassOptions, Http, Marks};
 use crate::names;
 use crate::parse::Function;
 
@@ -26,6 +26,8 @@ pub(crate) struct Class {
     pub(crate) is_relaxed: bool,
     /// Former states are kept.
     pub(crate) keeps_history: bool,
+    /// Its methods can be called over HTTP.
+    pub(crate) is_http: bool,
     pub(crate) alarm_options: AlarmOptions,
     /// By number. Empty: the class has none.
     pub(crate) tables: Vec<TableMigration>,
@@ -107,6 +109,8 @@ pub(crate) struct Method {
     /// In milliseconds. `None`: its calls have as much time as they take.
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) is_reentrant: bool,
+    /// How it is called over HTTP, if its class can be.
+    pub(crate) http: Http,
     pub(crate) has_context: bool,
     pub(crate) args: Vec<Arg>,
     /// What it returns, as its callers have it. `None`: it returns nothing.
@@ -169,6 +173,7 @@ impl Class {
             idle_ms: options.idle_ms,
             is_relaxed: options.is_relaxed.unwrap_or_default(),
             keeps_history: options.keeps_history,
+            is_http: options.is_http,
             alarm_options: AlarmOptions {
                 retries: options.alarm_retries.and_then(|number| number.base10_parse().ok()),
                 delay_ms: options.alarm_delay_ms,
@@ -225,6 +230,12 @@ impl Method {
             is_async: function.sig.asyncness.is_some(),
             timeout_ms: marks.timeout_ms,
             is_reentrant: marks.reentrant.is_some(),
+            http: match (&item, &marks.http) {
+                // A stream is for callers in the same process.
+                (Some(_), _) => Http::Off,
+                (None, Some((_, http))) => *http,
+                (None, None) => Http::Post,
+            },
             has_context: has_context(function),
             args: function.sig.inputs.iter().filter_map(arg).collect(),
             output,

@@ -44,6 +44,7 @@ mod data_directory;
 mod directory;
 mod due;
 mod error;
+mod exposed;
 #[doc(hidden)]
 pub mod fuzz;
 mod history;
@@ -302,6 +303,9 @@ pub mod alone {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::codec::{DecodeError, EncodeError, decode_wire, encode_wire};
+    pub use crate::exposed::{
+        Answered, Arguments, Exposed, ExposedMethod, Exposure, NamedReply, Verb, decode_arguments,
+    };
     pub use crate::object::{
         Activated, Alarmed, BoxFuture, FromError, Heard, Migrated, Notice, OldState, Plain, Probe,
         Ran, Rang, Returned, misdirected,

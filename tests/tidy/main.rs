@@ -96,6 +96,7 @@ const FLOORS: [&[&str]; 6] = [
         "directory",
         "supervise",
         "caller",
+        "exposed",
         "stub",
         "client",
         "runtime",

@@ -19,8 +19,9 @@ const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idl
                              `children = \"one_for_one\"`, `intensity = 3`, `period = \"5s\"`, \
                              `crashes = 5`, `crash_period = \"60s\"`, `turn_limit = \"30s\"`, `keep_results = \"24h\"`, \
                              `rate = \"100/s\"`, `burst = 20`, `in_flight = 10000`, \
-                             `history`, `visibility = \"pub(crate)\"`, `crate = path`";
-const RPC_OPTIONS: &str = "`skip`, `name = \"…\"`, `timeout = \"5s\"`, `reentrant`";
+                             `history`, `http`, `visibility = \"pub(crate)\"`, `crate = path`";
+const RPC_OPTIONS: &str =
+    "`skip`, `name = \"…\"`, `timeout = \"5s\"`, `reentrant`, `http = \"GET\"`";
 const MIGRATE_OPTIONS: &str = "`from = 1`";
 
 /// Most retries of an alarm; the runtime has the same limit.
@@ -87,6 +88,8 @@ pub(crate) struct ClassOptions {
     pub(crate) migrations: Option<LitStr>,
     /// Former states are kept.
     pub(crate) keeps_history: bool,
+    /// Its methods can be called over HTTP.
+    pub(crate) is_http: bool,
     /// `None`: `pub`.
     pub(crate) visibility: Option<Visibility>,
     /// `None`: `::durable`.
@@ -130,9 +133,13 @@ impl ClassOptions {
                 "migrations" => {
                     set(&mut options.migrations, literal(key, value, "migrations/account"), errors)
                 }
-                // A value after it is reported as one that is not part of it.
+                // A value after one of these is reported as one that is not part of it.
                 "history" => {
                     options.keeps_history = true;
+                    true
+                }
+                "http" => {
+                    options.is_http = true;
                     true
                 }
                 "visibility" => set(&mut options.visibility, visibility(key, value), errors),
@@ -171,6 +178,19 @@ pub(crate) struct Marks {
     pub(crate) timeout_ms: Option<u64>,
     /// The `reentrant` of `#[rpc(reentrant)]`.
     pub(crate) reentrant: Option<Ident>,
+    /// What `#[rpc(http = "…")]` says, and the `http` of it. `None`: it says nothing, or what is wrong and reported.
+    pub(crate) http: Option<(Ident, Http)>,
+}
+
+/// How a method can be called over HTTP, if its class can.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Http {
+    /// With its arguments in the path's query.
+    Get,
+    /// With its arguments in the body.
+    Post,
+    /// Not at all.
+    Off,
 }
 
 impl Marks {
@@ -240,10 +260,27 @@ impl Marks {
                 "name" => return set(&mut self.name, literal(key, value, "deposit"), errors),
                 "timeout" => return set(&mut self.timeout_ms, some_time(key, value), errors),
                 "reentrant" => self.reentrant = Some(key.clone()),
+                "http" => {
+                    self.http = errors.take(http(key, value)).map(|http| (key.clone(), http));
+                }
                 _ => return false,
             }
             true
         });
+    }
+}
+
+/// How a method is called over HTTP.
+fn http(key: &Ident, input: ParseStream<'_>) -> syn::Result<Http> {
+    let text = literal(key, input, "GET")?;
+    match text.value().as_str() {
+        "GET" => Ok(Http::Get),
+        "POST" => Ok(Http::Post),
+        "off" => Ok(Http::Off),
+        other => Err(syn::Error::new(
+            text.span(),
+            format!("`http` is \"GET\", \"POST\" or \"off\", not \"{other}\""),
+        )),
     }
 }
 

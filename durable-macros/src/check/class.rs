@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream};
 use quote::ToTokens;
 use syn::{Item as SynItem, PathArguments, Type};
 
-use super::{hook, method, migrate, tables};
+use super::{hook, http, method, migrate, tables};
 use crate::attr::{self, ClassOptions, Marks};
 use crate::errors::Errors;
 use crate::model::{Birth, Class, Hook, Method, cfgs};
@@ -226,6 +226,7 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
             }
             method::Role::Rpc => {
                 method::rpc(function, class, errors);
+                http::method(function, &marks, class, errors);
                 if errors.count() == before {
                     add_method(Method::new(function, &marks, &class.private), class, errors);
                 }

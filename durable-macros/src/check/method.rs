@@ -99,7 +99,9 @@ fn no_idle_rpc_mark(
             `{name}`, or remove `reentrant`"
             ),
         );
-    } else if marks.skip && (marks.timeout_ms.is_some() || marks.reentrant.is_some()) {
+    } else if marks.skip
+        && (marks.timeout_ms.is_some() || marks.reentrant.is_some() || marks.http.is_some())
+    {
         errors.at(rpc, format!("`{name}` is skipped, so nobody calls it; keep `skip` or the rest"));
     } else if marks.skip && marks.name.is_some() {
         errors.at(
@@ -230,7 +232,7 @@ pub(super) fn context(function: &Function, class: &Class, errors: &mut Errors) {
     }
 }
 
-fn may_change(function: &Function) -> bool {
+pub(super) fn may_change(function: &Function) -> bool {
     let kind = function.sig.receiver().map(|receiver| &receiver.kind);
     matches!(kind, Some(ReceiverKind::Reference(_, _, Some(_))))
 }

@@ -3,6 +3,7 @@
 
 mod class;
 mod hook;
+mod http;
 mod method;
 mod migrate;
 mod state;

@@ -8,6 +8,7 @@ mod hook;
 mod kin;
 mod message;
 mod migrate;
+mod named;
 mod object;
 mod state;
 mod stub;

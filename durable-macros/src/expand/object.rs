@@ -6,7 +6,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::Type;
 
 use super::stub::{Shape, shape};
-use super::{alarm, at, codec, dispatch, hook, kin, migrate, place};
+use super::{alarm, at, codec, dispatch, hook, kin, migrate, named, place};
 use crate::model::{Access, Birth, Class, Method, TableMigration, compact};
 use crate::names;
 
@@ -22,6 +22,7 @@ pub(super) fn object(class: &Class) -> TokenStream {
     let migrate = migrate::migrate(class);
     let dispatchers = dispatch::dispatchers(class);
     let (functions, codec) = (codec::functions(class), codec::codec(class));
+    let (expose, exposed) = (named::expose(class), named::exposed(class));
     let probes = probes(class);
     let given = names::local("call");
     // Both words of the header stand at the user's type: a type that is not durable state is
@@ -51,11 +52,13 @@ pub(super) fn object(class: &Class) -> TokenStream {
                 #migrate
                 #dispatchers
                 #functions
+                #expose
             }
 
             #alarmed
             #method
             #codec
+            #exposed
             #probes
         };
     }

@@ -9,6 +9,7 @@ use crate::class::{ClassSpec, MethodSpec};
 use crate::codec::{DecodeError, EncodeError};
 use crate::due::AlarmInfo;
 use crate::error::{CallError, Error};
+use crate::exposed::Exposure;
 use crate::object::{Context, Notice, OldState};
 use crate::state::DurableState;
 use crate::stub::Stub;
@@ -46,6 +47,12 @@ pub trait Object: DurableState + Sized + Send + Sync + 'static {
 
     /// The reply of the method with this name on wires.
     fn decode_reply(method: &str, bytes: &[u8]) -> Result<Self::Reply, DecodeError>;
+
+    /// What `visitor` makes of the class if callers outside of Rust may reach it; `None`: they may not.
+    fn expose<V: Exposure<Self>>(visitor: V) -> Option<V::Out> {
+        let _ = visitor;
+        None
+    }
 
     /// The object before its first turn: `#[init]`, or `Default`.
     fn create(cx: &Context<'_, Self>) -> Self;

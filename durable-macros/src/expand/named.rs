@@ -1,0 +1,164 @@
+//! What callers outside of Rust reach: arguments by the names of the parameters, results as values of any format.
+//!
+//! Only for classes that opt in. As with the codec, a type without serde's traits is reported by the probes, and not here.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use super::stub::{fallible, output};
+use crate::attr::Http;
+use crate::model::{Class, Method};
+use crate::names;
+
+/// The function of `impl Object` that leads to the rest. `None`: the class has not opted in.
+pub(super) fn expose(class: &Class) -> Option<TokenStream> {
+    let private = &class.private;
+    let visitor = names::local("visitor");
+    class.is_http.then(|| {
+        quote! {
+            fn expose<V: #private::Exposure<Self>>(
+                #visitor: V,
+            ) -> ::core::option::Option<V::Out> {
+                ::core::option::Option::Some(#private::Exposure::visit(#visitor))
+            }
+        }
+    })
+}
+
+/// `impl Exposed`, and what it goes through. `None`: the class has not opted in.
+pub(super) fn exposed(class: &Class) -> Option<TokenStream> {
+    if !class.is_http {
+        return None;
+    }
+    let Class { private, ty, .. } = class;
+    let [method, args, reply, serializer] =
+        ["method", "args", "reply", "serializer"].map(names::local);
+    let methods = || class.methods.iter().filter(|method| method.http != Http::Off);
+    let specs = methods().map(|method| spec(class, method));
+    let decode = methods().map(|method| decode(class, method));
+    let encode = methods().map(|method| encode(class, method));
+    let unserved = "the method cannot be called from outside";
+    let codec = codec(class);
+    Some(quote! {
+        impl #private::Exposed for #ty {
+            const METHODS: &'static [#private::ExposedMethod] = &[#(#specs),*];
+
+            fn decode_named<'de, D: #private::serde::Deserializer<'de>>(
+                #method: &str,
+                #args: D,
+            ) -> ::core::result::Result<Self::Call, D::Error> {
+                let _ = &#args;
+                match #method {
+                    #(#decode)*
+                    _ => ::core::result::Result::Err(<D::Error as #private::serde::de::Error>::custom(#unserved)),
+                }
+            }
+
+            fn encode_named<S: #private::serde::Serializer>(
+                #reply: &Self::Reply,
+                #serializer: S,
+            ) -> ::core::result::Result<#private::Answered<S::Ok>, S::Error> {
+                let _ = &#serializer;
+                match *#reply {
+                    #(#encode)*
+                    _ => ::core::result::Result::Err(<S::Error as #private::serde::ser::Error>::custom(#unserved)),
+                }
+            }
+        }
+
+        #codec
+    })
+}
+
+/// `__Named`, which both functions go through, and `__Unnamed`, which is taken where serde's traits are missing.
+fn codec(class: &Class) -> TokenStream {
+    let private = &class.private;
+    let [value, names, from, to] = ["value", "names", "from", "to"].map(names::local);
+    let decoded = quote!(::core::result::Result<T, D::Error>);
+    let encoded = quote!(::core::result::Result<#private::Answered<S::Ok>, S::Error>);
+    quote! {
+        #[allow(dead_code)]
+        struct __Named<T, const FALLIBLE: bool>(::core::marker::PhantomData<T>);
+
+        #[allow(dead_code)]
+        impl<T: #private::Arguments> __Named<T, false> {
+            fn decode<'de, D: #private::serde::Deserializer<'de>>(
+                #names: &'static [&'static str],
+                #from: D,
+            ) -> #decoded {
+                #private::decode_arguments(#names, #from)
+            }
+        }
+
+        #[allow(dead_code)]
+        impl<T: #private::NamedReply<FALLIBLE>, const FALLIBLE: bool> __Named<T, FALLIBLE> {
+            fn encode<S: #private::serde::Serializer>(#value: &T, #to: S) -> #encoded {
+                #private::NamedReply::<FALLIBLE>::encode(#value, #to)
+            }
+        }
+
+        #[allow(dead_code)]
+        trait __Unnamed<T> {
+            fn decode<'de, D: #private::serde::Deserializer<'de>>(
+                _: &'static [&'static str],
+                _: D,
+            ) -> #decoded {
+                ::core::unreachable!()
+            }
+
+            fn encode<S: #private::serde::Serializer>(_: &T, _: S) -> #encoded {
+                ::core::unreachable!()
+            }
+        }
+
+        impl<T, const FALLIBLE: bool> __Unnamed<T> for __Named<T, FALLIBLE> {}
+    }
+}
+
+fn spec(class: &Class, method: &Method) -> TokenStream {
+    let private = &class.private;
+    let Method { cfgs, wire_name, http, .. } = method;
+    let verb = if *http == Http::Get { quote!(Get) } else { quote!(Post) };
+    let names = arg_names(method);
+    quote! {
+        #(#cfgs)*
+        #private::ExposedMethod::new(#wire_name, #private::Verb::#verb, #names)
+    }
+}
+
+fn arg_names(method: &Method) -> TokenStream {
+    let names = method.args.iter().map(|arg| names::text(&arg.ident));
+    quote!(&[#(#names),*])
+}
+
+fn decode(class: &Class, method: &Method) -> TokenStream {
+    let call = &class.call;
+    let Method { cfgs, variant, wire_name, .. } = method;
+    let args = names::local("args");
+    let names = arg_names(method);
+    let idents = method.args.iter().map(|arg| &arg.ident).collect::<Vec<_>>();
+    // In pairs, so that there may be as many as a method has.
+    let types = method.args.iter().rev().fold(quote!(()), |rest, arg| {
+        let ty = &arg.ty;
+        quote!((#ty, #rest))
+    });
+    let values = idents.iter().rev().fold(quote!(()), |rest, ident| quote!((#ident, #rest)));
+    quote! {
+        #(#cfgs)*
+        #wire_name => __Named::<#types, false>::decode(#names, #args)
+            .map(|#values| #call::#variant { #(#idents),* }),
+    }
+}
+
+fn encode(class: &Class, method: &Method) -> TokenStream {
+    let reply = &class.reply;
+    let Method { cfgs, variant, .. } = method;
+    let [returned, serializer] = ["returned", "serializer"].map(names::local);
+    let (output, fallible) = (output(method), fallible(class, method));
+    quote! {
+        #(#cfgs)*
+        #reply::#variant(ref #returned) => {
+            __Named::<#output, { #fallible }>::encode(#returned, #serializer)
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Classes that callers outside of Rust may reach: their methods by name, arguments by the names of the parameters, all as values
+//! of any format that serde knows. It knows nothing of HTTP.
+
+mod arguments;
+mod reply;
+
+use serde::{Deserializer, Serializer};
+
+pub use self::arguments::{Arguments, decode_arguments};
+pub use self::reply::{Answered, NamedReply};
+use crate::object::Object;
+
+/// A class that has opted in, by `#[durable_object(http)]`. Implemented by the macro, never by hand.
+pub trait Exposed: Object {
+    /// Those of its methods that can be called, in source order.
+    const METHODS: &'static [ExposedMethod];
+
+    /// The call of one of them, from a map of its arguments.
+    ///
+    /// # Errors
+    /// The format's own, and for an argument that is missing, unknown, given twice or wrong one that names it.
+    fn decode_named<'de, D: Deserializer<'de>>(
+        method: &str,
+        args: D,
+    ) -> Result<Self::Call, D::Error>;
+
+    /// What one of them has returned.
+    ///
+    /// # Errors
+    /// The format's own.
+    fn encode_named<S: Serializer>(
+        reply: &Self::Reply,
+        serializer: S,
+    ) -> Result<Answered<S::Ok>, S::Error>;
+}
+
+/// Is let into a class that has opted in, by [`Object::expose`].
+pub trait Exposure<O: Object> {
+    /// What it makes of it.
+    type Out;
+
+    /// Makes it.
+    fn visit(self) -> Self::Out
+    where
+        O: Exposed;
+}
+
+/// A method that callers outside of Rust may reach.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExposedMethod {
+    /// Its name on wires.
+    pub name: &'static str,
+    /// How it is asked for.
+    pub verb: Verb,
+    /// The names of its parameters.
+    pub args: &'static [&'static str],
+}
+
+impl ExposedMethod {
+    /// `args`: the names of its parameters, in order.
+    pub const fn new(name: &'static str, verb: Verb, args: &'static [&'static str]) -> Self {
+        ExposedMethod { name, verb, args }
+    }
+}
+
+/// What an HTTP request for a method says to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Read.
+    Get,
+    /// Call.
+    Post,
+}
