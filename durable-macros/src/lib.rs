@@ -62,7 +62,7 @@ use proc_macro::TokenStream;
 ///   moment (`Runtime::restore_to`), copied as it was then, and compared with it. Taken away again,
 ///   it takes the kept moments with it at the next start.
 /// - `http`: the methods can be called over HTTP, by POST, where the program serves that (feature `http`), with arguments by the names
-///   of their parameters. Without it nothing that comes over HTTP reaches the class. Methods that return streams are left out.
+///   of their parameters. Without it nothing that comes over HTTP reaches the class.
 /// - `visibility = "pub(crate)"`: visibility of the generated types, `pub` unless given.
 /// - `crate = path`: where the `durable` crate is found, `::durable` unless given.
 ///

@@ -230,12 +230,7 @@ impl Method {
             is_async: function.sig.asyncness.is_some(),
             timeout_ms: marks.timeout_ms,
             is_reentrant: marks.reentrant.is_some(),
-            http: match (&item, &marks.http) {
-                // A stream is for callers in the same process.
-                (Some(_), _) => Http::Off,
-                (None, Some((_, http))) => *http,
-                (None, None) => Http::Post,
-            },
+            http: marks.http.as_ref().map_or(Http::Post, |(_, http)| *http),
             has_context: has_context(function),
             args: function.sig.inputs.iter().filter_map(arg).collect(),
             output,

@@ -101,6 +101,12 @@ macro_rules! codes {
                 match self { $(Code::$variant => ErrorKind::$kind,)+ }
             }
 
+            /// What it means, with space around it.
+            #[cfg(feature = "http")]
+            pub(crate) const fn summary(self) -> &'static str {
+                match self { $(Code::$variant => concat!($($doc),+),)+ }
+            }
+
             /// What may have happened to a call that the system fails with it; [`Error::outcome`] says which it is. The first is
             /// what an error of the code says unless it is known better.
             pub const fn outcomes(self) -> &'static [Outcome] {
@@ -355,6 +361,10 @@ codes! {
     ClassFailing = "class.failing", Backoff, NotStarted;
     /// The shutdown has cut off what had not ended when its time was over.
     ShutdownCut = "shutdown.cut", Internal, RolledBack;
+    /// A server would take calls of other machines, and nothing says who may call.
+    ServerUnguarded = "server.unguarded", FixCall, NotStarted;
+    /// The address of a server cannot be taken.
+    ServerUnbound = "server.unbound", Retry, NotStarted;
     /// A setting of the runtime is out of range.
     ConfigInvalid = "config.invalid", FixCall, NotStarted;
 }
@@ -419,6 +429,11 @@ impl Error {
     /// `call.overlong`, the turn.
     pub fn cut(&self) -> &[CutOff] {
         &self.0.cut
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn known_code(&self) -> Code {
+        self.0.code
     }
 
     /// Whether it has this code.

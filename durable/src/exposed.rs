@@ -2,12 +2,21 @@
 //! of any format that serde knows. It knows nothing of HTTP.
 
 mod arguments;
+#[cfg(feature = "http")]
+mod json;
+#[cfg(feature = "http")]
+mod query;
 mod reply;
 
-use serde::{Deserializer, Serializer};
+use serde::{Deserializer, Serialize, Serializer};
 
 pub use self::arguments::{Arguments, decode_arguments};
+#[cfg(feature = "http")]
+pub(crate) use self::json::{Answer, Args, Asked, Door, Items, Open};
+#[cfg(feature = "http")]
+pub(crate) use self::query::unescape;
 pub use self::reply::{Answered, NamedReply};
+use crate::item_stream::ItemStream;
 use crate::object::Object;
 
 /// A class that has opted in, by `#[durable_object(http)]`. Implemented by the macro, never by hand.
@@ -32,6 +41,21 @@ pub trait Exposed: Object {
         reply: &Self::Reply,
         serializer: S,
     ) -> Result<Answered<S::Ok>, S::Error>;
+
+    /// What `feed` makes of the stream that one of them has returned.
+    ///
+    /// # Errors
+    /// The reply, if it is no stream.
+    fn feed_named<F: Feed>(reply: Self::Reply, feed: F) -> Result<F::Out, Self::Reply>;
+}
+
+/// Takes the items of a stream of whatever type.
+pub trait Feed {
+    /// What it makes of them.
+    type Out;
+
+    /// Makes it.
+    fn feed<T: Serialize + Send + 'static>(self, items: ItemStream<T>) -> Self::Out;
 }
 
 /// Is let into a class that has opted in, by [`Object::expose`].

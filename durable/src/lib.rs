@@ -50,6 +50,8 @@ pub mod fuzz;
 mod history;
 #[doc(hidden)]
 pub mod host;
+#[cfg(feature = "http")]
+pub mod http;
 mod id;
 mod inspection;
 mod interceptor;
@@ -268,6 +270,11 @@ pub mod guide {
     #[doc = include_str!("../docs/talk_between_objects.md")]
     pub mod talk_between_objects {}
 
+    /// How a program serves its objects to callers that are not written in Rust.
+    #[cfg(feature = "http")]
+    #[doc = include_str!("../docs/serve_over_http.md")]
+    pub mod serve_over_http {}
+
     /// What may change in stored types, and what becomes of the states that are stored.
     #[doc = include_str!("../docs/evolution.md")]
     pub mod evolution {}
@@ -304,7 +311,8 @@ pub mod alone {
 pub mod __private {
     pub use crate::codec::{DecodeError, EncodeError, decode_wire, encode_wire};
     pub use crate::exposed::{
-        Answered, Arguments, Exposed, ExposedMethod, Exposure, NamedReply, Verb, decode_arguments,
+        Answered, Arguments, Exposed, ExposedMethod, Exposure, Feed, NamedReply, Verb,
+        decode_arguments,
     };
     pub use crate::object::{
         Activated, Alarmed, BoxFuture, FromError, Heard, Migrated, Notice, OldState, Plain, Probe,

@@ -482,6 +482,42 @@ pub const LIST_PAGE_MAX: usize = 1_000;
 /// Problems that one verification lists; more are counted. A directory with more is beyond being mended row by row.
 pub const PROBLEMS_MAX: usize = 1_000;
 
+/// Bytes that the body of an HTTP request may have unless the server says otherwise. It is held in memory whole, and so are the
+/// values that are made of it.
+pub const HTTP_BODY_BYTES: usize = 1024 * 1024;
+
+/// How long the body of an HTTP request may take to come, unless the server says otherwise.
+pub const HTTP_BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much time calls over HTTP have, unless somebody says otherwise: as long as a turn usually may run.
+pub const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How much time an HTTP request may give its call, unless the server says otherwise. A client that waits longer asks again.
+pub const HTTP_TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
+
+/// Connections that a server has at a time; more wait to be taken.
+pub const HTTP_CONNECTIONS_MAX: usize = 16_384;
+
+/// How long a connection may take for the headers of a request, or rest between two: those that say nothing take room.
+pub const HTTP_HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Bytes of the headers of a request.
+pub const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
+
+/// Headers of a request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+
+/// How long a server waits for requests under way when it is shut down.
+pub const HTTP_SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
+
+/// How often something is sent of a stream without items: what stands between closes connections that rest for longer.
+#[cfg(feature = "http")]
+pub(crate) const HTTP_BEAT: Duration = Duration::from_secs(15);
+
+/// How long a server waits before it takes connections again when it could not.
+#[cfg(feature = "http")]
+pub(crate) const HTTP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 const _: () = assert!(SCHEDULES_MAX * SCHEDULE_ARGS_BYTES_MAX <= SNAPSHOT_BYTES_MAX);
 const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(RATE_PERIOD_MAX.as_secs() < u64::MAX / 1_000_000_000 / RATE_CALLS_MAX as u64);

@@ -19,7 +19,11 @@ use crate::client::Client;
 use crate::data_directory::named;
 use crate::directory::ClassGroup;
 use crate::error::{Code, Error};
+#[cfg(feature = "http")]
+use crate::exposed::Door;
 use crate::host::Entropy;
+#[cfg(feature = "http")]
+use crate::host::Host;
 use crate::id::{IntoKey, ObjectId};
 use crate::inspection::Backup;
 use crate::listing::Listing;
@@ -132,6 +136,11 @@ impl Runtime {
         Arc::clone(self.registry.group_owning(&id)?).erase(id).await
     }
 
+    #[cfg(feature = "http")]
+    pub(crate) fn host(&self) -> &Host {
+        &self.registry.shared().host
+    }
+
     /// Where random bytes come from.
     pub(crate) fn entropy(&self) -> &Arc<dyn Entropy> {
         &self.registry.shared().host.entropy
@@ -203,6 +212,13 @@ impl Runtime {
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// The classes that callers outside of Rust may reach.
+    #[cfg(feature = "http")]
+    pub(crate) fn doors(&self) -> Vec<Arc<dyn Door>> {
+        let groups = self.registry.groups().iter();
+        groups.filter_map(|group| Arc::clone(group).exposed()).collect()
     }
 
     fn class(&self, name: &str) -> Result<&Arc<dyn ClassGroup>, Error> {

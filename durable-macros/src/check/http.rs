@@ -3,26 +3,18 @@
 use super::method::may_change;
 use crate::attr::{Http, Marks};
 use crate::errors::Errors;
-use crate::model::{Class, item_of_stream, output};
+use crate::model::Class;
 use crate::parse::Function;
 
 /// Rule 19: a method says how it is called over HTTP only where it is, and reads if it is asked by GET.
 pub(super) fn method(function: &Function, marks: &Marks, class: &Class, errors: &mut Errors) {
     let (Some((mark, http)), name) = (&marks.http, &function.sig.ident) else { return };
-    let is_stream = output(function).and_then(item_of_stream).is_some();
     if !class.is_http {
         errors.at(
             mark,
             format!(
                 "no method of the class can be called over HTTP; write `#[durable_object(http)]`, or \
                  remove `http` from `{name}`"
-            ),
-        );
-    } else if is_stream && *http != Http::Off {
-        errors.at(
-            mark,
-            format!(
-                "`{name}` gives a stream, which is for callers in the same process; remove `http`"
             ),
         );
     } else if may_change(function) && *http == Http::Get {

@@ -36,7 +36,10 @@ pub(super) fn exposed(class: &Class) -> Option<TokenStream> {
     let methods = || class.methods.iter().filter(|method| method.http != Http::Off);
     let specs = methods().map(|method| spec(class, method));
     let decode = methods().map(|method| decode(class, method));
-    let encode = methods().map(|method| encode(class, method));
+    let values = methods().filter(|method| method.item.is_none());
+    let encode = values.map(|method| encode(class, method));
+    let feed = methods().filter(|method| method.item.is_some()).map(|method| feed(class, method));
+    let given = names::local("feed");
     let unserved = "the method cannot be called from outside";
     let codec = codec(class);
     Some(quote! {
@@ -64,6 +67,17 @@ pub(super) fn exposed(class: &Class) -> Option<TokenStream> {
                     _ => ::core::result::Result::Err(<S::Error as #private::serde::ser::Error>::custom(#unserved)),
                 }
             }
+
+            fn feed_named<F: #private::Feed>(
+                #reply: Self::Reply,
+                #given: F,
+            ) -> ::core::result::Result<F::Out, Self::Reply> {
+                let _ = &#given;
+                match #reply {
+                    #(#feed)*
+                    #reply => ::core::result::Result::Err(#reply),
+                }
+            }
         }
 
         #codec
@@ -76,6 +90,7 @@ fn codec(class: &Class) -> TokenStream {
     let [value, names, from, to] = ["value", "names", "from", "to"].map(names::local);
     let decoded = quote!(::core::result::Result<T, D::Error>);
     let encoded = quote!(::core::result::Result<#private::Answered<S::Ok>, S::Error>);
+    let items = quote!(#private::ItemStream<T>);
     quote! {
         #[allow(dead_code)]
         struct __Named<T, const FALLIBLE: bool>(::core::marker::PhantomData<T>);
@@ -98,6 +113,13 @@ fn codec(class: &Class) -> TokenStream {
         }
 
         #[allow(dead_code)]
+        impl<T: #private::serde::Serialize + ::core::marker::Send + 'static> __Named<T, true> {
+            fn feed<F: #private::Feed>(#value: #items, #to: F) -> F::Out {
+                #private::Feed::feed(#to, #value)
+            }
+        }
+
+        #[allow(dead_code)]
         trait __Unnamed<T> {
             fn decode<'de, D: #private::serde::Deserializer<'de>>(
                 _: &'static [&'static str],
@@ -107,6 +129,10 @@ fn codec(class: &Class) -> TokenStream {
             }
 
             fn encode<S: #private::serde::Serializer>(_: &T, _: S) -> #encoded {
+                ::core::unreachable!()
+            }
+
+            fn feed<F: #private::Feed>(_: #items, _: F) -> F::Out {
                 ::core::unreachable!()
             }
         }
@@ -159,6 +185,18 @@ fn encode(class: &Class, method: &Method) -> TokenStream {
         #(#cfgs)*
         #reply::#variant(ref #returned) => {
             __Named::<#output, { #fallible }>::encode(#returned, #serializer)
+        }
+    }
+}
+
+fn feed(class: &Class, method: &Method) -> TokenStream {
+    let reply = &class.reply;
+    let Method { cfgs, variant, item, .. } = method;
+    let [returned, to] = ["returned", "feed"].map(names::local);
+    quote! {
+        #(#cfgs)*
+        #reply::#variant(#returned) => {
+            ::core::result::Result::Ok(__Named::<#item, true>::feed(#returned, #to))
         }
     }
 }

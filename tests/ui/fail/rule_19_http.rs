@@ -1,7 +1,6 @@
 //! What a class says of calls over HTTP.
 
 use durable::prelude::*;
-use futures_util::Stream;
 
 #[derive(Default, DurableState)]
 struct Safe {
@@ -27,11 +26,6 @@ impl Safe {
 
     #[rpc(skip, http = "off")]
     pub fn nobody(&self) {}
-
-    #[rpc(http = "GET")]
-    pub fn all(&self) -> impl Stream<Item = u64> + use<> {
-        futures_util::stream::empty()
-    }
 }
 
 #[derive(Default, DurableState)]

@@ -15,6 +15,8 @@ use crate::cut::CutOff;
 use crate::directory::LetOut;
 use crate::directory::failing::{OPEN, STOPPED};
 use crate::error::{Error, Outcome};
+#[cfg(feature = "http")]
+use crate::exposed::{Door, Open};
 use crate::id::{Lineage, ObjectId, check_name};
 use crate::kernel::activation::EndWish;
 use crate::limits::RELIEF_OBJECTS_AT_ONCE;
@@ -31,6 +33,9 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn name(&self) -> &'static str;
     /// Takes the calls out that wait for its objects and whose time is over.
     fn shed(&self) -> BoxFuture<'_, ()>;
+    /// The class for callers outside of Rust. `None`: it has not opted in.
+    #[cfg(feature = "http")]
+    fn exposed(self: Arc<Self>) -> Option<Arc<dyn Door>>;
     /// Keeps a call that nobody waits for. `delay`: how long it stays at least. `None`: not longer than those before it.
     fn keep(self: Arc<Self>, request: Request, delay: Option<Duration>) -> Kept;
     /// Delivers a send to one object, of which the sender knows so much.
@@ -105,6 +110,11 @@ pub(crate) trait ClassGroup: Send + Sync {
 impl<O: Object> ClassGroup for Group<O> {
     fn name(&self) -> &'static str {
         O::CLASS.name
+    }
+
+    #[cfg(feature = "http")]
+    fn exposed(self: Arc<Self>) -> Option<Arc<dyn Door>> {
+        O::expose(Open(self))
     }
 
     fn call(

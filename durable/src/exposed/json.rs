@@ -1,0 +1,201 @@
+//! A class that is reached with JSON, whatever its type.
+
+use std::future::{IntoFuture, ready};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt};
+use serde::Serialize;
+use serde_json::{Deserializer, Serializer};
+
+use super::query::query;
+use super::{Exposed, ExposedMethod, Exposure, Feed};
+use crate::caller::{Who, WhoKey};
+use crate::directory::Group;
+use crate::error::{Code, Error, Outcome};
+use crate::item_stream::ItemStream;
+use crate::limits::WIRE_BYTES_MAX;
+use crate::metadata::Metadata;
+use crate::object::{BoxFuture, Object};
+
+/// A class that has opted in, for callers who know neither its type nor those of its methods.
+pub(crate) trait Door: Send + Sync {
+    /// The class's name.
+    fn class(&self) -> &'static str;
+
+    /// One of the methods that can be called.
+    fn method(&self, name: &str) -> Option<&'static ExposedMethod>;
+
+    /// Makes a call, which is not made elsewhere: permits, deadlines and interceptors are as for calls of this process.
+    fn call(&self, asked: Asked<'_>) -> BoxFuture<'static, Result<Answer, Error>>;
+}
+
+/// A call, as it was asked for.
+pub(crate) struct Asked<'a> {
+    pub(crate) who: Who,
+    pub(crate) method: &'static ExposedMethod,
+    pub(crate) args: Args<'a>,
+    /// How much time the caller gives it. `None`: as the method says, or else the usual.
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) usual_timeout: Duration,
+    /// What it is known again by. `None`: it has no idempotency key.
+    pub(crate) key: Option<Arc<str>>,
+    pub(crate) metadata: Metadata,
+}
+
+/// Arguments, by the names of the parameters.
+pub(crate) enum Args<'a> {
+    /// An object of JSON.
+    Json(&'a [u8]),
+    /// The query of a path.
+    Query(&'a str),
+}
+
+/// What a method has returned.
+pub(crate) enum Answer {
+    /// A value.
+    Value(Vec<u8>),
+    /// Its own error.
+    Rejection(Vec<u8>),
+    /// Values that come one after the other.
+    Stream(Items),
+}
+
+/// The items of a stream, each as JSON.
+pub(crate) type Items = Pin<Box<dyn Stream<Item = Result<Vec<u8>, Error>> + Send>>;
+
+/// Opens the door of a class that has one.
+pub(crate) struct Open<O: Object>(pub(crate) Arc<Group<O>>);
+
+impl<O: Object> Exposure<O> for Open<O> {
+    type Out = Arc<dyn Door>;
+
+    fn visit(self) -> Self::Out
+    where
+        O: Exposed,
+    {
+        Arc::new(Opened(self.0))
+    }
+}
+
+struct Opened<O: Object>(Arc<Group<O>>);
+
+impl<O: Exposed> Door for Opened<O> {
+    fn class(&self) -> &'static str {
+        O::CLASS.name
+    }
+
+    fn method(&self, name: &str) -> Option<&'static ExposedMethod> {
+        O::METHODS.iter().find(|method| method.name == name)
+    }
+
+    fn call(&self, asked: Asked<'_>) -> BoxFuture<'static, Result<Answer, Error>> {
+        match self.make(asked) {
+            Ok(call) => call,
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+}
+
+impl<O: Exposed> Opened<O> {
+    fn make(&self, asked: Asked<'_>) -> Result<BoxFuture<'static, Result<Answer, Error>>, Error> {
+        let Asked { who, method, args, timeout, usual_timeout, key, metadata } = asked;
+        if let WhoKey::Name(name) = &who.key {
+            check_key::<O>(name)?;
+        }
+        let call = decode::<O>(method.name, &args)?;
+        let address = self.0.address_of(who)?;
+        let timeout = timeout.or(O::method(&call).timeout).unwrap_or(usual_timeout);
+        let call = address.call::<Result<Answer, Error>>(call, |reply| Some(answer::<O>(reply)));
+        let call = call.timeout(timeout).carrying(metadata);
+        let call = if let Some(key) = key { call.idempotency_key(key) } else { call };
+        Ok(Box::pin(call.into_future()))
+    }
+}
+
+/// A name is one that the class's own program could have written, so that no two names mean one key.
+fn check_key<O: Object>(name: &str) -> Result<(), Error> {
+    match name.parse::<O::Key>() {
+        Ok(key) if key.to_string() == name => Ok(()),
+        _ => Err(Code::KeyMalformed.error(format!(
+            "`{}` is no key of class {}; write it as its `Display` does",
+            name.escape_debug().take(NAMED_CHARS_MAX).collect::<String>(),
+            O::CLASS.name
+        ))),
+    }
+}
+
+/// How much of a wrong name is told.
+const NAMED_CHARS_MAX: usize = 64;
+
+fn decode<O: Exposed>(method: &str, args: &Args<'_>) -> Result<O::Call, Error> {
+    let decoded = match args {
+        Args::Json(bytes) => {
+            let mut from = Deserializer::from_slice(bytes);
+            let call = O::decode_named(method, &mut from);
+            call.and_then(|call| from.end().map(|()| call)).map_err(|error| error.to_string())
+        }
+        Args::Query(text) => query(text)
+            .and_then(|from| O::decode_named(method, from).map_err(|error| error.to_string())),
+    };
+    decoded.map_err(|why| {
+        Code::CallUndecodable.error(format!(
+            "`{method}` of class {}: {why}; give its arguments by their names",
+            O::CLASS.name
+        ))
+    })
+}
+
+fn answer<O: Exposed>(reply: O::Reply) -> Result<Answer, Error> {
+    let reply = match O::feed_named(reply, Fed(O::CLASS.name)) {
+        Ok(items) => return Ok(Answer::Stream(items)),
+        Err(reply) => reply,
+    };
+    let mut json = Bounded(Vec::with_capacity(128));
+    match O::encode_named(&reply, &mut Serializer::new(&mut json)) {
+        Ok(answered) if answered.is_rejected => Ok(Answer::Rejection(json.0)),
+        Ok(_) => Ok(Answer::Value(json.0)),
+        Err(error) => Err(unwritable(O::CLASS.name, &error)),
+    }
+}
+
+fn unwritable(class: &str, error: &serde_json::Error) -> Error {
+    let text = format!("a result of class {class} cannot be JSON: {error}; mend its `Serialize`");
+    Code::CallUnencodable.error(text).with_outcome(Outcome::Committed)
+}
+
+/// Makes JSON of the items of a stream, of an object of this class.
+struct Fed(&'static str);
+
+impl Feed for Fed {
+    type Out = Items;
+
+    fn feed<T: Serialize + Send + 'static>(self, items: ItemStream<T>) -> Items {
+        let Fed(class) = self;
+        Box::pin(items.map(move |item| {
+            let mut json = Bounded(Vec::new());
+            let written = item?.serialize(&mut Serializer::new(&mut json));
+            written.map_err(|error| unwritable(class, &error)).map(|()| json.0)
+        }))
+    }
+}
+
+/// Takes as many bytes as may go over a wire.
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > WIRE_BYTES_MAX {
+            let text = format!("it has more than {WIRE_BYTES_MAX} bytes, which is the limit");
+            return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! Objects over HTTP: routes for an axum program, and a server for one that has none. Feature `http`.
+//!
+//! The guide [Serve objects over HTTP](crate::guide::serve_over_http) says what a request looks like and what answers it.
+
+mod authorize;
+mod call;
+mod events;
+mod problem;
+mod server;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::routing::any;
+
+pub use self::authorize::{Asking, Authorize, Denial};
+use self::authorize::{DynAuthorize, nobody_is_refused};
+use self::call::{answer, unknown_path};
+pub use self::server::Server;
+use crate::error::{Code, Error};
+use crate::exposed::Door;
+use crate::limits::{
+    HTTP_BODY_BYTES, HTTP_BODY_TIMEOUT, HTTP_TIMEOUT, HTTP_TIMEOUT_MAX, WIRE_BYTES_MAX,
+};
+use crate::runtime::Runtime;
+
+/// The routes of a runtime's objects, to be nested into a program's own. Whoever may reach these routes may call: put what
+/// authenticates around them, or say [`Edge::authorize`].
+///
+/// They keep the runtime running.
+///
+/// ```
+/// use durable::prelude::*;
+///
+/// # #[derive(Default, DurableState)]
+/// # struct Account { cents: u64 }
+/// #[durable_object(name = "doc.ServedAccount", http)]
+/// impl Account {
+///     pub fn deposit(&mut self, cents: u64) -> u64 { self.cents += cents; self.cents }
+/// }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// let runtime = Runtime::builder(dir.path()).register::<Account>().start().await?;
+/// // POST /objects/doc.ServedAccount/ada/deposit
+/// let app: axum::Router = axum::Router::new().nest("/objects", durable::http::router(&runtime));
+/// # Ok(())
+/// # }
+/// ```
+pub fn router(runtime: &Runtime) -> axum::Router {
+    Edge::new(runtime).into_router()
+}
+
+/// Serves a runtime's objects at `address`, to callers of this machine, with the usual settings. See [`Edge::serve`].
+///
+/// # Errors
+/// `server.unguarded` if `address` is not a loopback address: say by [`Edge::authorize`] who may call; `server.unbound`.
+pub async fn serve(runtime: &Runtime, address: impl Into<SocketAddr>) -> Result<Server, Error> {
+    Edge::new(runtime).serve(address).await
+}
+
+/// How a runtime's objects are served: settings for [routes](Self::into_router) or a [server](Self::serve).
+///
+/// ```
+/// use std::time::Duration;
+/// use durable::prelude::*;
+/// use durable::Metadata;
+/// use durable::http::{Asking, Denial, Edge};
+///
+/// # #[derive(Default, DurableState)]
+/// # struct Account { cents: u64 }
+/// # #[durable_object(name = "doc.EdgeAccount", http)]
+/// # impl Account { pub fn deposit(&mut self, cents: u64) -> u64 { self.cents += cents; self.cents } }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Error> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let runtime = Runtime::builder(dir.path()).register::<Account>().start().await?;
+/// let server = Edge::new(&runtime)
+///     .authorize(|asking: &Asking<'_>| match asking.has_bearer("a long secret") {
+///         true => Ok(Metadata::new()),
+///         false => Err(Denial::unauthenticated("Bearer")),
+///     })
+///     .timeout(Duration::from_secs(5))
+///     .serve(([0, 0, 0, 0], 0))
+///     .await?;
+/// println!("http://{}", server.address());
+/// server.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "settings serve nothing"]
+pub struct Edge {
+    runtime: Runtime,
+    settings: Settings,
+    /// `None`: nobody has said who may call.
+    authorize: Option<Arc<dyn DynAuthorize>>,
+}
+
+#[derive(Clone, Copy)]
+struct Settings {
+    body_bytes_max: usize,
+    body_timeout: Duration,
+    timeout: Duration,
+    timeout_max: Duration,
+}
+
+/// What answers requests.
+struct Service {
+    runtime: Runtime,
+    /// By their classes' names.
+    doors: BTreeMap<&'static str, Arc<dyn Door>>,
+    settings: Settings,
+    authorize: Arc<dyn DynAuthorize>,
+}
+
+impl Edge {
+    /// The usual settings.
+    pub fn new(runtime: &Runtime) -> Self {
+        let settings = Settings {
+            body_bytes_max: HTTP_BODY_BYTES,
+            body_timeout: HTTP_BODY_TIMEOUT,
+            timeout: HTTP_TIMEOUT,
+            timeout_max: HTTP_TIMEOUT_MAX,
+        };
+        Edge { runtime: runtime.clone(), settings, authorize: None }
+    }
+
+    /// Asks `authorize` before every call of a method that there is, before the request's body is read. The last one that is said
+    /// stands.
+    pub fn authorize(mut self, authorize: impl Authorize) -> Self {
+        self.authorize = Some(Arc::new(authorize));
+        self
+    }
+
+    /// Lets everyone call everything that is served, for networks that others guard.
+    pub fn allow_all(mut self) -> Self {
+        self.authorize = Some(nobody_is_refused());
+        self
+    }
+
+    /// How many bytes the body of a request may have, 32 MiB at most. Default: 1 MiB.
+    pub fn body_bytes_max(mut self, bytes: usize) -> Self {
+        self.settings.body_bytes_max = bytes.min(WIRE_BYTES_MAX);
+        self
+    }
+
+    /// How long the body of a request may take to come. Default: 30 s.
+    pub fn body_timeout(mut self, time: Duration) -> Self {
+        self.settings.body_timeout = time;
+        self
+    }
+
+    /// How much time calls have whose request says nothing by `Durable-Timeout`, and whose method says nothing by
+    /// `#[rpc(timeout = "5s")]`. Default: 30 s.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
+    }
+
+    /// How much time a request may give its call by `Durable-Timeout`; one that says more gives so much. Default: 5 min.
+    pub fn timeout_max(mut self, timeout: Duration) -> Self {
+        self.settings.timeout_max = timeout;
+        self
+    }
+
+    /// The routes, as [`router`] gives them, with these settings.
+    pub fn into_router(self) -> axum::Router {
+        axum::Router::new()
+            .route("/{class}/{object}/{method}", any(answer))
+            .with_state(self.service())
+    }
+
+    /// Serves the objects at `address`; port 0 takes a free one. The server goes on until it is shut down or dropped.
+    ///
+    /// It speaks HTTP/1.1 without TLS, takes [`HTTP_CONNECTIONS_MAX`](crate::limits::HTTP_CONNECTIONS_MAX) connections at a time, and
+    /// closes one that takes longer than [`HTTP_HEADERS_TIMEOUT`](crate::limits::HTTP_HEADERS_TIMEOUT) for the headers of a request.
+    ///
+    /// # Errors
+    /// `server.unguarded` if `address` is not a loopback address and nothing says who may call; `server.unbound` if the address
+    /// cannot be taken.
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing is served.
+    pub async fn serve(self, address: impl Into<SocketAddr>) -> Result<Server, Error> {
+        let address = address.into();
+        if self.authorize.is_none() && !address.ip().to_canonical().is_loopback() {
+            return Err(Code::ServerUnguarded.error(format!(
+                "{address} can be reached by other machines, and nothing says who may call; say it with `authorize`, \
+                 or `allow_all` if others guard the network, or serve at 127.0.0.1"
+            )));
+        }
+        let host = self.runtime.host().clone();
+        let routes = self.into_router().fallback(unknown_path);
+        Server::start(host, address, routes).await
+    }
+
+    fn service(self) -> Arc<Service> {
+        let Edge { runtime, settings, authorize } = self;
+        let doors = runtime.doors().into_iter().map(|door| (door.class(), door)).collect();
+        let authorize = authorize.unwrap_or_else(nobody_is_refused);
+        Arc::new(Service { runtime, doors, settings, authorize })
+    }
+}
+
+impl fmt::Debug for Edge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Edge").field("runtime", &self.runtime).finish_non_exhaustive()
+    }
+}

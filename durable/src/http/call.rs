@@ -1,0 +1,251 @@
+//! From a request to a call, and from what it gives to a response.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use axum::body::{Body, Bytes, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use http_body_util::LengthLimitError;
+
+use super::events::events;
+use super::problem::{Problem, plain};
+use super::{Asking, Service, Settings};
+use crate::caller::{Who, WhoKey};
+use crate::error::Code;
+use crate::exposed::{Answer, Args, Asked, Door, ExposedMethod, Verb, unescape};
+use crate::metadata::Metadata;
+use crate::trace::{TRACEPARENT, TRACESTATE, TraceContext};
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+const TIMEOUT: &str = "durable-timeout";
+
+/// What stands before an id in a path, and before a name that could be taken for something else.
+const ID: &str = "id:";
+const NAME: &str = "name:";
+
+/// Answers a request.
+pub(super) async fn answer(State(service): State<Arc<Service>>, request: Request) -> Response {
+    service.answer(request).await.unwrap_or_else(Problem::into_response)
+}
+
+/// Answers a request for a path that there is not.
+pub(super) async fn unknown_path() -> Response {
+    Problem::unknown_path().into_response()
+}
+
+/// What a request is for.
+struct Target<'a> {
+    door: &'a dyn Door,
+    method: &'static ExposedMethod,
+    object: WhoKey,
+}
+
+impl Service {
+    async fn answer(&self, request: Request) -> Result<Response, Problem> {
+        let (parts, body) = request.into_parts();
+        let Target { door, method, object } = self.target(parts.uri.path())?;
+        check_verb(&parts.method, method.verb)?;
+        let asking = Asking {
+            headers: &parts.headers,
+            class: door.class(),
+            object: &object,
+            method: method.name,
+            verb: method.verb,
+        };
+        let passed = self.authorize.ask(&asking).await.map_err(Problem::denied)?;
+        let metadata = with_trace(passed, &parts.headers);
+        let timeout = timeout(&parts.headers, &self.settings)?;
+        let key = idempotency_key(&parts.headers)?;
+        let body = match method.verb {
+            Verb::Get => Bytes::new(),
+            Verb::Post => self.body(&parts, body).await?,
+        };
+        let args = match method.verb {
+            Verb::Get => Args::Query(parts.uri.query().unwrap_or_default()),
+            Verb::Post if body.is_empty() => Args::Json(b"{}"),
+            Verb::Post => Args::Json(&body),
+        };
+        let label = label(door.class(), &object);
+        let who = Who { key: object, placement: None };
+        let usual_timeout = self.settings.timeout;
+        let asked = Asked { who, method, args, timeout, usual_timeout, key, metadata };
+        let call = door.call(asked);
+        drop(body);
+        match call.await {
+            Ok(Answer::Value(json)) => Ok(plain(StatusCode::OK, "application/json", json)),
+            Ok(Answer::Rejection(json)) => Err(Problem::rejected(json, label)),
+            Ok(Answer::Stream(items)) => {
+                Ok(events(items, label, Arc::clone(&self.runtime.host().clock)))
+            }
+            Err(error) => Err(Problem::from(error).about(label)),
+        }
+    }
+
+    /// What a path leads to. A class that has not opted in and one that there is not look alike, and so do methods.
+    fn target(&self, path: &str) -> Result<Target<'_>, Problem> {
+        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
+        let (Some(class), Some(object), Some(method), None) =
+            (segments.next(), segments.next(), segments.next(), segments.next())
+        else {
+            return Err(Problem::unknown_path());
+        };
+        if object.is_empty() {
+            // More likely a client's mistake than the object without a name.
+            return Err(Problem::unknown_path());
+        }
+        let plain = |segment: &str| {
+            unescape(segment).map_err(|why| Problem::malformed(format!("the path: {why}; mend it")))
+        };
+        let (class, object, method) = (plain(class)?, plain(object)?, plain(method)?);
+        let named = |text: &str| text.escape_debug().take(128).collect::<String>();
+        let door = self.doors.get(&*class).ok_or_else(|| {
+            Code::ClassUnknown
+                .error(format!("no class `{}` is served here; ask for one that is", named(&class)))
+        })?;
+        let method = door.method(&method).ok_or_else(|| {
+            Code::CallUnknownMethod.error(format!(
+                "class {class} has no method `{}` that is served here; ask for one that is",
+                named(&method)
+            ))
+        })?;
+        Ok(Target { door: &**door, method, object: object_of(&object)? })
+    }
+
+    async fn body(&self, Parts { headers, .. }: &Parts, body: Body) -> Result<Bytes, Problem> {
+        let bytes_max = self.settings.body_bytes_max;
+        if !is_json(headers) {
+            return Err(Problem::wrong_type());
+        }
+        let length =
+            headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        if length.is_some_and(|length: usize| length > bytes_max) {
+            return Err(Problem::too_large(bytes_max));
+        }
+        let clock = &self.runtime.host().clock;
+        let time_over = clock.sleep_until(clock.now() + self.settings.body_timeout);
+        let read = before(to_bytes(body, bytes_max), time_over).await.ok_or_else(Problem::slow)?;
+        read.map_err(|error| {
+            let cause = std::error::Error::source(&error);
+            match cause.is_some_and(|cause| cause.is::<LengthLimitError>()) {
+                true => Problem::too_large(bytes_max),
+                false => Problem::malformed("the body was cut off; send it again"),
+            }
+        })
+    }
+}
+
+/// The object that a segment of a path is about.
+fn object_of(segment: &str) -> Result<WhoKey, Problem> {
+    if let Some(id) = segment.strip_prefix(ID) {
+        return Ok(WhoKey::Id(id.parse()?));
+    }
+    Ok(WhoKey::Name(Arc::from(segment.strip_prefix(NAME).unwrap_or(segment))))
+}
+
+/// An object, as errors call it.
+fn label(class: &str, object: &WhoKey) -> String {
+    match object {
+        WhoKey::Name(name) => format!("{class}({})", name.escape_debug()),
+        WhoKey::Id(id) => format!("{class}({id})"),
+    }
+}
+
+fn check_verb(given: &Method, verb: Verb) -> Result<(), Problem> {
+    let is_right = match verb {
+        Verb::Get => given == Method::GET || given == Method::HEAD,
+        Verb::Post => given == Method::POST,
+    };
+    if is_right { Ok(()) } else { Err(Problem::wrong_verb(verb)) }
+}
+
+/// Whether a body says that it is JSON. Pages of other sites cannot make a browser say that unasked.
+fn is_json(headers: &HeaderMap) -> bool {
+    let given = headers.get(CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
+    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    let is_other_json = essence.starts_with("application/") && essence.ends_with("+json");
+    essence == "application/json" || is_other_json
+}
+
+/// The one header of this name. `None`: there is none.
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Problem> {
+    let mut all = headers.get_all(name).iter();
+    match (all.next(), all.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => match value.to_str() {
+            Ok(text) => Ok(Some(text.trim())),
+            Err(_) => {
+                Err(Problem::malformed(format!("the header `{name}` is no plain text; mend it")))
+            }
+        },
+        (Some(_), Some(_)) => {
+            Err(Problem::malformed(format!("the header `{name}` is given twice; keep one of them")))
+        }
+    }
+}
+
+/// In quotes, as the draft of the IETF has it, or without, as most write it.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Arc<str>>, Problem> {
+    let key = only(headers, IDEMPOTENCY_KEY)?;
+    Ok(key.map(|key| {
+        let quoted = key.strip_prefix('"').and_then(|key| key.strip_suffix('"'));
+        Arc::from(quoted.unwrap_or(key))
+    }))
+}
+
+/// How much time the request gives. `None`: it says nothing.
+fn timeout(headers: &HeaderMap, settings: &Settings) -> Result<Option<Duration>, Problem> {
+    let Some(text) = only(headers, TIMEOUT)? else { return Ok(None) };
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, unit) = text.split_at(digits);
+    let unit_ms: Option<u64> = match unit {
+        "ms" => Some(1),
+        "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    };
+    let (Ok(count), Some(unit_ms)) = (count.parse::<u64>(), unit_ms) else {
+        return Err(Problem::malformed(
+            "the header `durable-timeout` is a whole number and its unit, such as `500ms`, `10s`, `5m` or `1h`",
+        ));
+    };
+    let timeout = Duration::from_millis(count.saturating_mul(unit_ms));
+    Ok(Some(timeout.min(settings.timeout_max)))
+}
+
+/// What travels with the call: what it has passed with, and the trace that it is part of. One that is malformed is none.
+fn with_trace(mut metadata: Metadata, headers: &HeaderMap) -> Metadata {
+    let texts = |name: &str| {
+        let all: Vec<_> =
+            headers.get_all(name).iter().map(|value| value.to_str().unwrap_or("?")).collect();
+        all
+    };
+    let [parent] = texts(TRACEPARENT)[..] else { return metadata };
+    let Ok(trace) = TraceContext::parse(parent) else { return metadata };
+    let with_state = trace.clone().with_state(&texts(TRACESTATE).join(","));
+    let trace = with_state.unwrap_or(trace);
+    if let Err(error) = metadata.set_trace(&trace) {
+        tracing::debug!(%error, "a trace does not travel with a call over HTTP");
+    }
+    metadata
+}
+
+/// What work gives, if that is before a time is over.
+async fn before<T>(
+    work: impl Future<Output = T>,
+    time_over: impl Future<Output = ()>,
+) -> Option<T> {
+    let (mut work, mut time_over) = (pin!(work), pin!(time_over));
+    poll_fn(|task| match work.as_mut().poll(task) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => time_over.as_mut().poll(task).map(|()| None),
+    })
+    .await
+}
