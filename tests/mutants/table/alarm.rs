@@ -136,6 +136,7 @@ pub const MUTANTS: &[Mutant] = &[
             file: "durable/src/object/write.rs",
             find: "        (Verdict::RollBack, Came::Returned(ran), _) => Ok(ran.reply),",
             replace: r#"        (Verdict::RollBack, Came::Returned(ran), _) => {
+            let alarm = beside.as_ref().and_then(|beside| beside.alarm.clone());
             if crate::mutant("alarm_of_rolled_back_turn") && alarm.is_some() {
                 live.submit(slot, Changes { alarm, ..Changes::default() }, crate::object::activation::HOOK);
             }

@@ -59,7 +59,8 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[Edit {
             file: "durable/src/object/write.rs",
             find: "    let_out(slot, live, running, answer);\n    Ok(Left::Undone)",
-            replace: r#"    if crate::mutant("schedule_of_rolled_back_turn") && schedules.is_some() {
+            replace: r#"    let schedules = beside.as_ref().and_then(|beside| beside.schedules.clone());
+    if crate::mutant("schedule_of_rolled_back_turn") && schedules.is_some() {
         live.submit(slot, Changes { schedules, ..Changes::default() }, crate::object::activation::HOOK);
     }
     let_out(slot, live, running, answer);

@@ -82,9 +82,9 @@ pub const MUTANTS: &[Mutant] = &[
             find: "    let comparison = match &encoded {",
             replace: r#"    if crate::mutant("send_of_failed_turn")
         && ended == Ended::Rejected
-        && !sends.made.is_empty()
+        && let Some(beside) = beside.as_ref().filter(|beside| !beside.sends.made.is_empty())
     {
-        let sends = sends.clone();
+        let sends = beside.sends.clone();
         live.submit(slot, Changes { sends, ..Changes::default() }, crate::object::activation::HOOK);
     }
     let comparison = match &encoded {"#,

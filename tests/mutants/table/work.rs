@@ -34,9 +34,9 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "what a turn has spawned that refused begins",
         edits: &[Edit {
             file: "durable/src/object/write.rs",
-            find: "    let spawned = if ended == Ended::Kept { spawned } else { Spawned::default() };",
-            replace: r#"    let is_kept = ended == Ended::Kept || crate::mutant("work_of_failed_turn");
-    let spawned = if is_kept { spawned } else { Spawned::default() };"#,
+            find: "beside.filter(|_| ended == Ended::Kept)",
+            replace: r#"beside
+                .filter(|_| ended == Ended::Kept || crate::mutant("work_of_failed_turn"))"#,
         }],
         seeds: 30,
         found_by: &["work"],
