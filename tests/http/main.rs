@@ -10,6 +10,7 @@ mod fuzz;
 mod guards;
 mod server;
 mod streams;
+mod values;
 
 use std::net::SocketAddr;
 use std::time::Duration;
