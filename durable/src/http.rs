@@ -5,6 +5,7 @@
 mod authorize;
 mod call;
 mod events;
+mod patient;
 mod problem;
 mod server;
 
@@ -176,7 +177,8 @@ impl Edge {
     /// Serves the objects at `address`; port 0 takes a free one. The server goes on until it is shut down or dropped.
     ///
     /// It speaks HTTP/1.1 without TLS, takes [`HTTP_CONNECTIONS_MAX`](crate::limits::HTTP_CONNECTIONS_MAX) connections at a time, and
-    /// closes one that takes longer than [`HTTP_HEADERS_TIMEOUT`](crate::limits::HTTP_HEADERS_TIMEOUT) for the headers of a request.
+    /// closes one that takes longer than [`HTTP_HEADERS_TIMEOUT`](crate::limits::HTTP_HEADERS_TIMEOUT) for the headers of a request, or to
+    /// take what it is sent than [`HTTP_STALL`](crate::limits::HTTP_STALL).
     ///
     /// # Errors
     /// `server.unguarded` if `address` is not a loopback address and nothing says who may call; `server.unbound` if the address

@@ -501,6 +501,9 @@ pub const HTTP_CONNECTIONS_MAX: usize = 16_384;
 /// How long a connection may take for the headers of a request, or rest between two: those that say nothing take room.
 pub const HTTP_HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long a connection may take nothing of what it is sent. What waits for it stays in memory.
+pub const HTTP_STALL: Duration = Duration::from_secs(30);
+
 /// Bytes of the headers of a request.
 pub const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
 

@@ -1,13 +1,16 @@
 //! Values of every kind, there and back, and children.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use durable::http::{Server, serve};
 use durable::prelude::*;
 use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::client::{ask, post};
+use crate::client::{ask, post, posting};
 
 #[derive(Serialize, Deserialize)]
 enum Shape {
@@ -110,6 +113,23 @@ async fn a_result_that_cannot_be_json_is_said_to_be_kept() {
     let most = durable::limits::WIRE_BYTES_MAX - 2;
     assert_eq!(long(most).await.body.len(), most + 2);
     assert_eq!(long(most + 1).await.problem(), (500, "call.unencodable".to_owned()));
+}
+
+#[tokio::test]
+async fn who_does_not_read_its_answer_is_cut_off() {
+    let (_dir, _runtime, server) = mirrors().await;
+    let bytes = durable::limits::WIRE_BYTES_MAX - 2;
+    let request = posting("/edge.Mirror/m/long", "", &format!("{{\"bytes\":{bytes}}}"));
+    let mut stream = TcpStream::connect(server.address()).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream.readable().await.unwrap();
+    // From here on time goes as fast as nothing happens.
+    tokio::time::pause();
+    tokio::time::sleep(Duration::from_secs(31)).await;
+    tokio::time::resume();
+    let mut rest = Vec::new();
+    let _ = stream.read_to_end(&mut rest).await;
+    assert!(rest.starts_with(b"HTTP/1.1 200") && rest.len() < bytes, "{}", rest.len());
 }
 
 #[tokio::test]

@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::patient::Patient;
 use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::limits::{
@@ -154,7 +155,7 @@ impl Listening {
             .header_read_timeout(HTTP_HEADERS_TIMEOUT)
             .max_headers(HTTP_HEADERS_MAX)
             .max_buf_size(HTTP_HEADER_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
+            .serve_connection(Patient::new(stream, Arc::clone(&self.host.clock)), service);
         let mut closing = Some(reached(&self.stage, Stage::Closing));
         let mut closed = reached(&self.stage, Stage::Closed);
         async move {
