@@ -12,7 +12,7 @@ mod memory;
 mod report;
 
 use std::collections::BTreeMap;
-use std::future::IntoFuture;
+use std::future::{IntoFuture, poll_fn};
 use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use durable::prelude::*;
 use durable::{Call, CallFuture};
-use futures_util::future::{FutureExt, poll_fn};
+use futures_util::future::FutureExt;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::task::JoinSet;
 
@@ -261,15 +261,24 @@ impl Source {
         let mut ticks = tokio::time::interval(TICK);
         let mut since = Instant::now();
         while !self.is_over.load(Ordering::Relaxed) {
-            tokio::select! {
-                biased;
-                _ = ticks.tick() => {
+            let ended = poll_fn(|task| {
+                if ticks.poll_tick(task).is_ready() {
+                    return Poll::Ready(None);
+                }
+                match waiting.poll_next_unpin(task) {
+                    Poll::Ready(Some(ended)) => Poll::Ready(Some(ended)),
+                    _ => Poll::Pending,
+                }
+            });
+            match ended.await {
+                Some(ended) => settle(&mut tally, ended),
+                None => {
                     let now = Instant::now();
                     let due = (now - since).min(BEHIND_MAX);
                     since = now;
-                    self.offer((due.as_secs_f64() * self.rate) as u32, &mut tally, &mut waiting).await;
+                    let calls = (due.as_secs_f64() * self.rate) as u32;
+                    self.offer(calls, &mut tally, &mut waiting).await;
                 }
-                Some(ended) = waiting.next(), if !waiting.is_empty() => settle(&mut tally, ended),
             }
         }
         while let Some(ended) = waiting.next().await {

@@ -383,7 +383,7 @@ pub(crate) const HISTORY_SWEEP_BATCHES: u32 = 64;
 pub(crate) const HISTORY_SWEEP_EVERY: Duration = Duration::from_secs(3_600);
 
 /// How often an object is tried to be brought into memory whose storage fails as it may not do the next time, before those who
-/// wait for it are told: with [`START_DELAY`] for less than a quarter of a second, which callers wait anyway.
+/// wait for it are told. All tries take less than half a second, which callers wait anyway.
 pub const START_TRIES_MAX: u32 = 5;
 
 /// How long such an object is left alone after it has failed first: longer than a bus takes to reset, shorter than anybody notices.

@@ -131,7 +131,8 @@ fn settle_write<O: Object>(
         _ => (encoded, None),
     };
     let (ended, encoded, beside) = if left.is_some() || result.is_some() {
-        beside(live, left.unwrap_or_default(), (ended, encoded), result)
+        let done = beside(live, left.unwrap_or_default(), (ended, encoded), result);
+        (done.0, done.1, Some(done.2))
     } else {
         (ended, encoded, None)
     };
@@ -197,16 +198,19 @@ impl Beside {
 fn beside<O: Object>(
     live: &Live<O>,
     dealt: Box<Dealt>,
-    (ended, encoded): (Ended, Result<Option<Vec<u8>>, Error>),
+    (ended, encoded): (Ended, Snapshot),
     result: Option<Box<ResultWrite>>,
-) -> (Ended, Result<Option<Vec<u8>>, Error>, Option<Box<Beside>>) {
+) -> (Ended, Snapshot, Box<Beside>) {
     let Dealt { kv, sql, alarm, schedules, sends, spawned, erases, .. } = *dealt;
     let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));
     let (alarm, schedules) = (live.alarm_change(alarm), live.schedule_change(&schedules));
     let erases = erases && ended == Ended::Kept;
     let beside = Beside { kv, has_sql, alarm, schedules, sends, result, spawned, erases };
-    (ended, encoded, Some(Box::new(beside)))
+    (ended, encoded, Box::new(beside))
 }
+
+/// What a write leaves of the struct, or why it cannot be kept. `None`: it is as it was.
+type Snapshot = Result<Option<Vec<u8>>, Error>;
 
 /// A write that has run.
 struct Write<O: Object> {
@@ -215,7 +219,7 @@ struct Write<O: Object> {
     ran: Came<O::Reply>,
     ended: Ended,
     /// The struct, and whether there is more to be stored.
-    encoded: (Result<Option<Vec<u8>>, Error>, Rows),
+    encoded: (Snapshot, Rows),
     /// `None`: it did nothing but change the struct.
     beside: Option<Box<Beside>>,
     /// What has failed its turn below the method. `None`: nothing.

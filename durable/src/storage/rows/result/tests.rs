@@ -36,7 +36,7 @@ proptest! {
         let found = find(&connection, OBJECT, &key).expect("read");
         prop_assert_eq!(found.as_ref(), Some(&write.result));
         prop_assert_eq!(find(&connection, ObjectNo(8), &key).expect("read"), None);
-        let all = vec![(key.clone(), write.result.clone())];
+        let all = vec![(key, write.result.clone())];
         prop_assert_eq!(list(&connection, OBJECT, 9).expect("read"), all);
         prop_assert_eq!(list(&connection, OBJECT, 0).expect("read"), vec![]);
         let bytes = write.bytes() as u64;
