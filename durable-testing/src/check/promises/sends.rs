@@ -254,6 +254,19 @@ impl Sends {
         before.filter(|(_, other)| same(other) && waits(other)).map(|(id, _)| *id).next()
     }
 
+    /// Whether it is from outside, and so is another one to the same target that is tried again later: nobody was told which of
+    /// them was stored first.
+    fn may_be_behind(&self, sent: &Sent, wall: WallMs) -> bool {
+        let is_outside = |sent: &Sent| sent.source.is_none() && sent.until.is_none();
+        let is_later = |other: &Sent| {
+            is_outside(other)
+                && other.target == sent.target
+                && other.due > wall
+                && !other.may_be_over()
+        };
+        is_outside(sent) && self.all.values().any(is_later)
+    }
+
     fn tended(&mut self, id: SendId, tended: Tended) -> Verdict {
         let Some(sent) = self.all.get_mut(&id) else { return Ok(()) };
         sent.is_there = false;
@@ -305,6 +318,7 @@ impl Sends {
                 && sent.due <= wall
                 && is_startable(&sent.target)
                 && self.earlier(id).is_none()
+                && !self.may_be_behind(sent, wall)
         };
         let (id, sent) = self.all.iter().find(|(id, sent)| waits(**id, sent))?;
         Some(format!("send {id} to {} has not taken effect", sent.target))
