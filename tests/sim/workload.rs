@@ -124,7 +124,7 @@ fn what_is_bounded_stays_bounded() {
 
 #[test]
 fn whoever_comes_too_late_is_turned_away_and_nobody_else() {
-    let simulation = Simulation::new().seeds(seeds() / 6).allow_panics();
+    let simulation = Simulation::new().seeds(seeds()).allow_panics();
     simulation.check(halls, async |sim| queue_and_work(sim, Faults::all()).await);
 }
 
