@@ -70,12 +70,14 @@ async fn send_through_a_crash(sim: Sim) -> TestResult {
     assert!(is_whole, "{letters:?} came of {sent:?}");
     assert!(one.came().await?.len() == 1 || more.is_err());
     let late = three.came_late().await?;
-    assert!(late == [7] || outside.is_err() && late.is_empty(), "{late:?} of {outside:?}");
+    assert!(late == [7] || outside.is_err(), "{late:?} of {outside:?}");
     wait_ms(&sim, 5_000).await;
     sim.power_cut().await;
     sim.heal().await?;
     assert_eq!(from(&two, "one").await?, letters, "nothing comes twice");
-    assert_eq!(three.came_late().await?, late);
+    // What nobody was told of may have come since.
+    let late = three.came_late().await?;
+    assert!(late == [7] || outside.is_err() && late.is_empty(), "{late:?} of {outside:?}");
     Ok(())
 }
 

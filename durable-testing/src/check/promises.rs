@@ -528,10 +528,11 @@ impl Promises {
         for (object, watch) in &mut self.objects {
             let stored = found.get(object).map_or(0, |row| row.commit);
             watch.found(stored);
-            self.sends.found(*object, stored);
+            let last = (stored > 0 || !watch.may_be_erased()).then_some(stored);
+            self.sends.found(*object, last);
             let row = found.get(object).map(|row| (row.commit, row.state.as_slice()));
             self.states.found(object, row);
-            self.results.found(*object, stored);
+            self.results.found(*object, last);
             match found.get(object) {
                 Some(row) => {
                     watch.holds(row.commit, &row.state, "on the disk")?;

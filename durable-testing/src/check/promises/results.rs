@@ -84,14 +84,15 @@ impl Results {
         }
     }
 
-    /// The node has crashed, and of an object this is the last commit that the disk has; 0: none.
-    pub(super) fn found(&mut self, object: ObjectId, stored: u64) {
+    /// The node has crashed, and of an object this is the last commit that the disk has; 0: none. `None`: there is none, and
+    /// an erasure may have taken them.
+    pub(super) fn found(&mut self, object: ObjectId, last: Option<u64>) {
         for kept in self.of(object).filter(|kept| kept.is_stored == Fact::Maybe && kept.epoch > 0) {
-            match stored {
+            match last {
                 // It was erased, or never stored, and commits are counted anew.
-                0 => kept.may_go(),
-                stored if kept.commit <= stored => kept.is_stored = Fact::Yes,
-                _ => kept.is_stored = Fact::No,
+                None => kept.may_go(),
+                Some(last) if kept.commit <= last => kept.is_stored = Fact::Yes,
+                Some(_) => kept.is_stored = Fact::No,
             }
         }
     }

@@ -159,15 +159,15 @@ impl Sends {
         }
     }
 
-    /// The node has crashed, and of an object this is the last commit that the disk has. Those that were handed over are
-    /// there up to it, and no others. `stored`: 0 if there is none, which an erasure may have left.
-    pub(super) fn found(&mut self, object: ObjectId, stored: u64) {
+    /// The node has crashed, and of an object this is the last commit that the disk has; 0: none. Those that were handed
+    /// over are there up to it, and no others. `None`: there is none, and an erasure may have taken them.
+    pub(super) fn found(&mut self, object: ObjectId, last: Option<u64>) {
         let unsettled: Vec<_> =
             self.commits.keys().filter(|(owner, ..)| *owner == object).copied().collect();
         for commit in unsettled {
             let is_erasure = self.commits.get(&commit).is_some_and(|hanging| hanging.erases);
-            match (stored, commit.2 <= stored) {
-                (1.., is_durable) if !is_erasure => self.settled(commit, is_durable),
+            match last {
+                Some(last) if !is_erasure => self.settled(commit, commit.2 <= last),
                 // It was erased, or never stored, or has begun anew: each may be.
                 _ => drop(self.commits.remove(&commit)),
             }

@@ -279,7 +279,7 @@ impl Watch {
     }
 
     /// Whether an erasure was handed over that has not failed.
-    fn may_be_erased(&self) -> bool {
+    pub(super) fn may_be_erased(&self) -> bool {
         self.may_be_erased_above
             || !self.erased_above.is_empty()
             || self.commits.values().flatten().any(|commit| commit.erases && !commit.has_failed)
