@@ -76,6 +76,11 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
     }
 }
 
+/// Decodes a value at the front, and gives what is behind it.
+pub(crate) fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), String> {
+    postcard::take_from_bytes(bytes).map_err(|error| error.to_string())
+}
+
 /// Compares what is written with `last`, and starts to keep it at the first difference.
 struct Comparing<'a> {
     last: &'a [u8],

@@ -104,9 +104,10 @@ pub struct StoredObject {
     pub keys_count: u64,
     /// Bytes of all values, with their headers.
     pub values_bytes: u64,
-    /// The first of the results that it keeps for whoever makes a call again with its idempotency key, in the order of the keys'
-    /// bytes, at most [`LIST_PAGE_MAX`](crate::limits::LIST_PAGE_MAX); also those that are over and not taken away yet.
-    pub results: Vec<KeptCall>,
+    /// The results that it keeps for whoever makes a call again with its idempotency key, those kept last first, at most
+    /// [`LIST_PAGE_MAX`](crate::limits::LIST_PAGE_MAX); also those that are over and not taken away yet. `Err`: what is wrong
+    /// with some of them, in words for people.
+    pub results: Vec<Result<KeptCall, String>>,
     /// How many of those it has.
     pub results_count: u64,
     /// How far back its history goes: the number of the commit at whose end it begins, and when the next one was stored.
@@ -157,8 +158,8 @@ pub struct StoredKey {
 pub struct KeptCall {
     /// Its idempotency key.
     pub key: String,
-    /// Its method. `Err`: why what is kept cannot be read, in words for people.
-    pub method: Result<String, String>,
+    /// Its method.
+    pub method: String,
     /// From then on nobody gets it.
     pub until: WallMs,
 }

@@ -33,9 +33,24 @@ impl fmt::Debug for ArgsDigest {
     }
 }
 
+/// Stands for a key among those of an object: eight bytes of its hash. Two keys hardly ever share one, and who finds one looks
+/// at the key itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct KeyDigest(pub(crate) u64);
+
+impl KeyDigest {
+    pub(crate) fn of(key: &str) -> Self {
+        let hash = blake3::hash(key.as_bytes());
+        KeyDigest(u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes")))
+    }
+}
+
 /// The result of a call, as it is kept for those who make it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct KeptResult {
+    pub(crate) key: String,
+    /// From then on nobody gets it.
+    pub(crate) until: WallMs,
     /// By its name on wires.
     pub(crate) method: String,
     pub(crate) args: ArgsDigest,
@@ -58,8 +73,8 @@ pub struct ResultView {
 }
 
 impl ResultView {
-    pub(crate) fn new(key: &Arc<str>, (now, until): (WallMs, WallMs), reply: &[u8]) -> Self {
-        ResultView { key: Arc::clone(key), now, until, reply: reply.to_vec() }
+    pub(crate) fn new(now: WallMs, KeptResult { key, until, reply, .. }: KeptResult) -> Self {
+        ResultView { key: key.into(), now, until, reply }
     }
 }
 

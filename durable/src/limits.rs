@@ -342,15 +342,19 @@ pub const RESULTS_KEEP_MAX: Duration = Duration::from_secs(30 * 86_400);
 /// Largest encoded result that is kept of a call, in bytes. It is stored beside the effect, in the same commit.
 pub const RESULT_BYTES_MAX: usize = 1024 * 1024;
 
-/// Results that one object keeps, at most: three calls in four seconds, all day. They are counted row by row when an activation
-/// gets its first call with a key.
+/// Results that one object keeps, at most: three calls in four seconds, all day. Of each, an activation that has had a call with a
+/// key has some thirty bytes in memory.
 pub const RESULTS_MAX: u64 = 65_536;
 
 /// Bytes of results and keys from which on an object keeps no more: with the last one, 33 MiB.
 pub const RESULTS_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
-/// Results that are over and that a commit takes away which adds one: more than one, so that their number falls.
-pub(crate) const RESULTS_SWEPT_BY_COMMIT: u32 = 4;
+/// Bytes of results up to which they are stored with their object's state, which each of its commits writes anew. Then they are
+/// sealed as a chunk of their own; one that is larger is a chunk by itself.
+pub(crate) const RESULTS_CHUNK_BYTES: usize = 1_024;
+
+/// Chunks of results that are over and that a commit takes away which seals one: more than one, so that their number falls.
+pub(crate) const RESULTS_SWEPT_BY_COMMIT: usize = 4;
 
 /// Bytes of an error's text that a dead letter keeps. It is for people, and may be anything.
 pub(crate) const DEAD_LETTER_ERROR_BYTES_MAX: usize = 4_096;

@@ -16,7 +16,7 @@ pub struct Watched {
     n: u64,
 }
 
-#[durable_object(name = "test.Watched", idle = "50ms")]
+#[durable_object(name = "test.Watched", idle = "500ms")]
 impl Watched {
     pub fn add(&mut self) -> u64 {
         self.n += 1;
@@ -48,7 +48,6 @@ async fn a_thousand_racing_first_calls_make_one_activation_and_idleness_ends_it(
     counts.sort_unstable();
     assert_eq!(counts, (1..=1_000).collect::<Vec<_>>());
     assert_eq!(STARTS.load(Ordering::SeqCst), 1);
-    assert_eq!(runtime.resident_objects(), 1);
     until(|| runtime.resident_objects() == 0).await;
     assert_eq!(runtime.get::<Watched>("one").add().await.unwrap(), 1_001);
     assert_eq!(STARTS.load(Ordering::SeqCst), 2);

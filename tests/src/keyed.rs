@@ -169,7 +169,7 @@ fn note(answers: &Answers, answer: Option<((String, String), Answer)>) {
 /// One call of a till that has nothing to do with keys, or with other keys.
 async fn use_till(client: &Crew, till: &TillStub) {
     let number = client.int(0..400);
-    match client.int(0..9) {
+    match client.int(0..10) {
         0 => drop(
             till.set(number / 8 * u64::from(number.is_multiple_of(3)), number.is_multiple_of(2))
                 .await,
@@ -182,6 +182,11 @@ async fn use_till(client: &Crew, till: &TillStub) {
         5 => client.sim().jump_clock(i64::try_from(number).expect("small") * 20 - 4_000),
         6 => drop(till.touch().await),
         7 => drop(till.touch().idempotency_key(format!("touch {}", number % 3)).await),
+        // So large that results are sealed, one of them by itself.
+        8 => {
+            let bytes = 600 * u32::try_from(1 + number % 2).expect("small");
+            drop(till.print(bytes).idempotency_key(format!("print {bytes}")).await);
+        }
         _ => drop(client.sim().backup().await),
     }
 }
@@ -202,6 +207,10 @@ impl Model for TillModel {
         match method {
             "paid" => return Ok(Step::of(state.clone(), &paid)),
             "total" | "touch" => return Ok(Step::of(state.clone(), &total)),
+            "print" => {
+                let (bytes,): (u32,) = call.args_as()?;
+                return Ok(Step::of((paid, total + 1, is_shut), &"x".repeat(bytes as usize)));
+            }
             "set" => {
                 let (_, is_shut): (u64, bool) = call.args_as()?;
                 return Ok(Step::of((paid, total, is_shut), &()));

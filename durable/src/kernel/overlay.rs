@@ -58,11 +58,6 @@ impl<K: Ord + Clone, V: Clone> Overlay<K, V> {
         self.commits.is_empty()
     }
 
-    /// The keys that were given something, in their order, and what.
-    pub(crate) fn given(&self) -> impl Iterator<Item = (&K, &V)> {
-        self.changes.iter().filter_map(|(key, (_, value))| Some((key, value.as_ref()?)))
-    }
-
     /// What was done to a key. Outer `None`: nothing, storage knows; inner `None`: it was taken away.
     pub(crate) fn get<Q: Ord + ?Sized>(&self, key: &Q) -> Option<Option<V>>
     where

@@ -11,34 +11,78 @@ use crate::caller::{undecodable, unencodable};
 use crate::class::MethodSpec;
 use crate::error::{Code, Error, Outcome};
 use crate::host::Event;
-use crate::kernel::keyed::{Count, Match, Room, compare, is_over};
+use crate::kernel::keyed::{Fate, Match, Place, Plan, Room, Shelf, compare, is_over};
 use crate::kernel::overlay::Overlay;
-use crate::keyed::{KeptResult, Keyed, ResultView};
+use crate::keyed::{KeptResult, KeyDigest, Keyed, ResultView};
 use crate::limits::{RESULT_BYTES_MAX, RESULTS_BYTES_MAX, RESULTS_MAX};
 use crate::object::activation::text_of;
 use crate::object::live::Live;
 use crate::object::{Object, Slot};
-use crate::storage::result::{Unreadable, decode, encode};
-use crate::storage::{CommitSeq, ObjectNo, ResultWrite, Shard, StoredResult};
+use crate::storage::result::{Chunk, StoredResults, Unreadable, decode, encode};
+use crate::storage::{CommitSeq, ObjectNo, ResultWrite, Shard};
 use crate::time::WallMs;
 
 /// What an activation knows of the results that its object keeps, once a call with a key has come.
 #[derive(Debug, Default)]
 pub(crate) struct LiveResults {
-    /// What was handed over and is not known to be durable.
-    overlay: Overlay<Arc<str>, StoredResult>,
-    count: Count,
-    /// Storage has no result of the object, not even one that is over: a clock may be set back.
-    is_blank: bool,
+    shelf: Shelf,
+    /// Of the open chunk: empty if there are none.
+    open: Arc<[u8]>,
+    /// Sealed chunks that were handed over and are not known to be durable.
+    overlay: Overlay<u64, Arc<[u8]>>,
 }
 
 impl LiveResults {
-    /// A commit that keeps this was handed over.
+    /// What is stored of an object.
+    ///
+    /// # Errors
+    /// It cannot be read, so that nobody can say which calls the object knows.
+    fn load(shard: &Shard, number: ObjectNo) -> Result<Self, Error> {
+        let StoredResults { open, sealed } = shard.read_results(number)?;
+        let open = Chunk::of(open).map_err(|unreadable| of_unreadable(&unreadable))?;
+        let sealed = sealed.into_iter().map(|(number, head)| Ok((number, head?)));
+        let sealed = sealed.collect::<Result<Vec<_>, _>>();
+        let sealed = sealed.map_err(|unreadable| of_unreadable(&unreadable))?;
+        let Chunk { head, body } = open;
+        Ok(LiveResults { shelf: Shelf::new(head, sealed), open: body, overlay: Overlay::default() })
+    }
+
+    /// A commit that keeps a result was handed over.
     pub(super) fn on_submit(&mut self, place: CommitSeq, write: &ResultWrite) {
-        let ResultWrite { key, result, .. } = write;
-        self.is_blank = false;
-        self.count.add(write.bytes() as u64, result.until);
-        self.overlay.on_submit(place.0, [(Arc::clone(key), Some(result.clone()))]);
+        let ResultWrite { open, sealed, over, .. } = write;
+        over.iter().for_each(|number| self.shelf.remove(*number));
+        for (number, Chunk { head, .. }) in sealed {
+            self.shelf.seal(*number, head.clone());
+        }
+        self.shelf.set_open(open.head.clone());
+        self.open = Arc::clone(&open.body);
+        if !sealed.is_empty() {
+            let bodies =
+                sealed.iter().map(|(number, chunk)| (*number, Some(Arc::clone(&chunk.body))));
+            self.overlay.on_submit(place.0, bodies);
+        }
+    }
+
+    /// What a commit stores that keeps one more.
+    fn with(&self, kept: &KeptResult, now: WallMs) -> ResultWrite {
+        let encoded = encode(kept);
+        let Plan { open: fate, is_alone, over } = self.shelf.plan(encoded.len(), now);
+        let mut open = Chunk { head: self.shelf.open().clone(), body: Arc::clone(&self.open) };
+        let mut sealed = Vec::new();
+        let mut numbers = self.shelf.next()..;
+        let mut seal = |chunk| sealed.extend(numbers.next().map(|number| (number, chunk)));
+        match fate {
+            Fate::Stays => {}
+            Fate::Sealed => seal(std::mem::take(&mut open)),
+            Fate::Forgotten => open = Chunk::default(),
+        }
+        let filled = open.with(kept, &encoded);
+        if is_alone {
+            seal(filled);
+        } else {
+            open = filled;
+        }
+        ResultWrite { now, open, sealed, over }
     }
 }
 
@@ -84,20 +128,28 @@ fn find<O: Object>(
     now: WallMs,
 ) -> Result<Option<KeptResult>, Error> {
     let shard = slot.group().shard(&slot.id());
+    let number = ObjectNo(live.number());
     let results = known(shard, live)?;
-    let stored = match results.overlay.get(&*keyed.key) {
-        Some(stored) => stored,
-        None if results.is_blank => None,
-        None => shard.read_result(ObjectNo(live.number()), &keyed.key)?,
-    };
-    let Some(StoredResult { body, .. }) = stored.filter(|stored| !is_over(stored.until, now))
-    else {
-        return Ok(None);
-    };
-    decode(&body).map(Some).map_err(|unreadable| of_unreadable(keyed, &unreadable))
+    for place in results.shelf.places(KeyDigest::of(&keyed.key)) {
+        let body = match place {
+            Place::Open => Arc::clone(&results.open),
+            Place::Sealed(chunk) => match results.overlay.get(&chunk).flatten() {
+                Some(body) => body,
+                None => shard.read_results_chunk(number, chunk)?.ok_or_else(|| {
+                    of_unreadable(&Unreadable::Damaged(format!("chunk {chunk} is missing")))
+                })?,
+            },
+        };
+        let all = decode(&body).map_err(|unreadable| of_unreadable(&unreadable))?;
+        // The one that was kept last, over or not: those before it were over by then.
+        if let Some(kept) = all.into_iter().rfind(|kept| kept.key == *keyed.key) {
+            return Ok(Some(kept).filter(|kept| !is_over(kept.until, now)));
+        }
+    }
+    Ok(None)
 }
 
-/// What the activation knows of its object's results: it counts what is stored, over or not, when it is first asked.
+/// What the activation knows of its object's results, which it reads when it is first asked.
 fn known<'l, O: Object>(
     shard: &Shard,
     live: &'l mut Live<O>,
@@ -105,10 +157,9 @@ fn known<'l, O: Object>(
     if live.results().is_none() {
         let number = ObjectNo(live.number());
         let is_stored = live.is_stored();
-        let count =
-            if is_stored { shard.count_results(number, WallMs(0))? } else { Count::default() };
-        let (overlay, is_blank) = (Overlay::default(), count.results == 0);
-        *live.results() = Some(Box::new(LiveResults { overlay, count, is_blank }));
+        let results =
+            if is_stored { LiveResults::load(shard, number)? } else { LiveResults::default() };
+        *live.results() = Some(Box::new(results));
     }
     // The watermark passes failed commits, too; who asks meanwhile goes on being told one thing, and fails with them.
     let (durable, is_broken) = (shard.durable(), live.fence().broken().is_some());
@@ -122,34 +173,19 @@ fn known<'l, O: Object>(
 /// Makes sure that one more result may be kept.
 ///
 /// # Errors
-/// `result.overloaded`; what fails to count those that are stored.
+/// `result.overloaded`.
 fn make_room<O: Object>(slot: &Slot<O>, live: &mut Live<O>, now: WallMs) -> Result<(), Error> {
     let shard = slot.group().shard(&slot.id());
-    let results = known(shard, live)?;
-    if results.count.room(now) == Room::Unsure {
-        // One that becomes durable in between is counted twice, which only makes the room smaller.
-        let mut waiting = Count::default();
-        for (key, stored) in results.overlay.given() {
-            waiting.add((key.len() + stored.body.len()) as u64, stored.until);
-        }
-        let count = shard.count_results(ObjectNo(live.number()), now)?.with(waiting);
-        known(shard, live)?.count = count;
-    }
-    let count = known(shard, live)?.count;
-    match count.room(now) {
-        Room::Enough => Ok(()),
-        Room::Unsure | Room::Full { .. } => {
-            let until = count.first_until.unwrap_or(now);
-            let wait = std::time::Duration::from_millis(until.0.saturating_sub(now.0));
-            let Count { results, bytes, .. } = count;
-            let error = Code::ResultOverloaded.error(format!(
-                "{} keeps {results} results of {bytes} bytes for their callers, the limits are {RESULTS_MAX} and \
-                 {RESULTS_BYTES_MAX}; call again when the first is over, without a key, or let `keep_results` keep them shorter",
-                slot.label()
-            ));
-            Err(error.with_retry_after(wait))
-        }
-    }
+    let Room::Full { results, bytes, until } = known(shard, live)?.shelf.room(now) else {
+        return Ok(());
+    };
+    let wait = std::time::Duration::from_millis(until.0.saturating_sub(now.0));
+    let error = Code::ResultOverloaded.error(format!(
+        "{} keeps {results} results of {bytes} bytes for their callers, the limits are {RESULTS_MAX} and \
+         {RESULTS_BYTES_MAX}; call again when the first is over, without a key, or let `keep_results` keep them shorter",
+        slot.label()
+    ));
+    Err(error.with_retry_after(wait))
 }
 
 /// Whether a result is that of this call.
@@ -177,15 +213,14 @@ fn answer<O: Object>(
     )))
 }
 
-fn of_unreadable(keyed: &Keyed, unreadable: &Unreadable) -> Error {
-    let key = keyed.key.escape_debug();
+fn of_unreadable(unreadable: &Unreadable) -> Error {
     match unreadable {
         Unreadable::Newer(text) => Code::ResultNewer.error(format!(
-            "the result that is kept under `{key}` was written by newer code: {text}; run the release that wrote it"
+            "results that are kept for calls with keys were written by newer code: {text}; run the release that wrote them"
         )),
         Unreadable::Damaged(text) => Code::ResultTorn.error(format!(
-            "the result that is kept under `{key}` is damaged: {text}; the bytes were left as they are, \
-             read the object to see what the call did"
+            "results that are kept for calls with keys are damaged: {text}; the bytes were left as they are, \
+             read the object to see what the call did, and call without a key"
         )),
     }
 }
@@ -196,11 +231,11 @@ type Encoded = Result<Option<Vec<u8>>, Error>;
 /// What a turn leaves whose call has a key: its struct, and what is kept of its result.
 pub(super) fn with_result<O: Object>(
     slot: &Slot<O>,
+    live: &mut Live<O>,
     keyed: (&Keyed, &'static MethodSpec),
-    reply: &O::Reply,
-    encoded: Encoded,
-) -> (Encoded, Option<Box<ResultWrite>>) {
-    match (encoded, result_of(slot, keyed, reply)) {
+    (reply, encoded): (&O::Reply, Encoded),
+) -> (Encoded, Option<Arc<ResultWrite>>) {
+    match (encoded, result_of(slot, live, keyed, reply)) {
         (Ok(encoded), Ok(result)) => (Ok(encoded), Some(result)),
         (Err(error), _) | (_, Err(error)) => (Err(error), None),
     }
@@ -212,9 +247,10 @@ pub(super) fn with_result<O: Object>(
 /// `call.unencodable`, `result.too_large`: then the turn is not kept either.
 fn result_of<O: Object>(
     slot: &Slot<O>,
+    live: &mut Live<O>,
     (keyed, method): (&Keyed, &'static MethodSpec),
     reply: &O::Reply,
-) -> Result<Box<ResultWrite>, Error> {
+) -> Result<Arc<ResultWrite>, Error> {
     let encoded = catch_unwind(AssertUnwindSafe(|| O::encode_reply(reply)));
     let encoded = encoded.map_err(|panic| {
         Code::CallUnencodable.error(format!(
@@ -235,16 +271,20 @@ fn result_of<O: Object>(
         )));
     }
     let now = slot.host().clock.wall();
-    let kept = KeptResult { method: method.name.to_owned(), args: keyed.args, reply };
     let keep = u64::try_from(slot.group().results_keep().as_millis()).unwrap_or(u64::MAX);
-    let until = WallMs(now.0.saturating_add(keep)).min(WallMs::MAX);
-    let result = StoredResult { until, body: encode(&kept) };
-    Ok(Box::new(ResultWrite { key: Arc::clone(&keyed.key), now, result }))
+    let kept = KeptResult {
+        key: keyed.key.to_string(),
+        until: WallMs(now.0.saturating_add(keep)).min(WallMs::MAX),
+        method: method.name.to_owned(),
+        args: keyed.args,
+        reply,
+    };
+    let results = live.results().as_deref().expect("it was looked at before the turn");
+    Ok(Arc::new(results.with(&kept, now)))
 }
 
-/// What a commit keeps, for the host's director.
-pub(super) fn view(write: &ResultWrite) -> ResultView {
-    let ResultWrite { key, now, result } = write;
-    let reply = decode(&result.body).map(|kept| kept.reply).unwrap_or_default();
-    ResultView::new(key, (*now, result.until), &reply)
+/// What a commit keeps, for the host's director, if there is one.
+pub(super) fn view<O: Object>(slot: &Slot<O>, write: Option<&ResultWrite>) -> Option<ResultView> {
+    let write = write.filter(|_| slot.host().director.is_some())?;
+    write.newest().map(|kept| ResultView::new(write.now, kept))
 }

@@ -85,7 +85,7 @@ pub(crate) struct Changes {
     /// What was done about sends.
     pub(crate) sends: SendWrite,
     /// What is kept of the call's result. `None`: nothing.
-    pub(crate) result: Option<Box<ResultWrite>>,
+    pub(crate) result: Option<Arc<ResultWrite>>,
 }
 
 /// What becomes of an object's alarm.
@@ -274,7 +274,7 @@ impl<O: Object> Live<O> {
         let sends_view = slot.host().director.is_some().then(|| sends.view()).flatten();
         let views = (slot.host().director.is_some() && schedules.is_some())
             .then(|| self.schedules.all.iter().map(Schedule::view).collect::<Vec<ScheduleView>>());
-        let result_view = (slot.host().director.as_ref()).and(result.as_deref()).map(keyed::view);
+        let result_view = keyed::view(slot, result.as_deref());
         let kept = result.clone();
         let place = shard.submit(WriteSet {
             fence: Arc::clone(&self.fence),

@@ -126,7 +126,7 @@ fn settle_write<O: Object>(
     };
     let (encoded, result) = match (running.call().keyed(), &ran) {
         (Some(keyed), Came::Returned(ran)) if ended == Ended::Kept => {
-            keyed::with_result(slot, (keyed, method), &ran.reply, encoded)
+            keyed::with_result(slot, live, (keyed, method), (&ran.reply, encoded))
         }
         _ => (encoded, None),
     };
@@ -180,7 +180,7 @@ struct Beside {
     schedules: Option<ScheduleChange>,
     sends: SendWrite,
     /// What is kept of its result. `None`: nothing.
-    result: Option<Box<ResultWrite>>,
+    result: Option<Arc<ResultWrite>>,
     spawned: Spawned,
     /// It is kept, and nothing of the object is to be left.
     erases: bool,
@@ -199,7 +199,7 @@ fn beside<O: Object>(
     live: &Live<O>,
     dealt: Box<Dealt>,
     (ended, encoded): (Ended, Snapshot),
-    result: Option<Box<ResultWrite>>,
+    result: Option<Arc<ResultWrite>>,
 ) -> (Ended, Snapshot, Box<Beside>) {
     let Dealt { kv, sql, alarm, schedules, sends, spawned, erases, .. } = *dealt;
     let (ended, encoded, has_sql) = end_sql(live, &sql, (ended, encoded));

@@ -39,7 +39,7 @@ pub(super) struct Change {
     alarm: Option<Box<AlarmWrite>>,
     schedules: Option<Box<ScheduleWrite>>,
     sends: Option<Box<SendWrite>>,
-    result: Option<Box<ResultWrite>>,
+    result: Option<Arc<ResultWrite>>,
     erases: bool,
     history: Option<Cause>,
     bytes: usize,
@@ -172,7 +172,7 @@ impl Run<'_> {
             || !self.alarms.is_empty()
             || !self.schedules.is_empty()
             || !self.sends.is_empty()
-            || !self.results.is_empty()
+            || self.results.iter().any(|write| write.has_rows())
             || self.cause().is_some()
     }
 

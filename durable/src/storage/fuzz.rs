@@ -1,7 +1,5 @@
 //! Rows of which columns say something, too, fed to what reads them from a database.
 
-use std::sync::Arc;
-
 use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 
@@ -9,8 +7,10 @@ use crate::codec::{decode_wire, encode_wire};
 use crate::id::Lineage;
 use crate::kernel::pages::{Found, PageOverlay};
 use crate::kernel::schedule::{Due, first_due};
-use crate::limits::SQL_PAGE_BYTES;
+use crate::keyed::KeptResult;
+use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, SQL_PAGE_BYTES};
 use crate::sql::Page;
+use crate::storage::rows::result::Chunk;
 use crate::storage::rows::sql::{self, log};
 use crate::storage::rows::{create_tables, kin, object, outbox, quarantine, result};
 use crate::storage::{ClassNo, ObjectNo, frame, schedule};
@@ -73,7 +73,9 @@ fn log_row<'a>(bytes: &mut &'a [u8]) -> Option<LogRow<'a>> {
 fn follow(connection: &Connection, (end, folded): (i64, i64), rows: &[LogRow<'_>], sealed: bool) {
     let end = if sealed { log::reseal_end(OBJECT, end) } else { end };
     let state = params![OBJECT.0, end];
-    connection.execute("INSERT INTO snapshots VALUES (?1, 1, 1, ?2, x'')", state).expect("stored");
+    connection
+        .execute("INSERT INTO snapshots VALUES (?1, 1, 1, ?2, x'', NULL)", state)
+        .expect("stored");
     if let Some(head) = u64::try_from(folded).ok().filter(|folded| *folded > 0) {
         let row = params![sql::place(OBJECT, 0), sql::head(OBJECT, 0, 1, head)];
         connection.execute("INSERT INTO sql_pages VALUES (?1, ?2)", row).expect("stored");
@@ -178,22 +180,33 @@ pub fn send(bytes: &[u8]) {
     });
 }
 
-/// The body of a row of `results`.
+/// A chunk of results that are kept.
 pub fn result(bytes: &[u8]) {
     let _ = result::decode(bytes);
     let mut sealed = bytes.to_vec();
     frame::reseal(&mut sealed);
-    let Ok(kept) = result::decode(&sealed) else { return };
-    let again = result::decode(&result::encode(&kept));
-    assert_eq!(again.ok().as_ref(), Some(&kept), "written as it was read");
+    let Ok(all) = result::decode(&sealed) else { return };
+    let written =
+        all.iter().fold(Chunk::default(), |chunk, kept| chunk.with(kept, &result::encode(kept)));
+    assert_eq!(result::decode(&written.body).as_ref(), Ok(&all), "written as it was read");
+    let is_key = |kept: &KeptResult| (1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&kept.key.len());
+    let is_time = |kept: &KeptResult| kept.until <= WallMs::MAX;
+    if all.is_empty() || !all.iter().all(|kept| is_key(kept) && is_time(kept)) {
+        return;
+    }
     on_shard(|connection| {
-        let (until, body) = (WallMs(5), Arc::from(sealed));
-        let result = result::StoredResult { until, body };
-        let write = result::ResultWrite { key: "k".into(), now: WallMs(1), result };
-        result::insert(connection, OBJECT, &write).expect("stored");
-        assert!(result::damaged(connection).expect("read").is_empty(), "it can be read");
-        let found = result::find(connection, OBJECT, "k").expect("read");
-        assert_eq!(found, Some(write.result), "as it was stored");
+        let write = result::ResultWrite {
+            now: WallMs(1),
+            open: Chunk::default(),
+            sealed: vec![(0, written.clone())],
+            over: vec![],
+        };
+        result::apply(connection, OBJECT, &write).expect("stored");
+        assert_eq!(result::damaged(connection).expect("read"), vec![], "it can be read");
+        let found = result::find(connection, OBJECT).expect("read").sealed;
+        assert_eq!(found, vec![(0, Ok(written.head))], "as it was stored");
+        let body = result::body(connection, OBJECT, 0).expect("read");
+        assert_eq!(body, Some(written.body), "as it was stored");
     });
 }
 

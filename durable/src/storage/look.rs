@@ -13,7 +13,6 @@ use super::history::{self, Misplaced};
 use super::manifest::Manifest;
 use super::numbers::ClassNo;
 use super::rows::meta::{FORMAT, Meta};
-use super::rows::result::{StoredResult, Unreadable};
 use super::rows::{class, dead_letter, frame, kv, object, result, schedule, schema};
 use super::sqlite::{Place, Role};
 use super::store::{check_meta, failed, shard_place, unopened};
@@ -28,8 +27,8 @@ use crate::inspection::{
     Verified,
 };
 use crate::kernel::lifecycle::{self, Class};
+use crate::keyed::KeptResult;
 use crate::limits::{LIST_PAGE_MAX, SLOTS};
-use crate::time::WallMs;
 
 /// A data directory that exists.
 #[derive(Clone)]
@@ -287,7 +286,7 @@ fn load(
             bytes: bytes.to_vec(),
         }),
     };
-    let results = result::list(connection, object_no, LIST_PAGE_MAX)?;
+    let (results, results_count) = result::list(connection, object_no, LIST_PAGE_MAX)?;
     let is_of_class = class_no == ClassNo(class.class_no);
     Ok(Some(StoredObject {
         id: *id,
@@ -303,7 +302,7 @@ fn load(
         keys_count,
         values_bytes,
         results: results.into_iter().map(kept).collect(),
-        results_count: result::count(connection, object_no, WallMs(0))?.results,
+        results_count,
         history: history::since(connection, object_no)?,
         alarm: stored.alarm.map(|stored| stored.alarm.view()),
         schedules: schedule::views(stored.schedules.as_ref()).map_err(|error| error.to_string()),
@@ -311,13 +310,9 @@ fn load(
     }))
 }
 
-/// What is told of a result under its key.
-fn kept((key, stored): (String, StoredResult)) -> KeptCall {
-    let method = result::decode(&stored.body).map(|kept| kept.method);
-    let method = method.map_err(|error| match error {
-        Unreadable::Newer(text) | Unreadable::Damaged(text) => text,
-    });
-    KeptCall { key, method, until: stored.until }
+/// What is told of a result.
+fn kept(result: Result<KeptResult, String>) -> Result<KeptCall, String> {
+    result.map(|KeptResult { key, method, until, .. }| KeptCall { key, method, until })
 }
 
 /// Reads several times as if at once.

@@ -49,7 +49,7 @@ pub(crate) use rows::class::ClassRow;
 pub(crate) use rows::dead_letter::{Again, LetterOf, NewLetter, StoredLetter};
 pub(crate) use rows::outbox::{StoredSend, decode as decode_send, encode as encode_send};
 pub(crate) use rows::quarantine::{Found as FoundQuarantine, StoredQuarantine};
-pub(crate) use rows::result::{self, ResultWrite, StoredResult};
+pub(crate) use rows::result::{self, ResultWrite};
 pub(crate) use rows::schedule;
 pub(crate) use rows::sql::SqlWrite;
 pub(crate) use rows::{frame, kv};

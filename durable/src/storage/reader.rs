@@ -10,7 +10,7 @@ use super::numbers::{ClassNo, ObjectNo};
 use super::rows::alarm::{self, StoredAlarm};
 use super::rows::dead_letter::{self, StoredLetter};
 use super::rows::outbox::{self, StoredSend};
-use super::rows::result::StoredResult;
+use super::rows::result::StoredResults;
 use super::rows::schedule::{self, StoredSchedules};
 use super::rows::sql::{PageError, StoredSql};
 use super::rows::{kv, object, received, result, sql};
@@ -21,12 +21,10 @@ use crate::error::{Code, Error, Outcome};
 use crate::host::{LaneWork, Step};
 use crate::id::ObjectId;
 use crate::kernel::alarm::{Alarmed, Kind, Place};
-use crate::kernel::keyed::Count;
 use crate::kernel::merge::Part;
 use crate::limits::KV_PAGE_BYTES_MAX;
 use crate::send::SendId;
 use crate::sql::Page as SqlPage;
-use crate::time::WallMs;
 
 /// A connection that reads, used by its lane and by callers that find it free.
 pub(super) struct ReadConnection {
@@ -169,27 +167,29 @@ impl ReadConnection {
         })
     }
 
-    /// Reads the result that an object keeps under a key, as [`sql`](Self::sql) reads its database.
-    pub(super) fn result(
+    /// Reads which results an object keeps, as [`sql`](Self::sql) reads its database.
+    pub(super) fn results(
         &self,
-        (object_no, key): (ObjectNo, &str),
+        object_no: ObjectNo,
         patience: Patience,
-    ) -> Option<Result<Option<StoredResult>, Error>> {
+    ) -> Option<Result<StoredResults, Error>> {
         self.with_patience(patience, |connection| {
             self.check_stopped()?;
-            result::find(connection, object_no, key).map_err(|cause| self.failed(&cause))
+            // Of one commit.
+            in_one_moment(connection, |connection| result::find(connection, object_no))
+                .map_err(|cause| self.failed(&cause))
         })
     }
 
-    /// Counts the results of an object that are not over, as [`sql`](Self::sql) reads its database.
-    pub(super) fn results(
+    /// Reads a sealed chunk of an object's results, as [`sql`](Self::sql) reads its database.
+    pub(super) fn results_chunk(
         &self,
-        (object_no, now): (ObjectNo, WallMs),
+        (object_no, number): (ObjectNo, u64),
         patience: Patience,
-    ) -> Option<Result<Count, Error>> {
+    ) -> Option<Result<Option<Arc<[u8]>>, Error>> {
         self.with_patience(patience, |connection| {
             self.check_stopped()?;
-            result::count(connection, object_no, now).map_err(|cause| self.failed(&cause))
+            result::body(connection, object_no, number).map_err(|cause| self.failed(&cause))
         })
     }
 

@@ -24,7 +24,7 @@ use super::rows::dead_letter::StoredLetter;
 use super::rows::kin::{self, Kin};
 use super::rows::outbox::StoredSend;
 use super::rows::quarantine;
-use super::rows::result::StoredResult;
+use super::rows::result::StoredResults;
 use super::rows::schedule::StoredSchedules;
 use super::rows::schema;
 use super::rows::sql::{PageError, StoredSql};
@@ -38,7 +38,6 @@ use crate::host::{Host, Lane};
 use crate::id::ObjectId;
 use crate::kernel::alarm::{Alarmed, Kind, Place as AlarmPlace};
 use crate::kernel::history::Bounds;
-use crate::kernel::keyed::Count;
 use crate::kernel::lifecycle::Class;
 use crate::kernel::reads::ReadPath;
 use crate::limits::{KV_KEYS_AT_ONCE_MAX, LIST_PAGE_MAX};
@@ -432,18 +431,20 @@ impl Shard {
         self.read_here(|connection, patience| connection.has_received(id, patience))
     }
 
-    /// The result that an object keeps under a key, over or not, read on the caller's thread. `None`: there is none.
-    pub(crate) fn read_result(
-        &self,
-        object_no: ObjectNo,
-        key: &str,
-    ) -> Result<Option<StoredResult>, Error> {
-        self.read_here(|connection, patience| connection.result((object_no, key), patience))
+    /// Which results an object keeps, read on the caller's thread.
+    pub(crate) fn read_results(&self, object_no: ObjectNo) -> Result<StoredResults, Error> {
+        self.read_here(|connection, patience| connection.results(object_no, patience))
     }
 
-    /// How many results of an object are not over, counted on the caller's thread.
-    pub(crate) fn count_results(&self, object_no: ObjectNo, now: WallMs) -> Result<Count, Error> {
-        self.read_here(|connection, patience| connection.results((object_no, now), patience))
+    /// A sealed chunk of them, read on the caller's thread. `None`: there is none of that number.
+    pub(crate) fn read_results_chunk(
+        &self,
+        object_no: ObjectNo,
+        number: u64,
+    ) -> Result<Option<Arc<[u8]>>, Error> {
+        self.read_here(|connection, patience| {
+            connection.results_chunk((object_no, number), patience)
+        })
     }
 
     /// One dead letter, read on the caller's thread.

@@ -41,7 +41,7 @@ pub(crate) struct WriteSet {
     /// What it did about sends. `None`: nothing.
     pub(crate) sends: Option<Box<SendWrite>>,
     /// What is kept of the call's result. `None`: nothing.
-    pub(crate) result: Option<Box<ResultWrite>>,
+    pub(crate) result: Option<Arc<ResultWrite>>,
     /// Nothing of the object is left; it is the last write set of its activation.
     pub(crate) erases: bool,
     /// Why the object commits. `None`: its class keeps no history.

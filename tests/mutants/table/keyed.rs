@@ -7,10 +7,10 @@ pub const MUTANTS: &[Mutant] = &[
         name: "result_not_stored",
         bug: "the result of a call with a key is not stored with its effect",
         edits: &[Edit {
-            file: "durable/src/storage/writer/later.rs",
-            find: "        run.results.iter().try_for_each(store)",
-            replace: r#"        let is_lost = crate::mutant("result_not_stored");
-        run.results.iter().filter(|_| !is_lost).try_for_each(store)"#,
+            file: "durable/src/storage/writer/tables.rs",
+            find: "        let results = run.results.last().map(|write| &write.open.body[..]);",
+            replace: r#"        let results = run.results.last().map(|write| &write.open.body[..]);
+        let results = results.filter(|_| !crate::mutant("result_not_stored"));"#,
         }],
         seeds: 20,
         found_by: &["P2"],
@@ -21,9 +21,36 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a call that is made again does not find the result that is about to be stored",
         edits: &[Edit {
             file: "durable/src/object/keyed.rs",
-            find: "        Some(stored) => stored,",
-            replace: r#"        Some(stored) if !crate::mutant("result_handed_over_unseen") => stored,
-        Some(_) => None,"#,
+            find: "        self.shelf.set_open(open.head.clone());",
+            replace: r#"        if !crate::mutant("result_handed_over_unseen") {
+            self.shelf.set_open(open.head.clone());
+        }"#,
+        }],
+        seeds: 20,
+        found_by: &["P2"],
+        test: KEYED,
+    },
+    Mutant {
+        name: "sealed_results_not_stored",
+        bug: "results are forgotten when there are so many that they no longer fit beside the state",
+        edits: &[Edit {
+            file: "durable/src/storage/writer/later.rs",
+            find: "        run.results.iter().try_for_each(store)",
+            replace: r#"        let is_lost = crate::mutant("sealed_results_not_stored");
+        run.results.iter().filter(|_| !is_lost).try_for_each(store)"#,
+        }],
+        seeds: 20,
+        found_by: &["P2"],
+        test: KEYED,
+    },
+    Mutant {
+        name: "sealed_results_unseen",
+        bug: "a call that is made again does not find its result in a chunk that is about to be stored",
+        edits: &[Edit {
+            file: "durable/src/object/keyed.rs",
+            find: "            Place::Sealed(chunk) => match results.overlay.get(&chunk).flatten() {",
+            replace: r#"            Place::Sealed(_) if crate::mutant("sealed_results_unseen") => continue,
+            Place::Sealed(chunk) => match results.overlay.get(&chunk).flatten() {"#,
         }],
         seeds: 20,
         found_by: &["P2"],

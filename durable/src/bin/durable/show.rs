@@ -108,15 +108,16 @@ fn keys_text(object: &StoredObject) -> String {
 
 fn results_text(object: &StoredObject) -> String {
     let mut table = Table::new(["idempotency key", "method", "kept until"]);
-    for KeptCall { key, method, until, .. } in &object.results {
-        let method = match method {
-            Ok(method) => method.clone(),
-            Err(error) => format!("unusable: {error}"),
-        };
-        table.add([key.escape_debug().to_string(), method, until.to_string()]);
+    for result in &object.results {
+        table.add(match result {
+            Ok(KeptCall { key, method, until, .. }) => {
+                [key.escape_debug().to_string(), method.clone(), until.to_string()]
+            }
+            Err(error) => [format!("unusable: {error}"), String::new(), String::new()],
+        });
     }
     let mut text = table.text();
-    let left = object.results_count - object.results.len() as u64;
+    let left = object.results_count.saturating_sub(object.results.len() as u64);
     if left > 0 {
         text.push_str(&format!("and {left} more\n"));
     }
@@ -124,9 +125,11 @@ fn results_text(object: &StoredObject) -> String {
 }
 
 fn results_json(object: &StoredObject) -> Value {
-    let result = |kept: &KeptCall| {
-        let KeptCall { key, method, until, .. } = kept;
-        json!({ "key": key, "method": method.as_ref().ok(), "error": method.as_ref().err(), "until_ms": until.0 })
+    let result = |kept: &Result<KeptCall, String>| match kept {
+        Ok(KeptCall { key, method, until, .. }) => {
+            json!({ "key": key, "method": method, "until_ms": until.0 })
+        }
+        Err(error) => json!({ "error": error }),
     };
     object.results.iter().map(result).collect()
 }

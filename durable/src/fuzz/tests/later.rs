@@ -9,6 +9,7 @@ use crate::metadata::Metadata;
 use crate::schedule::{Misfire, Overlap, Schedule, Target};
 use crate::send::SentCall;
 use crate::storage::fuzz::QuarantineRow;
+use crate::storage::result::Chunk;
 use crate::storage::{encode_send, result, schedule};
 use crate::when::When;
 
@@ -102,16 +103,23 @@ fn ancestors() -> Made {
 }
 
 fn results() -> Made {
-    let kept = |method: &str, args: &[u8], reply: &[u8]| {
-        let (method, args) = (method.to_owned(), ArgsDigest::of(args));
-        result::encode(&KeptResult { method, args, reply: reply.to_vec() }).to_vec()
+    let add = |chunk: Chunk, (key, method): (&str, &str), args: &[u8], reply: &[u8]| {
+        let (key, until) = (key.to_owned(), WallMs(1 << 40));
+        let (method, args, reply) = (method.to_owned(), ArgsDigest::of(args), reply.to_vec());
+        let kept = KeptResult { key, until, method, args, reply };
+        chunk.with(&kept, &result::encode(&kept))
     };
-    let plain = kept("deposit", &[3], &[128, 1]);
+    let kept = |name: (&str, &str), args: &[u8], reply: &[u8]| {
+        add(Chunk::default(), name, args, reply).body.to_vec()
+    };
+    let plain = kept(("k", "deposit"), &[3], &[128, 1]);
     let reply: Result<u64, String> = Ok(7);
+    let two = add(Chunk::default(), ("a", "deposit"), &[1], &[2]);
     vec![
-        ("result", "empty", kept("touch", &[], &[])),
-        ("result", "reply", kept("take", b"ada", &encoded(&reply))),
-        ("result", "large", kept("print", &[9; 300], &[b'x'; 300])),
+        ("result", "empty", kept(("k", "touch"), &[], &[])),
+        ("result", "reply", kept(("k 1", "take"), b"ada", &encoded(&reply))),
+        ("result", "large", kept(("k", "print"), &[9; 300], &[b'x'; 300])),
+        ("result", "two", add(two, ("b", "touch"), &[1], &[]).body.to_vec()),
         ("result", "short", plain[..30].to_vec()),
         ("result", "header", plain[..20].to_vec()),
         ("result", "plain", plain),

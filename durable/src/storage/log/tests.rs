@@ -39,7 +39,7 @@ impl Bench {
             SqlWrite::Fold { .. } => *folded = rows.len(),
         }
         let end = log::seal_end(ObjectNo(object), chain.end);
-        let sql = "INSERT OR REPLACE INTO snapshots VALUES (?1, 1, 1, ?2, x'')";
+        let sql = "INSERT OR REPLACE INTO snapshots VALUES (?1, 1, 1, ?2, x'', NULL)";
         self.connection.execute(sql, [object, end]).expect("stored");
         self.log.on_added(chain.highest, write.bytes());
     }

@@ -1,15 +1,18 @@
 //! Results of calls that carried an idempotency key, for those who make the same call again.
 //!
-//! Layout: `object_no`; `key` 1 to 255 bytes of UTF-8; `until_ms` wall clock from which on nobody gets
-//! it; `bytes` of key and body together; `body` a [frame](super::frame) of state version 1 and
-//! fingerprint 0 around the call's method, a hash of its arguments, and what it returned. The index
-//! `results_by_until` gives those of an object in the order in which they are over, with their sizes.
+//! A chunk is a [frame](super::frame) of state version 1 and fingerprint 0 around one or more results, each encoded by itself.
+//! Those that an object has kept last are its open chunk, which is stored beside its state, in `results` of its
+//! [snapshot](super::snapshot); empty: there are none. Each commit of a call with a key writes it anew, until it is full; then it
+//! is sealed, and never changes again.
 //!
-//! A row is stored by the commit of its call's effect. Those that are over are taken away by later
-//! commits that store one, a few by each.
+//! Layout of sealed ones: `object_no`; `chunk_no`, in the order in which they were sealed; `until_ms` wall clock from which on
+//! nobody gets any of them; `digests` a frame around eight bytes of BLAKE3 of each key, in the order of the results; `body` the
+//! chunk.
 //!
-//! Never reuse: a body is written once. In it a field is added at the end only, with another state
-//! version.
+//! A result is stored by the commit of its call's effect. Chunks that are over are taken away by later commits that seal one, a
+//! few by each.
+//!
+//! Never reuse: in a result a field is added at the end only, with another state version.
 
 use std::sync::Arc;
 
@@ -18,155 +21,262 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::frame::{self, Codec, HEADER_BYTES, Header};
 use super::{signed, unsigned};
 use crate::codec;
-use crate::kernel::keyed::Count;
-use crate::keyed::KeptResult;
-use crate::limits::{IDEMPOTENCY_KEY_BYTES_MAX, RESULTS_SWEPT_BY_COMMIT};
+use crate::kernel::keyed::ChunkHead;
+use crate::keyed::{KeptResult, KeyDigest};
+use crate::limits::IDEMPOTENCY_KEY_BYTES_MAX;
 use crate::state::Fingerprint;
 use crate::storage::numbers::ObjectNo;
 use crate::time::WallMs;
 
 pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS results (
     object_no INTEGER NOT NULL,
-    key TEXT NOT NULL,
+    chunk_no INTEGER NOT NULL,
     until_ms INTEGER NOT NULL,
-    bytes INTEGER NOT NULL,
+    digests BLOB NOT NULL,
     body BLOB NOT NULL,
-    PRIMARY KEY (object_no, key)
-) STRICT, WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS results_by_until ON results (object_no, until_ms, bytes)";
+    PRIMARY KEY (object_no, chunk_no)
+) STRICT, WITHOUT ROWID";
 
-const VERSION: u32 = 1;
+const HEADER: Header =
+    Header { codec: Codec::Postcard, state_version: 1, fingerprint: Fingerprint(0) };
 
-/// A result as it is stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct StoredResult {
-    /// From then on nobody gets it.
-    pub(crate) until: WallMs,
-    /// Not looked into.
+/// Bytes of a digest.
+const DIGEST_BYTES: usize = 8;
+
+/// Results that are stored together.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Chunk {
+    pub(crate) head: ChunkHead,
+    /// Empty: there are none.
     pub(crate) body: Arc<[u8]>,
 }
 
-/// A result that a commit stores.
+/// What a commit does to the results that its object keeps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ResultWrite {
-    pub(crate) key: Arc<str>,
-    /// When the turn ended that gave it: what is over by then is in nobody's way.
+    /// When the turn ended that gave the newest one: what is over by then is in nobody's way.
     pub(crate) now: WallMs,
-    pub(crate) result: StoredResult,
+    /// The open chunk from here on.
+    pub(crate) open: Chunk,
+    /// Those that it seals, with their numbers, in their order.
+    pub(crate) sealed: Vec<(u64, Chunk)>,
+    /// Sealed ones that it takes away.
+    pub(crate) over: Vec<u64>,
 }
 
 impl ResultWrite {
-    /// What it adds to what its object keeps.
+    /// How much of what waits it is.
     pub(crate) fn bytes(&self) -> usize {
-        self.key.len() + self.result.body.len()
+        let sealed = self.sealed.iter().map(|(_, chunk)| chunk.body.len());
+        self.open.body.len() + sealed.sum::<usize>()
+    }
+
+    /// Whether it stores more than the open chunk.
+    pub(crate) fn has_rows(&self) -> bool {
+        !self.sealed.is_empty() || !self.over.is_empty()
+    }
+
+    /// The result of its call. `None`: it cannot be read.
+    pub(crate) fn newest(&self) -> Option<KeptResult> {
+        let sealed = self.sealed.last().map(|(_, chunk)| chunk);
+        let newest = if self.open.body.is_empty() { sealed? } else { &self.open };
+        decode(&newest.body).ok()?.pop()
     }
 }
 
-/// Why a stored body cannot be used.
-#[derive(Debug)]
+/// Why a stored chunk cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Unreadable {
     /// Newer code wrote it.
     Newer(String),
     Damaged(String),
 }
 
-/// Encodes a result.
-pub(crate) fn encode(result: &KeptResult) -> Arc<[u8]> {
-    let body = codec::encode(result, HEADER_BYTES, usize::MAX);
-    let mut body = body.expect("a result that is kept is plain data");
-    let header =
-        Header { codec: Codec::Postcard, state_version: VERSION, fingerprint: Fingerprint(0) };
-    frame::finish(header, &mut body);
-    body.into()
+impl Unreadable {
+    fn text(self) -> String {
+        let (Unreadable::Newer(text) | Unreadable::Damaged(text)) = self;
+        text
+    }
 }
 
-/// The result in a stored body.
-pub(crate) fn decode(body: &[u8]) -> Result<KeptResult, Unreadable> {
-    let (header, payload) = frame::decode(body).map_err(|error| {
+/// A result as it is in a chunk.
+pub(crate) fn encode(result: &KeptResult) -> Vec<u8> {
+    codec::encode(result, 0, usize::MAX).expect("a result that is kept is plain data")
+}
+
+impl Chunk {
+    /// This chunk, and a [result](encode) more.
+    #[must_use]
+    pub(crate) fn with(&self, result: &KeptResult, encoded: &[u8]) -> Self {
+        let mut body = Vec::with_capacity(self.body.len().max(HEADER_BYTES) + encoded.len());
+        body.extend_from_slice(&self.body);
+        body.resize(body.len().max(HEADER_BYTES), 0);
+        body.extend_from_slice(encoded);
+        frame::finish(HEADER, &mut body);
+        let mut head = self.head.clone();
+        head.add(KeyDigest::of(&result.key), result.until, body.len() as u64);
+        Chunk { head, body: body.into() }
+    }
+
+    /// A chunk as it is stored.
+    ///
+    /// # Errors
+    /// It is not whole.
+    pub(crate) fn of(body: Arc<[u8]>) -> Result<Self, Unreadable> {
+        let mut head = ChunkHead::default();
+        for result in decode(&body)? {
+            head.add(KeyDigest::of(&result.key), result.until, body.len() as u64);
+        }
+        Ok(Chunk { head, body })
+    }
+}
+
+/// What is in a frame of ours.
+fn unframed(bytes: &[u8]) -> Result<&[u8], Unreadable> {
+    let (header, payload) = frame::decode(bytes).map_err(|error| {
         let text = error.to_string();
         if error.is_newer() { Unreadable::Newer(text) } else { Unreadable::Damaged(text) }
     })?;
-    if header.state_version != VERSION {
-        let found = header.state_version;
-        let text = format!("its layout has version {found}, this code knows up to {VERSION}");
+    if header.state_version != HEADER.state_version {
+        let (found, known) = (header.state_version, HEADER.state_version);
+        let text = format!("its layout has version {found}, this code knows up to {known}");
         return Err(Unreadable::Newer(text));
     }
-    codec::decode(payload).map_err(Unreadable::Damaged)
+    Ok(payload)
 }
 
-/// Stores one, and takes some away that are over.
+/// The results in a chunk, in the order in which they were kept.
+pub(crate) fn decode(body: &[u8]) -> Result<Vec<KeptResult>, Unreadable> {
+    if body.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (mut rest, mut all) = (unframed(body)?, Vec::new());
+    while !rest.is_empty() {
+        let (result, left): (KeptResult, _) =
+            codec::decode_first(rest).map_err(Unreadable::Damaged)?;
+        all.push(result);
+        rest = left;
+    }
+    Ok(all)
+}
+
+fn encode_digests(digests: &[KeyDigest]) -> Vec<u8> {
+    let mut bytes = vec![0; HEADER_BYTES];
+    digests.iter().for_each(|digest| bytes.extend_from_slice(&digest.0.to_le_bytes()));
+    frame::finish(HEADER, &mut bytes);
+    bytes
+}
+
+fn decode_digests(bytes: &[u8]) -> Result<Vec<KeyDigest>, Unreadable> {
+    match unframed(bytes)?.as_chunks::<DIGEST_BYTES>() {
+        (digests, []) => {
+            Ok(digests.iter().map(|bytes| KeyDigest(u64::from_le_bytes(*bytes))).collect())
+        }
+        (_, rest) => {
+            Err(Unreadable::Damaged(format!("{} bytes of a digest are left over", rest.len())))
+        }
+    }
+}
+
+/// Stores chunks that a commit has sealed, and takes those away that it names.
 ///
 /// # Errors
-/// Also if the object keeps one under the same key that is not over: then its call is not to have a
-/// second effect.
-pub(crate) fn insert(
+/// Also if there is one under a number already.
+pub(crate) fn apply(
     connection: &Connection,
     object_no: ObjectNo,
     write: &ResultWrite,
 ) -> rusqlite::Result<()> {
-    let now = signed(write.now.min(WallMs::MAX).0);
-    let sql = "DELETE FROM results WHERE object_no = ?1 AND key = ?2 AND until_ms <= ?3";
-    connection.prepare_cached(sql)?.execute(params![object_no.0, &*write.key, now])?;
-    let sql = "DELETE FROM results WHERE object_no = ?1 AND key IN (
-        SELECT key FROM results INDEXED BY results_by_until
-        WHERE object_no = ?1 AND until_ms <= ?2 ORDER BY until_ms LIMIT ?3)";
-    connection.prepare_cached(sql)?.execute(params![object_no.0, now, RESULTS_SWEPT_BY_COMMIT])?;
-    let sql = "INSERT INTO results (object_no, key, until_ms, bytes, body)
-        VALUES (?1, ?2, ?3, ?4, ?5)";
-    let StoredResult { until, body } = &write.result;
-    let (until, bytes) = (signed(until.min(&WallMs::MAX).0), signed(write.bytes() as u64));
-    let row = params![object_no.0, &*write.key, until, bytes, &body[..]];
-    connection.prepare_cached(sql)?.execute(row).map(drop)
+    for (number, Chunk { head, body }) in &write.sealed {
+        let sql = "INSERT INTO results (object_no, chunk_no, until_ms, digests, body)
+            VALUES (?1, ?2, ?3, ?4, ?5)";
+        let until = signed(head.until.min(WallMs::MAX).0);
+        let digests = encode_digests(&head.digests);
+        let row = params![object_no.0, signed(*number), until, digests, &body[..]];
+        connection.prepare_cached(sql)?.execute(row)?;
+    }
+    for number in &write.over {
+        let sql = "DELETE FROM results WHERE object_no = ?1 AND chunk_no = ?2";
+        connection.prepare_cached(sql)?.execute(params![object_no.0, signed(*number)])?;
+    }
+    Ok(())
 }
 
-/// What an object keeps under a key, over or not. `None`: nothing.
+/// What an object keeps, sealed ones without their results.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct StoredResults {
+    pub(crate) open: Arc<[u8]>,
+    /// In the order of their numbers.
+    pub(crate) sealed: Vec<(u64, Result<ChunkHead, Unreadable>)>,
+}
+
+/// Reads what an object keeps.
 pub(crate) fn find(
     connection: &Connection,
     object_no: ObjectNo,
-    key: &str,
-) -> rusqlite::Result<Option<StoredResult>> {
-    let sql = "SELECT until_ms, body FROM results WHERE object_no = ?1 AND key = ?2";
+) -> rusqlite::Result<StoredResults> {
+    let sql = "SELECT chunk_no, until_ms, digests, length(body) FROM results
+        WHERE object_no = ?1 ORDER BY chunk_no";
     let read = |row: &Row<'_>| {
-        let body = Arc::from(row.get_ref(1)?.as_blob()?);
-        Ok(StoredResult { until: WallMs(unsigned(row, 0)?), body })
+        let (until, bytes) = (WallMs(unsigned(row, 1)?), unsigned(row, 3)?);
+        let digests = decode_digests(row.get_ref(2)?.as_blob()?);
+        let head = digests.map(|digests| ChunkHead { until, bytes, digests });
+        Ok((unsigned(row, 0)?, head))
     };
-    connection.prepare_cached(sql)?.query_row(params![object_no.0, key], read).optional()
+    let mut select = connection.prepare_cached(sql)?;
+    let sealed = select.query_map([object_no.0], read)?.collect::<Result<_, _>>()?;
+    Ok(StoredResults { open: open_of(connection, object_no)?, sealed })
 }
 
-/// What an object keeps, over or not, in the order of keys, at most `limit`.
+/// The open chunk of an object. Empty: there is none.
+fn open_of(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<Arc<[u8]>> {
+    let sql = "SELECT results FROM snapshots WHERE object_no = ?1";
+    let read = |row: &Row<'_>| Ok(row.get_ref(0)?.as_blob_or_null()?.map(Arc::from));
+    let open = connection.prepare_cached(sql)?.query_row([object_no.0], read).optional()?;
+    Ok(open.flatten().unwrap_or_default())
+}
+
+/// A sealed chunk. `None`: there is none of that number.
+pub(crate) fn body(
+    connection: &Connection,
+    object_no: ObjectNo,
+    number: u64,
+) -> rusqlite::Result<Option<Arc<[u8]>>> {
+    let sql = "SELECT body FROM results WHERE object_no = ?1 AND chunk_no = ?2";
+    let read = |row: &Row<'_>| Ok(Arc::from(row.get_ref(0)?.as_blob()?));
+    let key = params![object_no.0, signed(number)];
+    connection.prepare_cached(sql)?.query_row(key, read).optional()
+}
+
+/// What an object keeps, over or not, those kept last first, at most `limit`, and how many there are. `Err`: what is wrong with a
+/// chunk.
 pub(crate) fn list(
     connection: &Connection,
     object_no: ObjectNo,
     limit: usize,
-) -> rusqlite::Result<Vec<(String, StoredResult)>> {
-    let mut select = connection.prepare(
-        "SELECT key, until_ms, body FROM results WHERE object_no = ?1 ORDER BY key LIMIT ?2",
-    )?;
-    let read = |row: &Row<'_>| {
-        let key = String::from_utf8_lossy(row.get_ref(0)?.as_bytes()?).into_owned();
-        let body = Arc::from(row.get_ref(2)?.as_blob()?);
-        Ok((key, StoredResult { until: WallMs(unsigned(row, 1)?), body }))
+) -> rusqlite::Result<(Vec<Result<KeptResult, String>>, u64)> {
+    let StoredResults { open, sealed } = find(connection, object_no)?;
+    let (mut all, mut count) = (Vec::new(), 0);
+    let mut add = |chunk: Result<Vec<KeptResult>, Unreadable>| match chunk {
+        Ok(results) => all.extend(results.into_iter().rev().map(Ok)),
+        Err(unreadable) => all.push(Err(unreadable.text())),
     };
-    select.query_map(params![object_no.0, signed(limit as u64)], read)?.collect()
+    let newest = decode(&open);
+    count += newest.as_ref().map_or(0, |results| results.len() as u64);
+    add(newest);
+    for (at, (number, head)) in sealed.into_iter().rev().enumerate() {
+        count += head.map_or(0, |head| head.digests.len() as u64);
+        // Each has one at least.
+        if at < limit {
+            let chunk = body(connection, object_no, number)?.unwrap_or_default();
+            add(decode(&chunk));
+        }
+    }
+    all.truncate(limit);
+    Ok((all, count))
 }
 
-/// What an object keeps that is not over.
-pub(crate) fn count(
-    connection: &Connection,
-    object_no: ObjectNo,
-    now: WallMs,
-) -> rusqlite::Result<Count> {
-    let sql = "SELECT count(*), coalesce(sum(bytes), 0), min(until_ms)
-        FROM results INDEXED BY results_by_until WHERE object_no = ?1 AND until_ms > ?2";
-    let now = signed(now.min(WallMs::MAX).0);
-    connection.prepare_cached(sql)?.query_row(params![object_no.0, now], |row| {
-        let first: Option<i64> = row.get(2)?;
-        let first_until = first.is_some().then(|| unsigned(row, 2).map(WallMs)).transpose()?;
-        Ok(Count { results: unsigned(row, 0)?, bytes: unsigned(row, 1)?, first_until })
-    })
-}
-
-/// Deletes everything that an object keeps.
+/// Deletes all sealed chunks of an object.
 pub(crate) fn erase(connection: &Connection, object_no: ObjectNo) -> rusqlite::Result<()> {
     let sql = "DELETE FROM results WHERE object_no = ?1";
     connection.prepare_cached(sql)?.execute([object_no.0]).map(drop)
@@ -180,34 +290,57 @@ pub(crate) fn orphans(connection: &Connection) -> rusqlite::Result<Vec<ObjectNo>
     select.query_map([], |row| row.get(0).map(ObjectNo))?.collect()
 }
 
-/// What is wrong with rows that cannot be used, and whose they are.
+/// What is wrong with chunks that cannot be used, and whose they are.
 pub(crate) fn damaged(connection: &Connection) -> rusqlite::Result<Vec<(ObjectNo, String)>> {
-    let mut select =
-        connection.prepare("SELECT object_no, key, until_ms, bytes, body FROM results")?;
-    let (mut rows, mut found) = (select.query([])?, Vec::new());
+    let mut found = Vec::new();
+    let mut select = connection.prepare("SELECT object_no, results FROM snapshots")?;
+    let mut rows = select.query([])?;
     while let Some(row) = rows.next()? {
-        let object_no = ObjectNo(row.get(0)?);
-        let key = row.get_ref(1)?.as_bytes()?;
-        let (until, bytes): (i64, i64) = (row.get(2)?, row.get(3)?);
-        let body = row.get_ref(4)?.as_blob()?;
-        let shown = String::from_utf8_lossy(key);
-        let shown = shown.escape_debug();
-        if !(1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) || str::from_utf8(key).is_err() {
-            let what = format!("a result is kept under `{shown}`, which is no key");
-            found.push((object_no, what));
-        }
-        if until < 0 || u64::try_from(bytes) != Ok((key.len() + body.len()) as u64) {
-            let what = format!(
-                "the result of `{shown}` is kept until {until} ms with {bytes} bytes, and has {}",
-                key.len() + body.len()
-            );
-            found.push((object_no, what));
-        }
-        if let Err(Unreadable::Newer(text) | Unreadable::Damaged(text)) = decode(body) {
-            found.push((object_no, format!("the result of `{shown}`: {text}")));
+        if let Some(body) = row.get_ref(1)?.as_blob_or_null()? {
+            let wrong = wrong_in(body, None);
+            let wrong = wrong.into_iter().map(|what| format!("its open chunk of results: {what}"));
+            found.extend(wrong.map(|what| (ObjectNo(row.get_unwrap(0)), what)));
         }
     }
+    let mut select =
+        connection.prepare("SELECT object_no, chunk_no, until_ms, digests, body FROM results")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        let (object_no, number): (i64, i64) = (row.get(0)?, row.get(1)?);
+        let (until, digests) = (row.get(2)?, row.get_ref(3)?.as_blob()?);
+        let wrong = wrong_in(row.get_ref(4)?.as_blob()?, Some((until, digests)));
+        let wrong = wrong.into_iter().map(|what| format!("chunk {number} of its results: {what}"));
+        found.extend(wrong.map(|what| (ObjectNo(object_no), what)));
+    }
     Ok(found)
+}
+
+/// What is wrong with a chunk. `sealed`: until when it is kept, and the digests of its keys.
+fn wrong_in(body: &[u8], sealed: Option<(i64, &[u8])>) -> Vec<String> {
+    let head = match Chunk::of(body.into()) {
+        Ok(chunk) => chunk.head,
+        Err(unreadable) => return vec![unreadable.text()],
+    };
+    let mut wrong = Vec::new();
+    for KeptResult { key, .. } in decode(body).unwrap_or_default() {
+        if !(1..=IDEMPOTENCY_KEY_BYTES_MAX).contains(&key.len()) {
+            wrong.push(format!("a result is kept under `{}`, which is no key", key.escape_debug()));
+        }
+    }
+    let Some((until, digests)) = sealed else { return wrong };
+    match decode_digests(digests) {
+        Err(unreadable) => wrong.push(format!("its digests: {}", unreadable.text())),
+        Ok(digests) if digests != head.digests => {
+            wrong.push("its digests are not those of its keys".to_owned());
+        }
+        Ok(_) => {}
+    }
+    if until != signed(head.until.min(WallMs::MAX).0) {
+        let last = head.until;
+        wrong
+            .push(format!("it is kept until {until} ms, and the last of its results until {last}"));
+    }
+    wrong
 }
 
 #[cfg(test)]

@@ -3,7 +3,8 @@
 //! Layout: `object_no`; `epoch` of the activation that committed last; `commit_no` how many commits
 //! the object had; `log_end` where its chain of rows in the [log](super::sql::log) ends, times 2^16,
 //! or 0 if it never had one, plus the lower half of the CRC-32C of `object_no` and of that number (i64,
-//! u64, little-endian), 1 if that half is 0; `body` a [frame](super::frame).
+//! u64, little-endian), 1 if that half is 0; `body` a [frame](super::frame); `results` the open chunk
+//! of what it keeps for [calls with keys](super::result), empty or NULL if there is none.
 //!
 //! Never reuse: `commit_no` and `epoch` of an object only rise; together they are the fence against
 //! stale writers.
@@ -19,7 +20,8 @@ pub(crate) const TABLE: &str = "CREATE TABLE IF NOT EXISTS snapshots (
     epoch INTEGER NOT NULL,
     commit_no INTEGER NOT NULL,
     log_end INTEGER NOT NULL,
-    body BLOB NOT NULL
+    body BLOB NOT NULL,
+    results BLOB
 ) STRICT";
 
 /// One snapshot, as it is to be stored.
@@ -29,8 +31,16 @@ pub(crate) struct Snapshot<'a> {
     pub(crate) epoch: Epoch,
     pub(crate) commit_no: u64,
     pub(crate) body: &'a [u8],
+    pub(crate) beside: Beside<'a>,
+}
+
+/// What else is in its row.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Beside<'a> {
     /// The end of its chain in the log. `None`: it stays as it is.
     pub(crate) log_end: Option<i64>,
+    /// The open chunk of its results. `None`: it stays as it is.
+    pub(crate) results: Option<&'a [u8]>,
 }
 
 /// The statements that write snapshots, looked up once per batch.
@@ -45,8 +55,8 @@ impl<'c> Writes<'c> {
         Ok(Writes {
             connection,
             insert: connection.prepare_cached(
-                "INSERT INTO snapshots (object_no, epoch, commit_no, log_end, body)
-                 VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT DO NOTHING",
+                "INSERT INTO snapshots (object_no, epoch, commit_no, log_end, body, results)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
             )?,
             update: connection.prepare_cached(
                 "UPDATE snapshots SET epoch = ?2, commit_no = ?3, body = ?4
@@ -58,22 +68,24 @@ impl<'c> Writes<'c> {
     /// Stores `new` over commit `after`; 0 means that there is no earlier one. `false`: something
     /// else is stored.
     pub(crate) fn write(&mut self, new: Snapshot<'_>, after: u64) -> rusqlite::Result<bool> {
-        let Snapshot { object_no: ObjectNo(object_no), epoch, commit_no, body, log_end } = new;
+        let Snapshot { object_no: ObjectNo(object_no), epoch, commit_no, body, beside } = new;
         let (epoch, commit_no) = (signed(epoch.0), signed(commit_no));
-        let changed = match log_end {
-            _ if after == 0 => {
+        let changed = match beside {
+            Beside { log_end, results } if after == 0 => {
                 let log_end = log_end.unwrap_or_else(|| log::seal_end(new.object_no, 0));
-                self.insert.execute(params![object_no, epoch, commit_no, log_end, body])?
+                self.insert.execute(params![object_no, epoch, commit_no, log_end, body, results])?
             }
-            None => {
+            Beside { log_end: None, results: None } => {
                 self.update.execute(params![object_no, epoch, commit_no, body, signed(after)])?
             }
-            Some(log_end) => {
+            Beside { log_end, results } => {
                 let mut update = self.connection.prepare_cached(
-                    "UPDATE snapshots SET epoch = ?2, commit_no = ?3, log_end = ?6, body = ?4
+                    "UPDATE snapshots SET epoch = ?2, commit_no = ?3, body = ?4,
+                         log_end = coalesce(?6, log_end), results = coalesce(?7, results)
                      WHERE object_no = ?1 AND commit_no = ?5 AND epoch <= ?2",
                 )?;
-                let row = params![object_no, epoch, commit_no, body, signed(after), log_end];
+                let after = signed(after);
+                let row = params![object_no, epoch, commit_no, body, after, log_end, results];
                 update.execute(row)?
             }
         };
@@ -82,33 +94,21 @@ impl<'c> Writes<'c> {
 
     /// Counts commits that leave the state as it is, up to `commit_no`, over commit `after`. `false`: something else is
     /// stored. SQLite leaves the pages of a body alone that does not change.
-    ///
-    /// `log_end`: as in a [`Snapshot`].
     pub(crate) fn advance(
         &mut self,
         object_no: ObjectNo,
         epoch: Epoch,
         (commit_no, after): (u64, u64),
-        log_end: Option<i64>,
+        Beside { log_end, results }: Beside<'_>,
     ) -> rusqlite::Result<bool> {
         let (epoch, commit_no) = (signed(epoch.0), signed(commit_no));
-        let changed = match log_end {
-            None => {
-                let mut advance = self.connection.prepare_cached(
-                    "UPDATE snapshots SET epoch = ?2, commit_no = ?3
-                     WHERE object_no = ?1 AND commit_no = ?4 AND epoch <= ?2",
-                )?;
-                advance.execute(params![object_no.0, epoch, commit_no, signed(after)])?
-            }
-            Some(log_end) => {
-                let mut advance = self.connection.prepare_cached(
-                    "UPDATE snapshots SET epoch = ?2, commit_no = ?3, log_end = ?5
-                     WHERE object_no = ?1 AND commit_no = ?4 AND epoch <= ?2",
-                )?;
-                advance.execute(params![object_no.0, epoch, commit_no, signed(after), log_end])?
-            }
-        };
-        Ok(changed == 1)
+        let mut advance = self.connection.prepare_cached(
+            "UPDATE snapshots SET epoch = ?2, commit_no = ?3,
+                 log_end = coalesce(?5, log_end), results = coalesce(?6, results)
+             WHERE object_no = ?1 AND commit_no = ?4 AND epoch <= ?2",
+        )?;
+        let row = params![object_no.0, epoch, commit_no, signed(after), log_end, results];
+        Ok(advance.execute(row)? == 1)
     }
 }
 
@@ -158,8 +158,8 @@ mod tests {
         fn a_snapshot_round_trips(no: i64, epoch in 0..=MAX, commit_no in 2..=MAX, body: Vec<u8>) {
             let connection = in_memory();
             let object_no = ObjectNo(no);
-            let first = Snapshot { object_no, epoch: Epoch(0), commit_no: 1, body: b"first", log_end: None };
-            let second = Snapshot { object_no, epoch: Epoch(epoch), commit_no, body: &body, log_end: None };
+            let first = Snapshot { object_no, epoch: Epoch(0), commit_no: 1, body: b"first", beside: Beside::default() };
+            let second = Snapshot { object_no, epoch: Epoch(epoch), commit_no, body: &body, beside: Beside::default() };
             let mut writes = Writes::prepare(&connection).expect("our own statements");
             prop_assert!(writes.write(first, 0).expect("stored"));
             prop_assert!(writes.write(second, 1).expect("stored"));
@@ -177,7 +177,7 @@ mod tests {
                 epoch: Epoch(epoch),
                 commit_no,
                 body: &[],
-                log_end: None,
+                beside: Beside::default(),
             };
             writes.write(new, after).expect("no error")
         };
@@ -195,10 +195,17 @@ mod tests {
         let connection = in_memory();
         let mut writes = Writes::prepare(&connection).expect("our own statements");
         let object_no = ObjectNo(1);
-        let first =
-            Snapshot { object_no, epoch: Epoch(5), commit_no: 1, body: b"body", log_end: None };
+        let first = Snapshot {
+            object_no,
+            epoch: Epoch(5),
+            commit_no: 1,
+            body: b"body",
+            beside: Beside::default(),
+        };
         let advance = |writes: &mut Writes<'_>, epoch, commit_no, after| {
-            writes.advance(object_no, Epoch(epoch), (commit_no, after), None).expect("no error")
+            writes
+                .advance(object_no, Epoch(epoch), (commit_no, after), Beside::default())
+                .expect("no error")
         };
         assert!(!advance(&mut writes, 5, 2, 1), "nothing is stored yet");
         assert!(writes.write(first, 0).expect("stored"));

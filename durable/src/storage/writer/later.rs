@@ -66,7 +66,7 @@ impl Tables<'_> {
 
     pub(super) fn apply_results(&mut self, run: &Run<'_>) -> rusqlite::Result<()> {
         let object_no = run.last.object_no;
-        let store = |write: &&_| rows::result::insert(self.connection, object_no, write);
+        let store = |write: &&_| rows::result::apply(self.connection, object_no, write);
         run.results.iter().try_for_each(store)
     }
 

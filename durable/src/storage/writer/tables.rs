@@ -225,10 +225,12 @@ impl<'c> Tables<'c> {
     fn apply_snapshot(&mut self, run: &Run<'_>, log_end: Option<i64>) -> rusqlite::Result<bool> {
         let (object_no, commit_no) = (run.last.object_no, run.last.commit_no);
         let epoch = run.fence.epoch;
+        let results = run.results.last().map(|write| &write.open.body[..]);
+        let beside = snapshot::Beside { log_end, results };
         let Some(body) = run.snapshot else {
-            return self.snapshots.advance(object_no, epoch, (commit_no, run.after), log_end);
+            return self.snapshots.advance(object_no, epoch, (commit_no, run.after), beside);
         };
-        let snapshot = snapshot::Snapshot { object_no, epoch, commit_no, body, log_end };
+        let snapshot = snapshot::Snapshot { object_no, epoch, commit_no, body, beside };
         self.snapshots.write(snapshot, run.after)
     }
 }

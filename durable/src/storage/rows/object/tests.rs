@@ -46,7 +46,7 @@ proptest! {
         prop_assert_eq!(loaded, Some((ObjectNo(no), class_no, stored.clone())));
 
         let new = snapshot::Snapshot {
-            log_end: None,
+            beside: snapshot::Beside::default(),
             object_no: ObjectNo(no), epoch: Epoch(9), commit_no: 1, body: &body,
         };
         snapshot::Writes::prepare(&connection).and_then(|mut s| s.write(new, 0)).expect("stored");

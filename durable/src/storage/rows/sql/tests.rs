@@ -17,7 +17,7 @@ fn stored(connection: &Connection) -> StoredSql {
 
 /// The snapshot of an object whose chain ends with this row.
 fn lead_to(connection: &Connection, object_no: ObjectNo, log_no: u64) {
-    let sql = "INSERT OR REPLACE INTO snapshots VALUES (?1, 1, 1, ?2, x'')";
+    let sql = "INSERT OR REPLACE INTO snapshots VALUES (?1, 1, 1, ?2, x'', NULL)";
     let row = (object_no.0, log::seal_end(object_no, log_no));
     connection.execute(sql, row).expect("stored");
 }
