@@ -25,13 +25,13 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit {
                 file: "durable/src/storage/rows/snapshot.rs",
-                find: "        let Snapshot { object_no: ObjectNo(object_no), epoch, commit_no, body, log_end } = new;",
+                find: "        let Snapshot { object_no: ObjectNo(object_no), epoch, commit_no, body, beside } = new;",
                 replace: r#"        let mut torn = new.body.to_vec();
         if crate::mutant("torn_row_accepted") {
             *torn.last_mut().expect("a frame has a header") ^= 1;
         }
         let new = Snapshot { body: &torn, ..new };
-        let Snapshot { object_no: ObjectNo(object_no), epoch, commit_no, body, log_end } = new;"#,
+        let Snapshot { object_no: ObjectNo(object_no), epoch, commit_no, body, beside } = new;"#,
             },
             Edit {
                 file: "durable/src/storage/rows/frame.rs",
