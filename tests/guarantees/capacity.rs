@@ -3,21 +3,13 @@
 use std::future::IntoFuture;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use durable::Outcome;
 use durable::prelude::*;
 use futures_util::future::{join, join_all};
 
 use super::Counter;
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-async fn pause(time: u64) {
-    tokio::time::sleep(ms(time)).await;
-}
+use tests::time::{ms, pause};
 
 /// Takes ten calls in a second, and one at once.
 #[derive(Default, DurableState)]

@@ -3,21 +3,13 @@
 
 use std::future::{IntoFuture, pending};
 use std::path::Path;
-use std::time::Duration;
 
 use durable::prelude::*;
 use durable::{CutOff, ErrorKind, Outcome};
 use futures_util::future::join;
 
 use super::Counter;
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-async fn pause(time: u64) {
-    tokio::time::sleep(ms(time)).await;
-}
+use tests::time::{ms, pause};
 
 /// Takes its time.
 #[derive(Default, DurableState)]

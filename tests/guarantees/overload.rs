@@ -2,7 +2,6 @@
 
 use std::future::IntoFuture;
 use std::path::Path;
-use std::time::Duration;
 
 use durable::prelude::*;
 use durable::{ErrorKind, Outcome};
@@ -10,14 +9,7 @@ use futures_util::future::join_all;
 use tests::WriterGate;
 
 use super::Counter;
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-async fn pause(time: u64) {
-    tokio::time::sleep(ms(time)).await;
-}
+use tests::time::{ms, pause};
 
 /// Takes ten calls in a second, and three at once.
 #[derive(Default, DurableState)]

@@ -3,7 +3,6 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use durable::host::Host;
 use durable::limits::START_TRIES_MAX;
@@ -15,13 +14,10 @@ use futures_util::future::{join, join_all};
 use tests::starts::{Sleeper, SleeperStub, beds};
 
 use super::Counter;
+use tests::time::ms;
 
 fn on_every_seed<F: Future<Output = TestResult>>(test: impl Fn(Sim) -> F) {
     Simulation::new().seeds(10).check(beds, test);
-}
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
 }
 
 fn failure<T: std::fmt::Debug>(answer: Result<T, CallError<Error>>) -> Error {

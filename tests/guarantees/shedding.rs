@@ -10,14 +10,7 @@ use durable::{CallFuture, ErrorKind, Outcome};
 use futures_util::future::{FutureExt, join, join_all};
 
 use super::Counter;
-
-fn ms(ms: u64) -> Duration {
-    Duration::from_millis(ms)
-}
-
-async fn pause(time: u64) {
-    tokio::time::sleep(ms(time)).await;
-}
+use tests::time::{ms, pause};
 
 /// Serves one guest after the other.
 #[derive(Default, DurableState)]

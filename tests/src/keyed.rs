@@ -5,6 +5,7 @@ use std::future::IntoFuture;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use crate::time::pause;
 use durable::RuntimeBuilder;
 use durable::prelude::*;
 use durable_testing::prelude::*;
@@ -114,11 +115,6 @@ impl Clerk {
         self.done += 1;
         Ok(paid)
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a method of a user's, in virtual time")]
-async fn pause(ms: u64) {
-    tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
 /// A runtime with tills.

@@ -15,6 +15,7 @@ pub mod schedules;
 pub mod sends;
 pub mod starts;
 pub mod streams;
+pub mod time;
 pub mod together;
 pub mod tree;
 pub mod waits;

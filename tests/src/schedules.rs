@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::time::pause;
 use durable::prelude::*;
 use durable::{Misfire, Overlap, RuntimeBuilder, WallMs, When};
 use durable_testing::prelude::*;
@@ -212,11 +213,6 @@ impl Clock {
     fn ring(&mut self) {
         self.rung += 1;
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a method of a user's, in virtual time")]
-async fn pause(ms: u64) {
-    tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
 /// A runtime with clocks.

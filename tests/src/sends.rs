@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::time::pause;
 use durable::prelude::*;
 use durable::{IncomingCall, Interceptor, Refusal, RuntimeBuilder, SendId};
 use durable_testing::prelude::*;
@@ -234,11 +235,6 @@ impl Post {
         assert!(!self.is_wild, "asked to");
         Err("asked to".to_owned())
     }
-}
-
-#[allow(clippy::disallowed_methods, reason = "a method of a user's, in virtual time")]
-async fn pause(ms: u64) {
-    tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
 /// A runtime with post offices, in shards of their own.

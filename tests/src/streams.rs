@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::time::pause;
 use durable::RuntimeBuilder;
 use durable::prelude::*;
 use durable_testing::prelude::*;
@@ -14,12 +15,6 @@ use futures_util::{Stream, stream};
 pub struct Tap {
     /// Streams that were opened by turns that were kept.
     pub opened: u64,
-}
-
-async fn pause(ms: u64) {
-    if ms > 0 {
-        tokio::time::sleep(Duration::from_millis(ms)).await;
-    }
 }
 
 /// The numbers from 0 on, one after the other, with so many milliseconds between them.

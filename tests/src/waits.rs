@@ -12,6 +12,7 @@ use std::future::IntoFuture;
 use std::pin::pin;
 use std::time::Duration;
 
+use crate::time::pause;
 use durable::RuntimeBuilder;
 use durable::prelude::*;
 use durable_testing::prelude::*;
@@ -129,10 +130,6 @@ async fn walk(cx: &Context<'_, Knot>, plan: Plan) -> Said {
         }
     }
     said
-}
-
-async fn pause(ms: u64) {
-    tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
 /// The classes. Turns end by themselves, so none may be cut off.

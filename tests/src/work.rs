@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::time::pause;
 use durable::RuntimeBuilder;
 use durable::prelude::*;
 use durable_testing::prelude::*;
@@ -15,10 +16,6 @@ pub struct Office {
     pub ordered: u64,
     /// Errands of which somebody came back.
     pub done: Vec<u64>,
-}
-
-async fn pause(ms: u64) {
-    tokio::time::sleep(Duration::from_millis(ms)).await;
 }
 
 // Runs that panic are what is looked at, and what follows on many of them is looked at elsewhere.
