@@ -61,7 +61,9 @@ fn times(schedule: &ScheduleView, from: WallMs, until: WallMs) -> Vec<WallMs> {
 /// What a schedule that is due is to run for. `None`: for nothing.
 fn aim(schedule: &ScheduleView, wall: WallMs) -> Option<Aim> {
     let from = schedule.scheduled_at;
-    if schedule.retry_count > 0 || schedule.catches_up_to.is_some() {
+    // A dead letter that is retried is due at once, by a clock that may have been set back since.
+    let is_ahead = schedule.due < from;
+    if schedule.retry_count > 0 || schedule.catches_up_to.is_some() || is_ahead {
         return Some((from, schedule.catches_up_to));
     }
     let until = WallMs(wall.0 - (schedule.due.0 - from.0));
