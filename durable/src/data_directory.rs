@@ -10,7 +10,9 @@ use crate::host::Host;
 use crate::inspection::{Backup, StoredClass, StoredObject, Summary, Verified};
 use crate::limits::LIST_PAGE_MAX;
 use crate::listing::Listed;
-use crate::object::{alarm_taken, letter_unknown, schedules_full, schedules_torn};
+use crate::object::{
+    alarm_taken, letter_unknown, letter_unreadable, schedules_full, schedules_torn,
+};
 use crate::rewind::check_limit;
 use crate::storage::{After, Look, Refusal};
 
@@ -169,11 +171,12 @@ impl DataDirectory {
         self.look.dead_letters(after)
     }
 
-    /// Sets the alarm again that a dead letter was, or the run of a schedule. It fires when a runtime is started; the letter is gone.
+    /// Sets the alarm again that a dead letter was, or the run of a schedule, or of a send with what that carried. It fires when a
+    /// runtime is started; the letter is gone.
     ///
     /// # Errors
-    /// `storage.locked` if a runtime holds the directory: ask it; `letter.unknown`; `alarm.taken` if the object has set
-    /// another alarm since; `schedule.too_many`; `storage.*` if it cannot be stored.
+    /// `storage.locked` if a runtime holds the directory: ask it; `letter.unknown`; `letter.torn`, `letter.newer`; `alarm.taken`
+    /// if the object has set another alarm since; `schedule.too_many`; `storage.*` if it cannot be stored.
     pub fn retry_dead_letter(&self, id: DeadLetterId) -> Result<(), Error> {
         self.tend_letter(id, LetterFate::Retried)
     }
@@ -192,6 +195,7 @@ impl DataDirectory {
             Refusal::Taken(present) => alarm_taken(id, present),
             Refusal::Full(count) => schedules_full(id, count),
             Refusal::Unreadable(text) => schedules_torn(&text),
+            Refusal::Torn(error) => letter_unreadable(id, &error),
         })
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::error::{Code, Error};
 use crate::id::ObjectId;
 use crate::limits::{ALARM_DELAY, ALARM_RETRIES};
+use crate::metadata::Metadata;
 use crate::send::SendId;
 use crate::time::WallMs;
 
@@ -181,6 +182,9 @@ pub struct DeadLetter {
     pub attempts: u32,
     /// What the alarm was set to, the time that the schedule ran for, or when the send was to leave.
     pub scheduled_at: WallMs,
+    /// What travels with the send, also with one that is retried. Empty: nothing does, or it was none. `Err`: why it cannot be
+    /// used, in words for people; then the letter can be dropped, and not retried.
+    pub metadata: Result<Metadata, String>,
 }
 
 /// What has used up its retries.

@@ -289,6 +289,10 @@ codes! {
     StreamCut = "stream.cut", Retry, Committed;
     /// There is no such dead letter.
     LetterUnknown = "letter.unknown", FixCall, NotStarted;
+    /// What travels with a dead letter is damaged.
+    LetterTorn = "letter.torn", Corrupt, NotStarted;
+    /// What travels with a dead letter was written by newer code.
+    LetterNewer = "letter.newer", Corrupt, NotStarted;
     /// Savepoints are nested too deeply.
     SavepointTooDeep = "savepoint.too_deep", FixCall, RolledBack;
     /// Another process holds the data directory.

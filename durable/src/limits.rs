@@ -525,7 +525,8 @@ pub(crate) const HTTP_BEAT: Duration = Duration::from_secs(15);
 #[cfg(feature = "http")]
 pub(crate) const HTTP_ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-const _: () = assert!(SCHEDULES_MAX * SCHEDULE_ARGS_BYTES_MAX <= SNAPSHOT_BYTES_MAX);
+const _: () =
+    assert!(SCHEDULES_MAX * (SCHEDULE_ARGS_BYTES_MAX + METADATA_BYTES_MAX) <= SNAPSHOT_BYTES_MAX);
 const _: () = assert!(INBOX_CALLS_MAX <= IN_FLIGHT_CALLS_MAX);
 const _: () = assert!(RATE_PERIOD_MAX.as_secs() < u64::MAX / 1_000_000_000 / RATE_CALLS_MAX as u64);
 const _: () = assert!(SHARDS <= SLOTS);

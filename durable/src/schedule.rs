@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::metadata::Metadata;
 use crate::time::WallMs;
 use crate::when::When;
 
@@ -103,6 +104,8 @@ pub(crate) struct Schedule {
     pub(crate) retries: u32,
     /// Times up to this one were put off, and none of them is missed or skipped any more. 0: there are none.
     pub(crate) put_off_to: WallMs,
+    /// What travels with its runs, if it is a send that was a dead letter. `None`: it is none, and nothing does.
+    pub(crate) sent: Option<Metadata>,
 }
 
 /// Who is called. A variant keeps its place for ever.

@@ -174,6 +174,10 @@ impl Broken {
         cx.alarm().set(durable::WallMs(at));
     }
 
+    pub fn refuse(&mut self) -> Result<(), String> {
+        Err("never".to_owned())
+    }
+
     #[alarm]
     fn ring(&mut self) -> Result<(), String> {
         Err("no\nbell".to_owned())
@@ -227,6 +231,38 @@ async fn dead_letters_are_listed_retried_and_dropped() {
     assert!(said.err.contains("alarm.taken"), "{}", said.err);
     let said = durable(&[&"dead-letters", &data, &"retry", &"nonsense"]);
     assert!(said.err.contains("letter.unknown"), "{}", said.err);
+}
+
+#[tokio::test]
+async fn a_dead_letter_of_a_send_is_listed_and_retried_with_what_it_carries() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path();
+    let died = async |number: i64| {
+        let runtime = Runtime::builder(data).register::<Broken>().start().await.unwrap();
+        if number == 1 {
+            let call = runtime.get::<Broken>("a").refuse().metadata("tenant", "acme");
+            call.metadata("note", "a b").send().await.unwrap();
+        }
+        while runtime.dead_letters(None).await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        runtime.shutdown().await.unwrap();
+    };
+    for number in 1..=2 {
+        died(number).await;
+        let said = durable(&[&"dead-letters", &data, &"list"]);
+        assert!(said.out.contains("note=a b tenant=acme  "), "{}", said.out);
+        let json = durable(&[&"dead-letters", &data, &"list", &"--json"]).json();
+        let [letter] = &json["dead_letters"].as_array().unwrap()[..] else { panic!("{json}") };
+        assert_eq!(letter["letter"], format!("0-{number}"));
+        assert_eq!(letter["metadata"]["tenant"], "acme");
+        assert_eq!(
+            (&letter["metadata"]["note"], letter["metadata_error"].is_null()),
+            (&"a b".into(), true)
+        );
+        let retried = durable(&[&"dead-letters", &data, &"retry", &format!("0-{number}")]);
+        assert_eq!(retried.code, 0, "{}", retried.err);
+    }
 }
 
 #[test]

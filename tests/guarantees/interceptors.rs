@@ -312,6 +312,11 @@ async fn sends_are_looked_at_where_they_arrive_and_alarms_are_nobodys(sim: Sim) 
     let letters = sim.dead_letters(None).await?;
     let texts: Vec<_> = letters.iter().map(|letter| letter.error.as_str()).collect();
     assert!(matches!(texts[..], [text] if text.contains("call.refused")), "{texts:?}");
+    sim.retry_dead_letter(letters[0].id).await?;
+    sim.heal().await?;
+    assert_eq!(count("a").await?, 3, "one that is retried is looked at again");
+    let letters = sim.dead_letters(None).await?;
+    assert!(matches!(&letters[..], [letter] if letter.error.contains("refused")), "{letters:?}");
     Ok(())
 }
 

@@ -1,11 +1,12 @@
 //! What travels with calls: it reaches the method, and everything that is called and sent below, and nobody else.
 
 use std::future::IntoFuture;
+use std::path::Path;
 use std::time::Duration;
 
 use durable::limits::{METADATA_BYTES_MAX, METADATA_ENTRIES_MAX};
 use durable::prelude::*;
-use durable::{Outcome, RuntimeBuilder, TraceContext};
+use durable::{DataDirectory, Metadata, Outcome, ProblemKind, RuntimeBuilder, TraceContext};
 use durable_testing::prelude::*;
 use futures_util::future::join;
 
@@ -16,10 +17,15 @@ type Seen = Vec<String>;
 #[derive(Default, DurableState)]
 pub struct Clerk {
     seen: Vec<Seen>,
+    is_shut: bool,
 }
 
 fn seen(cx: &Context<'_, Clerk>) -> Seen {
-    cx.metadata().iter().map(|(key, value)| format!("{key}={value}")).collect()
+    text(cx.metadata())
+}
+
+fn text(metadata: &Metadata) -> Seen {
+    metadata.iter().map(|(key, value)| format!("{key}={value}")).collect()
 }
 
 #[durable_object(name = "meta.Clerk", alarm_retries = 0)]
@@ -63,6 +69,20 @@ impl Clerk {
         if let [first, rest @ ..] = &below[..] {
             cx.send(cx.get::<Clerk>(first).pass(rest.to_vec()));
         }
+    }
+
+    /// As [`pass`](Self::pass), unless it is shut.
+    pub fn take(&mut self, cx: &mut Context<'_, Self>, below: Vec<String>) -> Result<(), String> {
+        self.pass(cx, below);
+        if self.is_shut { Err("shut".to_owned()) } else { Ok(()) }
+    }
+
+    pub fn take_later(&mut self, cx: &mut Context<'_, Self>) {
+        cx.schedule("take").once(cx.now()).call(cx.me().take(Vec::new()));
+    }
+
+    pub fn shut(&mut self, is_shut: bool) {
+        self.is_shut = is_shut;
     }
 
     pub fn pass_too_much(&mut self, cx: &mut Context<'_, Self>) {
@@ -152,14 +172,145 @@ async fn sends_carry_what_their_turn_does_from_one_to_the_next(sim: Sim) -> Test
     Ok(())
 }
 
+const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+#[durable_testing::test(runtime = clerks, seeds = 20)]
+async fn a_dead_letter_of_a_send_keeps_what_the_send_carried(sim: Sim) -> TestResult {
+    let clerk = sim.get::<Clerk>("a");
+    clerk.shut(true).await?;
+    let call = clerk.take(names(&["b"])).trace(&TraceContext::parse(TRACE)?);
+    call.metadata("tenant", "acme").send().await?;
+    sim.heal().await?;
+    let carried = of(&["tenant=acme", &format!("traceparent={TRACE}")]);
+    for _ in 0..2 {
+        // The second one is of the run that was the first.
+        let letters = sim.dead_letters(None).await?;
+        let [letter] = &letters[..] else { panic!("{letters:?}") };
+        assert_eq!(letter.metadata.as_ref().map(text), Ok(carried.clone()));
+        sim.restart().await;
+        sim.retry_dead_letter(letter.id).await?;
+        sim.heal().await?;
+    }
+    let letters = sim.dead_letters(None).await?;
+    clerk.shut(false).await?;
+    sim.retry_dead_letter(letters[0].id).await?;
+    sim.heal().await?;
+    assert!(sim.dead_letters(None).await?.is_empty());
+    for name in ["a", "b"] {
+        assert_eq!(sim.get::<Clerk>(name).seen().await?, std::slice::from_ref(&carried), "{name}");
+    }
+    Ok(())
+}
+
+#[durable_testing::test(runtime = clerks, crash_everywhere)]
+async fn a_dead_letter_keeps_what_it_carries_through_a_crash_anywhere(sim: Sim) -> TestResult {
+    let clerk = sim.get::<Clerk>("a");
+    while clerk.shut(true).await.is_err() {
+        sim.up().await;
+    }
+    let sent = clerk.take(Vec::new()).metadata("tenant", "acme").send().await;
+    sim.advance(Duration::from_secs(1)).await;
+    sim.up().await;
+    while clerk.shut(false).await.is_err() {
+        sim.up().await;
+    }
+    // The first time while the node may crash.
+    for is_last in [false, true] {
+        for letter in sim.dead_letters(None).await.unwrap_or_default() {
+            let retried = sim.retry_dead_letter(letter.id).await;
+            assert!(!is_last || retried.is_ok(), "{retried:?}");
+        }
+        sim.up().await;
+        sim.heal().await?;
+    }
+    let seen = clerk.seen().await?;
+    assert!(seen.len() <= 1 && seen.iter().all(|seen| *seen == of(&["tenant=acme"])), "{seen:?}");
+    assert!(sent.is_err() || seen.len() == 1, "what was sent came");
+    assert!(sim.dead_letters(None).await?.is_empty());
+    Ok(())
+}
+
+#[durable_testing::test(runtime = clerks, seeds = 10)]
+async fn a_dead_letter_of_a_schedule_carries_nothing(sim: Sim) -> TestResult {
+    let clerk = sim.get::<Clerk>("a");
+    clerk.shut(true).await?;
+    clerk.take_later().metadata("tenant", "acme").await?;
+    sim.advance(Duration::from_secs(1)).await;
+    sim.heal().await?;
+    let letters = sim.dead_letters(None).await?;
+    let [letter] = &letters[..] else { panic!("{letters:?}") };
+    assert_eq!(letter.metadata.as_ref().map(text), Ok(Seen::new()));
+    clerk.shut(false).await?;
+    sim.retry_dead_letter(letter.id).await?;
+    sim.heal().await?;
+    assert_eq!(clerk.seen().await?, [Seen::new()]);
+    Ok(())
+}
+
+/// Two sends that have died, of which the first one's metadata is replaced by `planted`.
+async fn two_letters(dir: &Path, planted: &str) {
+    let runtime = clerks(Runtime::builder(dir)).shards(1).start().await.unwrap();
+    let clerk = runtime.get::<Clerk>("a");
+    clerk.shut(true).await.unwrap();
+    for tenant in ["acme", "umbrella"] {
+        clerk.take(Vec::new()).metadata("tenant", tenant).send().await.unwrap();
+    }
+    while runtime.dead_letters(None).await.unwrap().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    clerk.shut(false).await.unwrap();
+    runtime.shutdown().await.unwrap();
+    let sql = format!("UPDATE dead_letters SET metadata = {planted} WHERE letter_no = 1");
+    assert_eq!(tests::first_shard(dir).execute(&sql, ()).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn metadata_of_a_dead_letter_that_cannot_be_read_costs_that_letter_only() {
+    for (planted, code) in [
+        ("NULL", "letter.torn"),
+        ("substr(metadata, 1, 24)", "letter.torn"),
+        ("CAST(substr(metadata, 1, length(metadata) - 1) || x'00' AS BLOB)", "letter.torn"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        two_letters(dir.path(), planted).await;
+        let directory = DataDirectory::open(dir.path()).unwrap();
+        let found = directory.verify().unwrap();
+        let [problem] = &found.problems[..] else { panic!("{planted}: {found:?}") };
+        assert_eq!(problem.kind, ProblemKind::RowUnreadable);
+        assert!(problem.what.contains("dead letter 1: what travels with it"), "{problem:?}");
+        let letters = directory.dead_letters(None).unwrap();
+        let [torn, whole] = &letters[..] else { panic!("{letters:?}") };
+        assert!(torn.metadata.is_err() && torn.method.as_deref() == Some("take"), "{torn:?}");
+        assert_eq!(whole.metadata.as_ref().map(text), Ok(of(&["tenant=umbrella"])));
+        assert_eq!(directory.retry_dead_letter(torn.id).unwrap_err().code(), code);
+        directory.retry_dead_letter(whole.id).unwrap();
+        let runtime = clerks(Runtime::builder(dir.path())).shards(1).start().await.unwrap();
+        let clerk = runtime.get::<Clerk>("a");
+        while clerk.seen().await.unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(clerk.seen().await.unwrap(), [of(&["tenant=umbrella"])]);
+        let error = runtime.retry_dead_letter(torn.id).await.unwrap_err();
+        assert_eq!((error.code(), error.outcome()), (code, Outcome::NotStarted));
+        assert_eq!(
+            runtime.dead_letters(None).await.unwrap(),
+            std::slice::from_ref(torn),
+            "it is as it was"
+        );
+        runtime.drop_dead_letter(torn.id).await.unwrap();
+        assert_eq!(runtime.dead_letters(None).await.unwrap(), []);
+        runtime.shutdown().await.unwrap();
+        assert!(directory.verify().unwrap().is_sound());
+    }
+}
+
 #[durable_testing::test(runtime = clerks, seeds = 10)]
 async fn a_trace_travels_as_what_it_came_as(sim: Sim) -> TestResult {
-    let header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-    let trace = TraceContext::parse(header)?.with_state("vendor=opaque")?;
-    let expected = of(&[&format!("traceparent={header}"), "tracestate=vendor=opaque"]);
+    let trace = TraceContext::parse(TRACE)?.with_state("vendor=opaque")?;
+    let expected = of(&[&format!("traceparent={TRACE}"), "tracestate=vendor=opaque"]);
     let clerk = sim.get::<Clerk>("a");
     assert_eq!(clerk.ask(names(&["b"])).trace(&trace).await?, vec![expected.clone(); 2]);
-    let call = clerk.ask(names(&["b"])).metadata("traceparent", header);
+    let call = clerk.ask(names(&["b"])).metadata("traceparent", TRACE);
     assert_eq!(call.metadata("tracestate", "vendor=opaque").await?, vec![expected; 2]);
     Ok(())
 }

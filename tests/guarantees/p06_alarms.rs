@@ -468,7 +468,7 @@ async fn a_backup_carries_alarms_and_a_verification_names_those_of_nobody() {
     assert_eq!(stored.alarm.map(|alarm| alarm.due.0), Some(due));
     assert!(look.verify().unwrap().is_sound());
     let rows = "INSERT INTO alarms VALUES (77, 1, 1, 0, 1);
-        INSERT INTO dead_letters VALUES (5, 78, 1, 'x', 1, 7, 1, NULL, NULL, NULL)";
+        INSERT INTO dead_letters VALUES (5, 78, 1, 'x', 1, 7, 1, NULL, NULL, NULL, NULL)";
     tests::first_shard(&saved).execute_batch(rows).unwrap();
     let found = look.verify().unwrap().problems;
     let kinds: Vec<_> = found.iter().map(|problem| problem.kind.as_str()).collect();

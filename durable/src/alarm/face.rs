@@ -110,10 +110,12 @@ impl Runtime {
     }
 
     /// Sets the alarm again that a dead letter was, as if it had never run: it fires at once, and the letter is gone. What was
-    /// a run of a schedule becomes a schedule of its own that runs once, beside the one that has gone on.
+    /// a run of a schedule becomes a schedule of its own that runs once, beside the one that has gone on. So does what was a
+    /// send; its turn carries the [metadata](DeadLetter::metadata) of the send, and interceptors look at it as they did.
     ///
     /// # Errors
-    /// `letter.unknown`; `alarm.taken` if the object has set another alarm since; `schedule.too_many`; `schedule.torn`;
+    /// `letter.unknown`; `letter.torn`, `letter.newer` if it does not say what it carries, then it stays as it is;
+    /// `alarm.taken` if the object has set another alarm since; `schedule.too_many`; `schedule.torn`;
     /// `id.foreign` if its class is not registered; `storage.*` if it cannot be stored; `runtime.closed`.
     ///
     /// # Cancel safety

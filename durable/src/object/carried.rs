@@ -58,7 +58,7 @@ impl Drop for Back {
 impl<O: Object> Context<'_, O> {
     /// What travels with the call that this turn is of: what whoever made it has set by
     /// [`Call::metadata`](crate::Call::metadata), and what the turn that made it carried itself. A turn of an alarm, of a schedule
-    /// or of a hook begins with nothing, and so does a dead letter that is retried.
+    /// or of a hook begins with nothing; a dead letter of a send that is retried carries what the send did.
     ///
     /// Every call and send that this turn makes carries it on, also those of its [tasks](Self::task), and of work that it
     /// [spawns](Self::spawn). It says what a caller has said: let an [`Interceptor`](crate::Interceptor) set, and look at, what methods

@@ -16,6 +16,7 @@ use crate::object::slot::gone;
 use crate::object::{Object, Slot};
 use crate::schedule::Schedule;
 use crate::storage::frame::HEADER_BYTES;
+use crate::storage::schedule::Unreadable;
 use crate::storage::{
     Again, AlarmWrite, Fence, Loaded, ScheduleWrite, StoredLetter, StoredObject, WriteSet, schedule,
 };
@@ -31,6 +32,19 @@ pub(crate) struct LetterDeed {
 pub(crate) fn unknown(id: DeadLetterId) -> Error {
     Code::LetterUnknown
         .error(format!("there is no dead letter {id}, or not any more; list those that there are"))
+}
+
+/// The error of a letter that does not say what travels with it.
+pub(crate) fn unreadable(id: DeadLetterId, unreadable: &Unreadable) -> Error {
+    match unreadable {
+        Unreadable::Newer(text) => Code::LetterNewer.error(format!(
+            "what travels with dead letter {id} was written by newer code: {text}; run the release that wrote it"
+        )),
+        Unreadable::Damaged(text) => Code::LetterTorn.error(format!(
+            "what travels with dead letter {id} is damaged: {text}; the bytes were left as they are, \
+             send the call anew and drop the letter"
+        )),
+    }
 }
 
 /// The error of an alarm that cannot come back.
@@ -129,7 +143,9 @@ impl Tended {
         let of_alarm = |alarm| Tended { alarm: Some(alarm), schedules: None, again: None };
         let again = match fate {
             LetterFate::Dropped => return Ok(of_alarm(present)),
-            LetterFate::Retried => letter.again(id.shard, slot.host().clock.wall()),
+            LetterFate::Retried => letter
+                .again(id.shard, slot.host().clock.wall())
+                .map_err(|error| unreadable(id, &error))?,
         };
         match (again, present) {
             (Again::Alarm(alarm), None) => Ok(of_alarm(Some(alarm))),

@@ -47,7 +47,9 @@ pub use definition::{
     Activated, BoxFuture, FromError, Object, Plain, Probe, Ran, Returned, misdirected,
 };
 pub use kv::{Kv, KvList};
-pub(crate) use letters::{LetterDeed, taken as alarm_taken, unknown as letter_unknown};
+pub(crate) use letters::{
+    LetterDeed, taken as alarm_taken, unknown as letter_unknown, unreadable as letter_unreadable,
+};
 pub use notice::{ChildExit, Down, Heard, Notice};
 pub(crate) use places::{Permit, Places};
 pub(crate) use receive::{Delivery, InTrain};

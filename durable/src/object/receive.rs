@@ -20,7 +20,7 @@ use crate::object::uncalled::{
 };
 use crate::object::{Object, Slot};
 use crate::send::{SendId, SentCall};
-use crate::storage::{LetterOf, NewLetter, SendWrite};
+use crate::storage::{Carried, LetterOf, NewLetter, SendWrite};
 use crate::time::WallMs;
 
 /// A send on its way to its target.
@@ -139,8 +139,9 @@ impl<O: Object> Purpose<O> for Delivery {
                     attempts,
                     "a send is a dead letter"
                 );
-                let SentCall { method, args, scheduled, .. } = call;
-                let what = LetterOf::Send { id, method, args };
+                let SentCall { method, args, scheduled, metadata, .. } = call;
+                let carried = Carried::new(&metadata);
+                let what = LetterOf::Send { id, method, args, carried };
                 let letter =
                     NewLetter { what, error: shortened(text), at: now, attempts, scheduled };
                 let (received, letter) = (Some(id), Some(letter));

@@ -26,7 +26,7 @@ use crate::object::uncalled::{
 };
 use crate::object::{Dealt, Object, Ran as Returned, Slot, witness};
 use crate::schedule::{Schedule, ScheduleInfo};
-use crate::storage::{LetterOf, NewLetter};
+use crate::storage::{Carried, LetterOf, NewLetter};
 
 /// What a run is called whose call cannot be read.
 pub(super) static UNREAD: MethodSpec = MethodSpec::new("#[unread]", Access::Write, true);
@@ -172,6 +172,10 @@ async fn turn<O: Object>(
 }
 
 impl<O: Object> Purpose<O> for Schedule {
+    fn sent(&self) -> Option<&Metadata> {
+        self.sent.as_ref()
+    }
+
     fn cause(&self, method: &'static MethodSpec) -> Cause {
         Cause::Method(method.name.into())
     }
@@ -208,8 +212,9 @@ impl<O: Object> Purpose<O> for Schedule {
                     attempts,
                     "a run of a schedule is a dead letter"
                 );
-                let Schedule { method, args, scheduled, .. } = self;
-                let what = LetterOf::Schedule { name: name.clone(), method, args };
+                let Schedule { method, args, scheduled, sent, .. } = self;
+                let sent = sent.as_ref().map(Carried::new);
+                let what = LetterOf::Schedule { name: name.clone(), method, args, sent };
                 let letter =
                     NewLetter { what, error: shortened(text), at: now, attempts, scheduled };
                 (left, Some(letter))

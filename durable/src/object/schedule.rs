@@ -219,6 +219,7 @@ impl<O: Object> Planned<'_, O> {
                 due,
                 retries: 0,
                 put_off_to: WallMs(0),
+                sent: None,
             }))
         });
     }

@@ -8,6 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::lock;
 use super::look::{Look, asked};
 use super::rows::dead_letter::{self, Again, StoredLetter};
+use super::rows::schedule::Unreadable;
 use super::rows::{alarm, class, schedule, snapshot};
 use super::sqlite::Role;
 use super::store::{check_meta, renew_log, unopened};
@@ -29,6 +30,8 @@ pub(crate) enum Refusal {
     Full(usize),
     /// The object's schedules cannot be used.
     Unreadable(String),
+    /// What travels with it cannot be used.
+    Torn(Unreadable),
 }
 
 impl Look {
@@ -77,8 +80,8 @@ impl Look {
         check_meta(&place, &connection, id.shard, &self.manifest).map_err(asked)?;
         let now = self.host.clock.wall();
         let again = |letter: &StoredLetter| match fate {
-            LetterFate::Retried => Some(letter.again(id.shard, now)),
-            LetterFate::Dropped => None,
+            LetterFate::Retried => letter.again(id.shard, now).map(Some),
+            LetterFate::Dropped => Ok(None),
         };
         tend(&mut connection, id.number, again)
             .map_err(|cause| asked(place.error(&cause, "writing to")))
@@ -89,16 +92,17 @@ impl Look {
 fn tend(
     connection: &mut Connection,
     letter_no: i64,
-    again: impl Fn(&StoredLetter) -> Option<Again>,
+    again: impl Fn(&StoredLetter) -> Result<Option<Again>, Unreadable>,
 ) -> rusqlite::Result<Result<(), Refusal>> {
     let all = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let Some(letter) = dead_letter::get(&all, letter_no)? else { return Ok(Err(Refusal::Unknown)) };
     let Some(owner) = &letter.owner else { return Ok(Err(Refusal::Unknown)) };
     let place = (letter.object_no, &owner.id);
     let set = match again(&letter) {
-        None => Ok(()),
-        Some(Again::Alarm(alarm)) => set_alarm(&all, place, alarm)?,
-        Some(Again::Schedule(schedule)) => set_schedule(&all, place, schedule)?,
+        Err(unreadable) => Err(Refusal::Torn(unreadable)),
+        Ok(None) => Ok(()),
+        Ok(Some(Again::Alarm(alarm))) => set_alarm(&all, place, alarm)?,
+        Ok(Some(Again::Schedule(schedule))) => set_schedule(&all, place, schedule)?,
     };
     if set.is_err() {
         return Ok(set);

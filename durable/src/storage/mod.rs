@@ -46,7 +46,7 @@ pub(crate) use outbox::Chore as SendChore;
 pub(crate) use quarantines::{Chore, page as quarantine_page, told as quarantine_told};
 pub(crate) use rows::alarm::StoredAlarm;
 pub(crate) use rows::class::ClassRow;
-pub(crate) use rows::dead_letter::{Again, LetterOf, NewLetter, StoredLetter};
+pub(crate) use rows::dead_letter::{Again, Carried, LetterOf, NewLetter, StoredLetter};
 pub(crate) use rows::outbox::{StoredSend, decode as decode_send, encode as encode_send};
 pub(crate) use rows::quarantine::{Found as FoundQuarantine, StoredQuarantine};
 pub(crate) use rows::result::{self, ResultWrite};

@@ -1,8 +1,9 @@
 //! What `dead-letters` says and does.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use durable::{DataDirectory, DeadLetter, DeadLetterId, Error};
+use durable::{DataDirectory, DeadLetter, DeadLetterId, Error, Metadata};
 use serde_json::{Value, json};
 
 use crate::args::LettersCommand;
@@ -32,7 +33,7 @@ pub(crate) fn run(dir: &Path, command: &LettersCommand) -> Result<Output, Error>
 }
 
 fn listed(letters: &[DeadLetter]) -> Output {
-    let mut table = Table::new(["letter", "object", "kind", "attempts", "at", "error"]);
+    let mut table = Table::new(["letter", "object", "kind", "attempts", "at", "metadata", "error"]);
     for letter in letters {
         let DeadLetter { id, class, object, name, kind, error, at, attempts, .. } = letter;
         let label = name.clone().unwrap_or_else(|| object.to_string());
@@ -42,7 +43,11 @@ fn listed(letters: &[DeadLetter]) -> Output {
             Some(name) => format!("{kind} {}", name.escape_debug()),
             None => kind.to_string(),
         };
-        table.add([id.to_string(), object, kind, attempts.to_string(), at, error]);
+        let metadata = match &letter.metadata {
+            Ok(metadata) => metadata_text(metadata),
+            Err(error) => format!("unusable: {}", error.escape_debug()),
+        };
+        table.add([id.to_string(), object, kind, attempts.to_string(), at, metadata, error]);
     }
     let last = letters.last().map(|letter| letter.id.to_string());
     let json =
@@ -51,12 +56,22 @@ fn listed(letters: &[DeadLetter]) -> Output {
     Output::new(json, text)
 }
 
+/// `-`: there is none.
+fn metadata_text(metadata: &Metadata) -> String {
+    let entries = metadata.iter().map(|(key, value)| format!("{key}={}", value.escape_debug()));
+    let entries: Vec<_> = entries.collect();
+    if entries.is_empty() { "-".to_owned() } else { entries.join(" ") }
+}
+
 fn letter(letter: &DeadLetter) -> Value {
+    let metadata =
+        letter.metadata.as_ref().map(|metadata| metadata.iter().collect::<BTreeMap<_, _>>());
     json!({
         "letter": letter.id.to_string(), "class": letter.class, "id": letter.object,
         "name": letter.name, "kind": letter.kind.to_string(), "error": letter.error,
         "at_ms": letter.at.0, "attempts": letter.attempts,
         "scheduled_at_ms": letter.scheduled_at.0, "schedule": letter.schedule,
-        "method": letter.method,
+        "method": letter.method, "metadata": metadata.as_ref().ok(),
+        "metadata_error": metadata.as_ref().err(),
     })
 }

@@ -50,6 +50,7 @@ fn one(name: &str, when: When) -> Schedule {
         due: WallMs(1_767_225_600_000),
         retries: 0,
         put_off_to: WallMs(0),
+        sent: None,
     }
 }
 
@@ -61,6 +62,9 @@ fn schedules() -> Made {
     let all = Schedule { misfire: Misfire::All(9), ..one("all", cron.clone()) };
     let queue = Schedule { overlap: Overlap::Queue, retries: 2, ..one("queue", cron) };
     let behind = Schedule { put_off_to: WallMs(1_767_225_900_000), ..one("behind", every) };
+    let mut metadata = Metadata::new();
+    metadata.set("tenant", "acme").expect("it may");
+    let retried = Schedule { sent: Some(metadata), ..once.clone() };
     let body = |all: &[Schedule]| schedule::encode(all).expect("there are some").body.to_vec();
     vec![
         ("schedules", "once", body(std::slice::from_ref(&once))),
@@ -68,6 +72,7 @@ fn schedules() -> Made {
         ("schedules", "all", body(std::slice::from_ref(&all))),
         ("schedules", "queue", body(std::slice::from_ref(&queue))),
         ("schedules", "behind", body(std::slice::from_ref(&behind))),
+        ("schedules", "retried", body(std::slice::from_ref(&retried))),
         ("schedules", "five", body(&[all, behind, once, queue, skip])),
     ]
 }

@@ -24,6 +24,7 @@ fn every(misfire: Misfire, overlap: Overlap) -> Schedule {
         due: WallMs(10_000),
         retries: 0,
         put_off_to: WallMs(0),
+        sent: None,
     }
 }
 

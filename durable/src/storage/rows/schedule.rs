@@ -57,7 +57,7 @@ pub(crate) struct SchedulesRow {
     pub(crate) body: Arc<[u8]>,
 }
 
-/// Why a stored body cannot be used.
+/// Why a stored body cannot be used, of schedules or of what travels with a dead letter.
 #[derive(Debug)]
 pub(crate) enum Unreadable {
     /// Newer code wrote it.
@@ -110,6 +110,13 @@ fn fault(all: &[Schedule]) -> Option<String> {
         times(late).unwrap_or_default(),
         WallMs::MAX
     ))
+}
+
+impl Unreadable {
+    pub(crate) fn into_text(self) -> String {
+        let (Unreadable::Newer(text) | Unreadable::Damaged(text)) = self;
+        text
+    }
 }
 
 impl fmt::Display for Unreadable {
@@ -193,7 +200,7 @@ pub(crate) fn damaged(connection: &Connection) -> rusqlite::Result<Vec<(ObjectNo
         let (object_no, due) = (ObjectNo(row.get(0)?), row.get::<_, i64>(1)?);
         let is_of_state = row.get_ref(3)?.as_i64_or_null()?.is_some();
         let wrong = match decode(row.get_ref(4)?.as_blob()?) {
-            Err(Unreadable::Newer(text) | Unreadable::Damaged(text)) => text,
+            Err(unreadable) => unreadable.into_text(),
             Ok(schedules) => match first_due(&schedules).map(|first| first.due) {
                 Some(first) if u64::try_from(due) != Ok(first.0) => {
                     format!("its row is due at {due} ms, the first of them at {first}")
@@ -219,6 +226,7 @@ mod tests {
     use super::super::in_memory;
     use super::*;
     use crate::kernel::alarm::Place;
+    use crate::metadata::Metadata;
     use crate::schedule::{Misfire, Overlap, Target};
     use crate::storage::numbers::ClassNo;
     use crate::storage::rows::object;
@@ -237,6 +245,16 @@ mod tests {
         ]
     }
 
+    fn sents() -> impl Strategy<Value = Option<Metadata>> {
+        prop::option::of(prop::option::of("[a-z]{0,9}")).prop_map(|sent| {
+            sent.map(|value| {
+                let mut metadata = Metadata::new();
+                value.iter().for_each(|value| metadata.set("tenant", value).expect("it may"));
+                metadata
+            })
+        })
+    }
+
     fn schedules() -> impl Strategy<Value = Schedule> {
         let policies = (
             prop_oneof![
@@ -246,9 +264,9 @@ mod tests {
             ],
             prop_oneof![Just(Overlap::Skip), Just(Overlap::Queue)],
         );
-        let call = (any::<String>(), any::<Vec<u8>>());
+        let call = (any::<String>(), any::<Vec<u8>>(), sents());
         (any::<String>(), whens(), policies, call, (any::<u64>(), 0..=MAX, any::<u32>(), 0..=MAX))
-            .prop_map(|(name, when, (misfire, overlap), (method, args), numbers)| {
+            .prop_map(|(name, when, (misfire, overlap), (method, args, sent), numbers)| {
                 let (jitter_ms, due, retries, put_off_to) = numbers;
                 Schedule {
                     name,
@@ -263,6 +281,7 @@ mod tests {
                     due: WallMs(due),
                     retries,
                     put_off_to: WallMs(put_off_to),
+                    sent,
                 }
             })
     }
@@ -339,6 +358,7 @@ mod tests {
             due: WallMs(at),
             retries: 0,
             put_off_to: WallMs(0),
+            sent: None,
         }
     }
 
