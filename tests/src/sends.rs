@@ -1,12 +1,14 @@
 //! Objects that send each other calls, and clients that let them, while everything goes wrong that may.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::time::pause;
+use durable::limits::SCHEDULES_MAX;
 use durable::prelude::*;
-use durable::{IncomingCall, Interceptor, Refusal, RuntimeBuilder, SendId};
+use durable::{DeadLetter, IncomingCall, Interceptor, Refusal, RuntimeBuilder, SendId};
 use durable_testing::prelude::*;
+
+use crate::time::pause;
 
 /// Sends letters to others of its kind, and keeps those that it gets.
 #[derive(Debug, Default, DurableState)]
@@ -29,6 +31,8 @@ pub struct Post {
     pub bare: u64,
     /// Letters that were to be turned away at the door.
     pub forbidden: u64,
+    /// Letters that came after they had been dead, in no order.
+    pub came_again: Vec<(String, u64)>,
 }
 
 /// Turns away what says that it is forbidden.
@@ -157,7 +161,8 @@ impl Post {
         number: u64,
     ) -> Result<u64, String> {
         self.bare += u64::from(cx.metadata().get("from") != Some(&from));
-        self.came.push((from, number));
+        let came = if cx.scheduled().is_some() { &mut self.came_again } else { &mut self.came };
+        came.push((from, number));
         self.be_slow().await;
         self.fail_if_asked()?;
         Ok(self.came.len() as u64)
@@ -208,6 +213,11 @@ impl Post {
     /// What came, by sender.
     pub fn came(&self) -> Vec<(String, u64)> {
         self.came.clone()
+    }
+
+    /// What came after it had been dead, by sender.
+    pub fn came_again(&self) -> Vec<(String, u64)> {
+        self.came_again.clone()
     }
 
     /// What came late.
@@ -295,7 +305,7 @@ async fn use_post(client: &Crew, posts: &[PostStub]) {
 /// Clients that let posts send, under `faults`, until everything has come.
 pub async fn send_and_work(sim: Sim, faults: Faults) -> TestResult {
     let posts = NAMES.map(|name| sim.get::<Post>(name));
-    sim.faults(faults);
+    sim.faults(faults.clone());
     sim.clients(3, async |client| {
         for _ in 0..16 {
             use_post(&client, &posts).await;
@@ -323,12 +333,70 @@ pub async fn send_and_work(sim: Sim, faults: Faults) -> TestResult {
         sim.heal().await?;
         assert_eq!(of_fresh(&post.came().await?), before + 3, "what is sent comes");
         in_order(&post.came().await?);
+    }
+    retry_letters(&sim, &posts, faults).await?;
+    for post in &posts {
+        let (came, again) = (post.came().await?, post.came_again().await?);
+        let all: BTreeSet<_> = came.iter().chain(&again).collect();
+        assert_eq!(all.len(), came.len() + again.len(), "what has come does not come again");
         assert_eq!(post.bare().await?, 0, "what travels with a send arrives with it");
         assert_eq!(post.forbidden().await?, 0, "what was turned away has not run");
     }
     sim.sometimes("a send came", |trace| trace.count("send.arrives") > 0);
+    sim.sometimes("a dead letter was retried", |trace| trace.count("schedule.dealt") > 0);
     sim.sometimes("the node crashed", |trace| trace.count("node.crashes") > 0);
     Ok(())
+}
+
+/// Whatever has died comes after all, also what dies once more, but for what is forbidden: that is turned away as before.
+async fn retry_letters(sim: &Sim, posts: &[PostStub], faults: Faults) -> TestResult {
+    // What a clock that was set back has put off comes before.
+    sim.advance(Duration::from_secs(600)).await;
+    sim.heal().await?;
+    let forbidden = forbidden_of(&sim.dead_letters(None).await?);
+    for post in posts {
+        post.fail(1, false).await?;
+    }
+    sim.faults(faults);
+    for letter in sim.dead_letters(None).await.unwrap_or_default() {
+        drop(sim.retry_dead_letter(letter.id).await);
+    }
+    sim.advance(Duration::from_secs(2)).await;
+    sim.heal().await?;
+    for post in posts {
+        post.fail(0, false).await?;
+    }
+    sim.advance(Duration::from_secs(600)).await;
+    sim.heal().await?;
+    // A few rounds are enough for as many as there may be.
+    for _ in 0..8 {
+        let letters = sim.dead_letters(None).await?;
+        // An object has no room for more schedules at once.
+        for letter in letters.iter().take(SCHEDULES_MAX) {
+            sim.retry_dead_letter(letter.id).await?;
+        }
+        sim.advance(Duration::from_secs(5)).await;
+        sim.heal().await?;
+        if letters.len() <= SCHEDULES_MAX {
+            break;
+        }
+    }
+    let letters = sim.dead_letters(None).await?;
+    assert_eq!((letters.len(), forbidden_of(&letters)), (forbidden, forbidden), "{letters:?}");
+    Ok(())
+}
+
+/// How many letters were turned away at the door. Each says what it carries.
+fn forbidden_of(letters: &[DeadLetter]) -> usize {
+    let is_forbidden = |letter: &&DeadLetter| {
+        let metadata = letter.metadata.as_ref().expect("whole");
+        let is_sent_on = letter.method.as_deref() == Some("take");
+        assert_eq!(metadata.get("from").is_some(), is_sent_on, "{letter:?}");
+        let is_forbidden = letter.error.contains("it is forbidden");
+        assert_eq!(metadata.get("forbidden").is_some(), is_forbidden, "{letter:?}");
+        is_forbidden
+    };
+    letters.iter().filter(is_forbidden).count()
 }
 
 /// One takes back what another sent, after a crash that may have come between the effect of the send and the end of its row; the

@@ -32,6 +32,45 @@ pub const MUTANTS: &[Mutant] = &[
         test: SENDS,
     },
     Mutant {
+        name: "letter_without_its_metadata",
+        bug: "a send that becomes a dead letter loses what travels with it",
+        edits: &[Edit {
+            file: "durable/src/object/receive.rs",
+            find: "                let carried = Carried::new(&metadata);",
+            replace: r#"                let is_lost = crate::mutant("letter_without_its_metadata");
+                let carried = Carried::new(&if is_lost { Metadata::new() } else { metadata });"#,
+        }],
+        seeds: 60,
+        found_by: &["panic"],
+        test: SENDS,
+    },
+    Mutant {
+        name: "retried_letter_is_nobodys",
+        bug: "a dead letter of a send that is retried carries nothing, and no interceptor is asked",
+        edits: &[Edit {
+            file: "durable/src/object/recur.rs",
+            find: "        self.sent.as_ref()\n",
+            replace: r#"        self.sent.as_ref().filter(|_| !crate::mutant("retried_letter_is_nobodys"))
+"#,
+        }],
+        seeds: 60,
+        found_by: &["panic"],
+        test: SENDS,
+    },
+    Mutant {
+        name: "letter_of_a_letter_without_its_metadata",
+        bug: "a dead letter that is retried and dies again loses what travels with it",
+        edits: &[Edit {
+            file: "durable/src/object/recur.rs",
+            find: "                let sent = sent.as_ref().map(Carried::new);",
+            replace: r#"                let is_lost = crate::mutant("letter_of_a_letter_without_its_metadata");
+                let sent = sent.as_ref().map(Carried::new).filter(|_| !is_lost);"#,
+        }],
+        seeds: 60,
+        found_by: &["panic"],
+        test: SENDS,
+    },
+    Mutant {
         name: "refused_send_runs",
         bug: "a send runs that an interceptor has refused",
         edits: &[Edit {
