@@ -7,15 +7,19 @@ mod json;
 #[cfg(feature = "http")]
 mod query;
 mod reply;
+mod shape;
 
 use serde::{Deserializer, Serialize, Serializer};
 
 pub use self::arguments::{Arguments, decode_arguments};
+#[cfg(feature = "openapi")]
+pub(crate) use self::json::DescribedMethod;
 #[cfg(feature = "http")]
 pub(crate) use self::json::{Answer, Args, Asked, Door, Items, Open};
 #[cfg(feature = "http")]
 pub(crate) use self::query::unescape;
-pub use self::reply::{Answered, NamedReply};
+pub use self::reply::{Answered, NamedReply, ReplyParts};
+pub use self::shape::{MethodShape, Shape, ShapeOf, Unshaped};
 use crate::item_stream::ItemStream;
 use crate::object::Object;
 
@@ -23,6 +27,8 @@ use crate::object::Object;
 pub trait Exposed: Object {
     /// Those of its methods that can be called, in source order.
     const METHODS: &'static [ExposedMethod];
+    /// What each of them takes and gives.
+    const SHAPES: &'static [MethodShape];
 
     /// The call of one of them, from a map of its arguments.
     ///

@@ -5,6 +5,8 @@
 mod authorize;
 mod call;
 mod events;
+#[cfg(feature = "openapi")]
+mod openapi;
 mod patient;
 mod problem;
 mod server;
@@ -15,11 +17,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+#[cfg(feature = "openapi")]
+use axum::extract::OriginalUri;
+#[cfg(feature = "openapi")]
+use axum::http::Method;
 use axum::routing::any;
 
 pub use self::authorize::{Asking, Authorize, Denial};
 use self::authorize::{DynAuthorize, nobody_is_refused};
 use self::call::{answer, unknown_path};
+#[cfg(feature = "openapi")]
+pub use self::openapi::{OpenApi, Scheme};
 pub use self::server::Server;
 use crate::error::{Code, Error};
 use crate::exposed::Door;
@@ -63,6 +71,13 @@ pub async fn serve(runtime: &Runtime, address: impl Into<SocketAddr>) -> Result<
     Edge::new(runtime).serve(address).await
 }
 
+/// What the runtime's classes serve, described as OpenAPI 3.1, in JSON: what `/openapi.json` of [`router`] says. See
+/// [`Edge::to_openapi`].
+#[cfg(feature = "openapi")]
+pub fn openapi(runtime: &Runtime) -> String {
+    Edge::new(runtime).to_openapi()
+}
+
 /// How a runtime's objects are served: settings for [routes](Self::into_router) or a [server](Self::serve).
 ///
 /// ```
@@ -98,6 +113,9 @@ pub struct Edge {
     settings: Settings,
     /// `None`: nobody has said who may call.
     authorize: Option<Arc<dyn DynAuthorize>>,
+    /// `None`: what is served is not described.
+    #[cfg(feature = "openapi")]
+    openapi: Option<OpenApi>,
 }
 
 #[derive(Clone, Copy)]
@@ -126,7 +144,13 @@ impl Edge {
             timeout: HTTP_TIMEOUT,
             timeout_max: HTTP_TIMEOUT_MAX,
         };
-        Edge { runtime: runtime.clone(), settings, authorize: None }
+        Edge {
+            runtime: runtime.clone(),
+            settings,
+            authorize: None,
+            #[cfg(feature = "openapi")]
+            openapi: Some(OpenApi::default()),
+        }
     }
 
     /// Asks `authorize` before every call of a method that there is, before the request's body is read. The last one that is said
@@ -167,11 +191,34 @@ impl Edge {
         self
     }
 
+    /// What `/openapi.json` says beside what the classes say.
+    #[cfg(feature = "openapi")]
+    pub fn openapi(mut self, openapi: OpenApi) -> Self {
+        self.openapi = Some(openapi);
+        self
+    }
+
+    /// Serves no `/openapi.json`. A program may still serve [`to_openapi`](Self::to_openapi) to whom it likes.
+    #[cfg(feature = "openapi")]
+    pub fn without_openapi(mut self) -> Self {
+        self.openapi = None;
+        self
+    }
+
+    /// What the runtime's classes serve, described as OpenAPI 3.1, in JSON. It names the classes and methods that have opted in, and
+    /// nothing else. It is the same for everyone and asks [`authorize`](Self::authorize) nothing but its
+    /// [scheme](Authorize::scheme).
+    #[cfg(feature = "openapi")]
+    pub fn to_openapi(&self) -> String {
+        format!("{:#}", self.document())
+    }
+
     /// The routes, as [`router`] gives them, with these settings.
     pub fn into_router(self) -> axum::Router {
-        axum::Router::new()
-            .route("/{class}/{object}/{method}", any(answer))
-            .with_state(self.service())
+        let routes = axum::Router::new().route("/{class}/{object}/{method}", any(answer));
+        #[cfg(feature = "openapi")]
+        let routes = self.with_document(routes);
+        routes.with_state(self.service())
     }
 
     /// Serves the objects at `address`; port 0 takes a free one. The server goes on until it is shut down or dropped.
@@ -199,8 +246,28 @@ impl Edge {
         Server::start(host, address, routes).await
     }
 
+    /// These routes, and that of the document.
+    #[cfg(feature = "openapi")]
+    fn with_document(&self, routes: axum::Router<Arc<Service>>) -> axum::Router<Arc<Service>> {
+        if self.openapi.is_none() {
+            return routes;
+        }
+        let served = Arc::new(openapi::Served::new(&self.document()));
+        let answer = async move |verb: Method, OriginalUri(uri): OriginalUri| {
+            served.answer(&verb, uri.path())
+        };
+        routes.route(openapi::PATH, any(answer))
+    }
+
+    #[cfg(feature = "openapi")]
+    fn document(&self) -> serde_json::Value {
+        let scheme = self.authorize.as_ref().map_or_else(Scheme::none, |one| one.scheme());
+        let settings = self.openapi.clone().unwrap_or_default();
+        openapi::document(&self.runtime.doors(), &settings, &scheme)
+    }
+
     fn service(self) -> Arc<Service> {
-        let Edge { runtime, settings, authorize } = self;
+        let Edge { runtime, settings, authorize, .. } = self;
         let doors = runtime.doors().into_iter().map(|door| (door.class(), door)).collect();
         let authorize = authorize.unwrap_or_else(nobody_is_refused);
         Arc::new(Service { runtime, doors, settings, authorize })

@@ -311,8 +311,8 @@ pub mod alone {
 pub mod __private {
     pub use crate::codec::{DecodeError, EncodeError, decode_wire, encode_wire};
     pub use crate::exposed::{
-        Answered, Arguments, Exposed, ExposedMethod, Exposure, Feed, NamedReply, Verb,
-        decode_arguments,
+        Answered, Arguments, Exposed, ExposedMethod, Exposure, Feed, MethodShape, NamedReply,
+        ReplyParts, Shape, ShapeOf, Unshaped, Verb, decode_arguments,
     };
     pub use crate::object::{
         Activated, Alarmed, BoxFuture, FromError, Heard, Migrated, Notice, OldState, Plain, Probe,

@@ -8,7 +8,9 @@ mod calls;
 mod client;
 mod fuzz;
 mod guards;
+mod openapi;
 mod server;
+mod shop;
 mod streams;
 mod values;
 

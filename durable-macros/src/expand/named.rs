@@ -3,7 +3,8 @@
 //! Only for classes that opt in. As with the codec, a type without serde's traits is reported by the probes, and not here.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
+use syn::Meta;
 
 use super::stub::{fallible, output};
 use crate::attr::Http;
@@ -35,6 +36,7 @@ pub(super) fn exposed(class: &Class) -> Option<TokenStream> {
         ["method", "args", "reply", "serializer"].map(names::local);
     let methods = || class.methods.iter().filter(|method| method.http != Http::Off);
     let specs = methods().map(|method| spec(class, method));
+    let shapes = methods().map(|method| shape(class, method));
     let decode = methods().map(|method| decode(class, method));
     let values = methods().filter(|method| method.item.is_none());
     let encode = values.map(|method| encode(class, method));
@@ -45,6 +47,11 @@ pub(super) fn exposed(class: &Class) -> Option<TokenStream> {
     Some(quote! {
         impl #private::Exposed for #ty {
             const METHODS: &'static [#private::ExposedMethod] = &[#(#specs),*];
+            const SHAPES: &'static [#private::MethodShape] = {
+                #[allow(unused_imports)]
+                use #private::Unshaped as _;
+                &[#(#shapes),*]
+            };
 
             fn decode_named<'de, D: #private::serde::Deserializer<'de>>(
                 #method: &str,
@@ -87,7 +94,8 @@ pub(super) fn exposed(class: &Class) -> Option<TokenStream> {
 /// `__Named`, which both functions go through, and `__Unnamed`, which is taken where serde's traits are missing.
 fn codec(class: &Class) -> TokenStream {
     let private = &class.private;
-    let [value, names, from, to] = ["value", "names", "from", "to"].map(names::local);
+    let [value, names, from, to, index] =
+        ["value", "names", "from", "to", "index"].map(names::local);
     let decoded = quote!(::core::result::Result<T, D::Error>);
     let encoded = quote!(::core::result::Result<#private::Answered<S::Ok>, S::Error>);
     let items = quote!(#private::ItemStream<T>);
@@ -102,6 +110,10 @@ fn codec(class: &Class) -> TokenStream {
                 #from: D,
             ) -> #decoded {
                 #private::decode_arguments(#names, #from)
+            }
+
+            fn may_lack(#index: usize) -> bool {
+                <T as #private::Arguments>::may_lack(#index)
             }
         }
 
@@ -125,6 +137,10 @@ fn codec(class: &Class) -> TokenStream {
                 _: &'static [&'static str],
                 _: D,
             ) -> #decoded {
+                ::core::unreachable!()
+            }
+
+            fn may_lack(_: usize) -> bool {
                 ::core::unreachable!()
             }
 
@@ -152,6 +168,47 @@ fn spec(class: &Class, method: &Method) -> TokenStream {
     }
 }
 
+/// What the method takes and gives.
+fn shape(class: &Class, method: &Method) -> TokenStream {
+    let private = &class.private;
+    let Method { cfgs, deprecated, item, .. } = method;
+    let docs = method.docs.iter().filter_map(|attr| match &attr.meta {
+        Meta::NameValue(doc) => Some(&doc.value),
+        _ => None,
+    });
+    let of = |ty: TokenStream| quote!(#private::ShapeOf::<#ty>::SHAPE);
+    let args = method.args.iter().map(|arg| of(arg.ty.to_token_stream()));
+    let (types, output, fallible) = (arg_types(method), output(method), fallible(class, method));
+    let part =
+        |name: TokenStream| of(quote!(<#output as #private::ReplyParts<{ #fallible }>>::#name));
+    let value = match item {
+        Some(item) => of(item.to_token_stream()),
+        None => part(quote!(Value)),
+    };
+    let rejects = item.is_none().then(|| {
+        let rejection = part(quote!(Rejection));
+        quote!(.rejects({ #fallible }, #rejection))
+    });
+    let deprecated = (!deprecated.is_empty()).then(|| quote!(.deprecated()));
+    quote! {
+        #(#cfgs)*
+        #private::MethodShape::new(
+            &[#(#docs),*],
+            &[#(#args),*],
+            __Named::<#types, false>::may_lack,
+            #value,
+        ) #rejects #deprecated
+    }
+}
+
+/// The types of the arguments, in pairs, so that there may be as many as a method has.
+fn arg_types(method: &Method) -> TokenStream {
+    method.args.iter().rev().fold(quote!(()), |rest, arg| {
+        let ty = &arg.ty;
+        quote!((#ty, #rest))
+    })
+}
+
 fn arg_names(method: &Method) -> TokenStream {
     let names = method.args.iter().map(|arg| names::text(&arg.ident));
     quote!(&[#(#names),*])
@@ -163,11 +220,7 @@ fn decode(class: &Class, method: &Method) -> TokenStream {
     let args = names::local("args");
     let names = arg_names(method);
     let idents = method.args.iter().map(|arg| &arg.ident).collect::<Vec<_>>();
-    // In pairs, so that there may be as many as a method has.
-    let types = method.args.iter().rev().fold(quote!(()), |rest, arg| {
-        let ty = &arg.ty;
-        quote!((#ty, #rest))
-    });
+    let types = arg_types(method);
     let values = idents.iter().rev().fold(quote!(()), |rest, ident| quote!((#ident, #rest)));
     quote! {
         #(#cfgs)*

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::de::value::Error as Plain;
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor,
 };
@@ -26,6 +27,9 @@ pub trait Arguments: Sized {
     /// Whether the argument at `index` has come.
     fn has(slots: &Self::Slots, index: usize) -> bool;
 
+    /// Whether the argument at `index` need not come.
+    fn may_lack(index: usize) -> bool;
+
     /// All of them. One that has not come is what its type makes of nothing, as `None` for an `Option`.
     ///
     /// # Errors
@@ -45,6 +49,10 @@ impl Arguments for () {
     }
 
     fn has(_: &Self::Slots, _: usize) -> bool {
+        false
+    }
+
+    fn may_lack(_: usize) -> bool {
         false
     }
 
@@ -74,6 +82,13 @@ impl<T: DeserializeOwned, Rest: Arguments> Arguments for (T, Rest) {
         match index.checked_sub(1) {
             None => first.is_some(),
             Some(index) => Rest::has(rest, index),
+        }
+    }
+
+    fn may_lack(index: usize) -> bool {
+        match index.checked_sub(1) {
+            None => T::deserialize(Nothing::<Plain>::of("")).is_ok(),
+            Some(index) => Rest::may_lack(index),
         }
     }
 
@@ -203,6 +218,7 @@ mod tests {
         assert_eq!(read(r#"{"note":"x","cents":7}"#), both);
         assert_eq!(read(r#"{"cents":7,"note":null}"#), Ok((7, (None, ()))));
         assert_eq!(read(r#"{"cents":18446744073709551615}"#), Ok((u64::MAX, (None, ()))));
+        assert_eq!([0, 1, 2].map(Two::may_lack), [false, true, false]);
     }
 
     #[test]

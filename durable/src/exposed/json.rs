@@ -10,9 +10,13 @@ use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use serde_json::{Deserializer, Serializer};
 
+#[cfg(feature = "openapi")]
+use super::MethodShape;
 use super::query::query;
 use super::{Exposed, ExposedMethod, Exposure, Feed};
 use crate::caller::{Who, WhoKey};
+#[cfg(feature = "openapi")]
+use crate::class::Access;
 use crate::directory::Group;
 use crate::error::{Code, Error, Outcome};
 use crate::item_stream::ItemStream;
@@ -28,8 +32,33 @@ pub(crate) trait Door: Send + Sync {
     /// One of the methods that can be called.
     fn method(&self, name: &str) -> Option<&'static ExposedMethod>;
 
+    /// What it says of itself.
+    #[cfg(feature = "openapi")]
+    fn described(&self) -> Described;
+
     /// Makes a call, which is not made elsewhere: permits, deadlines and interceptors are as for calls of this process.
     fn call(&self, asked: Asked<'_>) -> BoxFuture<'static, Result<Answer, Error>>;
+}
+
+/// What a class says of itself to callers who do not read Rust.
+#[cfg(feature = "openapi")]
+pub(crate) struct Described {
+    pub(crate) class: &'static str,
+    /// Its objects take only so many calls in a time.
+    pub(crate) has_rate: bool,
+    /// Those that can be called, in source order.
+    pub(crate) methods: Vec<DescribedMethod>,
+}
+
+/// A method of it.
+#[cfg(feature = "openapi")]
+pub(crate) struct DescribedMethod {
+    pub(crate) method: &'static ExposedMethod,
+    pub(crate) shape: &'static MethodShape,
+    /// It takes `&mut self`.
+    pub(crate) may_change: bool,
+    /// It returns a stream.
+    pub(crate) is_stream: bool,
 }
 
 /// A call, as it was asked for.
@@ -89,6 +118,18 @@ impl<O: Exposed> Door for Opened<O> {
 
     fn method(&self, name: &str) -> Option<&'static ExposedMethod> {
         O::METHODS.iter().find(|method| method.name == name)
+    }
+
+    #[cfg(feature = "openapi")]
+    fn described(&self) -> Described {
+        let methods = O::METHODS.iter().zip(O::SHAPES).map(|(method, shape)| {
+            let spec = O::CLASS.methods.iter().find(|spec| spec.name == method.name);
+            let spec = spec.expect("a class knows each of its methods");
+            let may_change = spec.access == Access::Write;
+            DescribedMethod { method, shape, may_change, is_stream: spec.is_stream }
+        });
+        let (class, has_rate) = (O::CLASS.name, O::CLASS.rate.is_some());
+        Described { class, has_rate, methods: methods.collect() }
     }
 
     fn call(&self, asked: Asked<'_>) -> BoxFuture<'static, Result<Answer, Error>> {

@@ -1,5 +1,7 @@
 //! What methods return, as values of any format: the value of a result, or the error that it is.
 
+use std::convert::Infallible;
+
 use serde::{Serialize, Serializer};
 
 /// What a method has returned, written by a serializer.
@@ -36,4 +38,22 @@ impl<T: Serialize, E: Serialize> NamedReply<true> for Result<T, E> {
         }?;
         Ok(Answered { written, is_rejected })
     }
+}
+
+/// The types that callers outside of Rust see of a method's return type. `FALLIBLE` as of [`NamedReply`].
+pub trait ReplyParts<const FALLIBLE: bool> {
+    /// What it gives.
+    type Value;
+    /// Its own error.
+    type Rejection;
+}
+
+impl<T> ReplyParts<false> for T {
+    type Value = T;
+    type Rejection = Infallible;
+}
+
+impl<T, E> ReplyParts<true> for Result<T, E> {
+    type Value = T;
+    type Rejection = E;
 }

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use axum::http::HeaderMap;
 use axum::http::header::AUTHORIZATION;
 
+#[cfg(feature = "openapi")]
+use super::Scheme;
 use crate::caller::WhoKey;
 use crate::exposed::Verb;
 use crate::id::ObjectId;
@@ -46,6 +48,12 @@ pub trait Authorize: Send + Sync + 'static {
         &self,
         asking: &Asking<'_>,
     ) -> impl Future<Output = Result<Metadata, Denial>> + Send;
+
+    /// How callers say who they are, for `/openapi.json`: [`Scheme::bearer`] unless it is said. It changes nothing else.
+    #[cfg(feature = "openapi")]
+    fn scheme(&self) -> Scheme {
+        Scheme::bearer()
+    }
 }
 
 impl<F> Authorize for F
@@ -158,15 +166,36 @@ impl Denial {
 /// An [`Authorize`] without its type.
 pub(super) trait DynAuthorize: Send + Sync {
     fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> BoxFuture<'a, Result<Metadata, Denial>>;
+
+    #[cfg(feature = "openapi")]
+    fn scheme(&self) -> Scheme;
 }
 
 impl<A: Authorize> DynAuthorize for A {
     fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> BoxFuture<'a, Result<Metadata, Denial>> {
         Box::pin(self.authorize(asking))
     }
+
+    #[cfg(feature = "openapi")]
+    fn scheme(&self) -> Scheme {
+        Authorize::scheme(self)
+    }
 }
 
 /// Everyone passes.
 pub(super) fn nobody_is_refused() -> Arc<dyn DynAuthorize> {
-    Arc::new(|_: &Asking<'_>| Ok(Metadata::new()))
+    Arc::new(Everyone)
+}
+
+struct Everyone;
+
+impl Authorize for Everyone {
+    fn authorize(&self, _: &Asking<'_>) -> impl Future<Output = Result<Metadata, Denial>> + Send {
+        ready(Ok(Metadata::new()))
+    }
+
+    #[cfg(feature = "openapi")]
+    fn scheme(&self) -> Scheme {
+        Scheme::none()
+    }
 }

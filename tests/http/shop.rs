@@ -1,0 +1,153 @@
+//! Classes with all that a description of them can say.
+
+use std::collections::BTreeMap;
+
+use durable::WallMs;
+use durable::prelude::*;
+use futures_util::{Stream, stream};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// How much there is of something.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Line {
+    /// What it is called.
+    pub article: String,
+    #[serde(default)]
+    pub count: u32,
+    pub size: Option<Size>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Size {
+    Small,
+    Large,
+}
+
+/// Leads to itself.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Tree {
+    name: String,
+    below: Vec<Tree>,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub enum Pay {
+    Cash,
+    Card { number: String },
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Page<T> {
+    items: Vec<T>,
+    more: bool,
+}
+
+/// Says nothing of its shape.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Secret {
+    word: String,
+}
+
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Refused {
+    left: u32,
+}
+
+/// An alias, which a macro cannot see through.
+type Taken<T> = Result<T, Refused>;
+
+mod other {
+    /// Called like another type, and not the same.
+    #[derive(Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+    pub struct Line {
+        pub number: u8,
+    }
+}
+
+#[derive(Default, DurableState)]
+pub struct Shop {
+    lines: BTreeMap<String, u32>,
+}
+
+#[durable_object(name = "edge.Shop", http)]
+impl Shop {
+    /// Puts something in.
+    ///
+    /// Gives how much of it there is.
+    pub fn put(&mut self, line: Line) -> u32 {
+        let count = self.lines.entry(line.article).or_default();
+        *count += line.count;
+        *count
+    }
+
+    /// Takes something out.
+    pub fn take(&mut self, article: String, count: u32, pay: Option<Pay>) -> Taken<Line> {
+        let _ = pay;
+        let left = self.lines.get(&article).copied().unwrap_or_default();
+        let count = left.checked_sub(count).ok_or(Refused { left })?;
+        Ok(Line { article, count, size: Some(Size::Large) })
+    }
+
+    #[rpc(http = "GET")]
+    pub fn lines(&self, from: u32, r#type: Option<Size>) -> Page<Line> {
+        let lines = self.lines.iter().skip(from as usize);
+        let lines = lines.map(|(article, count)| Line {
+            article: article.clone(),
+            count: *count,
+            size: r#type,
+        });
+        Page { items: lines.collect(), more: false }
+    }
+
+    #[rpc(http = "GET")]
+    pub fn find(&self, text: String, among: Vec<u32>, pay: Pay, wide: bool) -> Option<String> {
+        let _ = pay;
+        (wide && among.is_empty()).then_some(text)
+    }
+
+    pub fn grow(&self, tree: Tree) -> Tree {
+        tree
+    }
+
+    pub fn number(&self, line: other::Line) -> u8 {
+        line.number
+    }
+
+    pub fn tell(&self, secret: Secret, other: Option<Secret>) -> Result<Secret, Secret> {
+        other.map_or(Ok(secret), Err)
+    }
+
+    #[rpc(name = "when it was")]
+    #[deprecated = "nobody knows"]
+    pub fn when(&self, cx: &Context<'_, Self>, at: WallMs) -> (ObjectId, WallMs) {
+        (cx.id(), at)
+    }
+
+    #[rpc(http = "GET")]
+    pub fn each(&self, times: u8) -> impl Stream<Item = Line> + use<> {
+        let line = Line { article: "pen".to_owned(), count: 1, size: None };
+        stream::iter(vec![line; times.into()])
+    }
+
+    pub fn called(&self, cx: &Context<'_, Self>) -> Option<String> {
+        cx.name().map(str::to_owned)
+    }
+
+    #[cfg(any())]
+    pub fn gone(&self) -> NoType {
+        NoType
+    }
+
+    #[rpc(http = "off")]
+    pub fn hidden(&mut self, rare: Rare) -> u8 {
+        rare.value
+    }
+}
+
+/// Only a method that is not served knows it.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+pub struct Rare {
+    value: u8,
+}
