@@ -10,6 +10,8 @@ mod openapi;
 mod patient;
 mod problem;
 mod server;
+#[cfg(feature = "openapi")]
+mod typescript;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -76,6 +78,12 @@ pub async fn serve(runtime: &Runtime, address: impl Into<SocketAddr>) -> Result<
 #[cfg(feature = "openapi")]
 pub fn openapi(runtime: &Runtime) -> String {
     Edge::new(runtime).to_openapi()
+}
+
+/// A client in TypeScript of what the runtime's classes serve: one module without dependencies. See [`Edge::to_typescript`].
+#[cfg(feature = "openapi")]
+pub fn typescript(runtime: &Runtime) -> String {
+    Edge::new(runtime).to_typescript()
 }
 
 /// How a runtime's objects are served: settings for [routes](Self::into_router) or a [server](Self::serve).
@@ -211,6 +219,19 @@ impl Edge {
     #[cfg(feature = "openapi")]
     pub fn to_openapi(&self) -> String {
         format!("{:#}", self.document())
+    }
+
+    /// A client in TypeScript of what the runtime's classes serve: the text of one module without dependencies, typed by the same
+    /// schemas as [`to_openapi`](Self::to_openapi), for browsers and whatever else has `fetch`.
+    ///
+    /// ```ts
+    /// const bank = new Client("https://bank.example/objects", { headers: { authorization: `Bearer ${token}` } });
+    /// const ada = bank.object("bank.Account", "ada");
+    /// const cents: number = await ada.deposit({ cents: 500 }, { idempotencyKey: "order-17", timeout: "5s" });
+    /// ```
+    #[cfg(feature = "openapi")]
+    pub fn to_typescript(&self) -> String {
+        typescript::client(&self.document())
     }
 
     /// The routes, as [`router`] gives them, with these settings.

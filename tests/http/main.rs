@@ -12,6 +12,7 @@ mod openapi;
 mod server;
 mod shop;
 mod streams;
+mod typescript;
 mod values;
 
 use std::net::SocketAddr;

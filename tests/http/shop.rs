@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use durable::WallMs;
+use durable::http::{Edge, OpenApi};
 use durable::prelude::*;
 use futures_util::{Stream, stream};
 use schemars::JsonSchema;
@@ -150,4 +151,10 @@ impl Shop {
 #[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Rare {
     value: u8,
+}
+
+/// The client in TypeScript.
+pub fn client(runtime: &Runtime) -> String {
+    let about = OpenApi::titled("Shop").version("1.0.0");
+    Edge::new(runtime).openapi(about).to_typescript()
 }

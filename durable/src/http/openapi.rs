@@ -10,7 +10,8 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Map, Value, json};
 
-use self::problems::PROBLEM;
+pub(super) use self::problems::PROBLEM;
+pub(super) use self::schemas::SCHEMAS;
 use self::schemas::Schemas;
 use super::problem::{Problem, plain};
 use crate::exposed::{Door, Verb};

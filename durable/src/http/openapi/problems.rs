@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::exposed::Verb;
 
 /// The name of the schema that all problems have. No type can have it.
-pub(super) const PROBLEM: &str = "durable.Problem";
+pub(in crate::http) const PROBLEM: &str = "durable.Problem";
 
 /// A status that problems have.
 struct Status {

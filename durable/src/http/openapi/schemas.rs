@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::exposed::{Shape, unescape};
 
 /// Where schemas stand in a document.
-const SCHEMAS: &str = "#/components/schemas/";
+pub(in crate::http) const SCHEMAS: &str = "#/components/schemas/";
 
 /// Where those of arguments and of results stand until all are known.
 const TAKEN: &str = "#/taken/";
