@@ -2,7 +2,8 @@
 //!
 //! The peak is found with callers that wait for their answers. Then ten times as many calls are made in each second, whatever
 //! becomes of them, each with a deadline. `memory` computes and stores nothing, `durable` computes as long and stores 4 KiB. Half of
-//! the machine's cores serve, the others call, at the peak and beyond it. The memory of the last fifth is compared with that of the second one.
+//! the machine's cores serve, the others call, at the peak and beyond it. The memory of the last fifth is compared with that of the
+//! second one.
 #![allow(clippy::disallowed_methods, reason = "a bench measures the real clock and disk")]
 
 #[allow(dead_code, reason = "not every bench uses every part")]
