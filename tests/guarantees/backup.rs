@@ -322,12 +322,12 @@ async fn every_kind_of_damage_to_rows_is_found() {
     use ProblemKind::*;
 
     let ada = "(SELECT object_no FROM objects WHERE name = 'ada')";
-    let table: [Planted; 23] = [
+    let table: [Planted; 25] = [
         ("UPDATE snapshots SET body = CAST(body || x'00' AS BLOB) WHERE object_no = ADA", &[SnapshotTorn]),
         ("UPDATE snapshots SET body = x'' WHERE object_no = ADA", &[SnapshotTorn]),
         ("DELETE FROM snapshots WHERE object_no = ADA", &[SnapshotMissing]),
         (
-            "INSERT INTO snapshots VALUES (900, 1, 1, 0, x'00')",
+            "INSERT INTO snapshots VALUES (900, 1, 1, 0, x'00', NULL)",
             &[SnapshotOrphaned, TablesOrphaned],
         ),
         ("UPDATE snapshots SET epoch = 5 << 40 WHERE object_no = ADA", &[SnapshotAhead]),
@@ -347,6 +347,8 @@ async fn every_kind_of_damage_to_rows_is_found() {
         ("UPDATE objects SET id = x'00' WHERE object_no = ADA", &[RowUnreadable]),
         ("UPDATE objects SET class_no = 9 WHERE object_no = ADA", &[ClassUnknown, SchemaUnknown]),
         ("INSERT INTO kin VALUES (x'00', 1, x'00', ADA)", &[KinWrong]),
+        ("UPDATE snapshots SET results = x'00' WHERE object_no = ADA", &[ResultDamaged]),
+        ("INSERT INTO results VALUES (900, 0, 1, x'00', x'00')", &[ResultOrphaned]),
         ("DELETE FROM schemas", &[SchemaUnknown, SchemaUnknown, SchemaUnknown, SchemaUnknown]),
         (
             "INSERT INTO objects SELECT 900, lookup_hash, id, class_no, slot, name, jurisdiction, location_hint, born_ms, NULL

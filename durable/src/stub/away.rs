@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::future::State;
 use super::options::{self, Options};
-use super::{Call, State, Way};
+use super::{Call, Way};
 use crate::caller::{Caller, Kept, Request, Who, unencodable, unstreamable};
 use crate::error::{Error, Outcome};
 use crate::object::{Object, carried};

@@ -211,7 +211,7 @@ pub const MUTANTS: &[Mutant] = &[
         name: "call_leaves_before_commits",
         bug: "a call from inside of a turn leaves before the commits that the turn saw are durable",
         edits: &[Edit {
-            file: "durable/src/stub.rs",
+            file: "durable/src/stub/future.rs",
             find: "            Some(origin) if address.is_departing() || origin.is_behind() => {",
             replace: r#"            Some(origin)
                 if !crate::mutant("call_leaves_before_commits")
