@@ -10,7 +10,7 @@ use crate::{Mutant, plant};
 /// What a build of the copy needs: its folders, and its files beside them.
 const FOLDERS: [&str; 5] = ["durable", "durable-macros", "durable-testing", "examples", "tests"];
 const FILES: [&str; 3] = ["Cargo.toml", "Cargo.lock", "README.md"];
-const EXTENSIONS: [&str; 5] = ["rs", "toml", "md", "txt", "sql"];
+const EXTENSIONS: [&str; 6] = ["rs", "toml", "md", "txt", "sql", "ts"];
 
 /// Crates that mutants can be planted in.
 const ROOTS: [&str; 2] = ["durable/src/lib.rs", "durable-testing/src/lib.rs"];
