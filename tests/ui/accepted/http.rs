@@ -1,0 +1,62 @@
+//! Methods that can be called over HTTP.
+#![allow(missing_docs, missing_debug_implementations, clippy::too_many_arguments)]
+
+use std::collections::BTreeMap;
+
+use durable::prelude::*;
+use futures_util::Stream;
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+pub enum Refused {
+    Empty,
+}
+
+#[derive(Default, DurableState)]
+pub struct Shelf {
+    books: BTreeMap<String, u64>,
+}
+
+type Outcome<T> = Result<T, Refused>;
+
+#[durable_object(name = "ui.Shelf", http)]
+impl Shelf {
+    pub fn put(&mut self, title: String, count: u64, r#type: Option<String>) -> u64 {
+        let _ = r#type;
+        *self.books.entry(title).and_modify(|there| *there += count).or_insert(count)
+    }
+
+    #[rpc(http = "GET")]
+    pub fn count(&self, title: String) -> Outcome<u64> {
+        self.books.get(&title).copied().ok_or(Refused::Empty)
+    }
+
+    #[rpc(http = "POST", name = "everything")]
+    pub async fn all(&self, cx: &Context<'_, Self>) -> BTreeMap<String, u64> {
+        let _ = cx;
+        self.books.clone()
+    }
+
+    #[rpc(http = "off")]
+    pub fn burn(&mut self) {
+        self.books.clear();
+    }
+
+    pub fn titles(&self) -> impl Stream<Item = String> + use<> {
+        futures_util::stream::iter(self.books.keys().cloned().collect::<Vec<_>>())
+    }
+
+    #[cfg(any())]
+    pub fn never(&self, nothing: Missing) {}
+
+    pub fn many(&self, a: u8, b: u8, c: u8, d: u8, e: u8, f: u8, g: u8, h: u8, i: u8, j: u8) -> u8 {
+        a + b + c + d + e + f + g + h + i + j
+    }
+}
+
+#[derive(Default, DurableState)]
+pub struct Nothing {}
+
+/// It can be called over HTTP, and has nothing to call.
+#[durable_object(name = "ui.Nothing", http)]
+impl Nothing {}
