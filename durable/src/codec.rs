@@ -1,8 +1,8 @@
 //! How values become bytes: postcard, with a writer that notices whether anything changed.
 
 use postcard::ser_flavors::Flavor;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::limits::WIRE_BYTES_MAX;
 
@@ -77,7 +77,9 @@ pub(crate) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, String> {
 }
 
 /// Decodes a value at the front, and gives what is behind it.
-pub(crate) fn decode_first<T: DeserializeOwned>(bytes: &[u8]) -> Result<(T, &[u8]), String> {
+pub(crate) fn decode_first<'b, T: Deserialize<'b>>(
+    bytes: &'b [u8],
+) -> Result<(T, &'b [u8]), String> {
     postcard::take_from_bytes(bytes).map_err(|error| error.to_string())
 }
 

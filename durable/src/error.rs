@@ -129,6 +129,8 @@ codes! {
     IdMalformed = "id.malformed", FixCall, NotStarted | RolledBack;
     /// The id belongs to another class, or to another data directory.
     IdForeign = "id.foreign", FixCall, NotStarted | RolledBack;
+    /// The id of an object that is reached by its name elsewhere is known there only.
+    IdAway = "id.away", FixCall, NotStarted;
     /// An object's name is longer than the limit.
     NameTooLong = "name.too_long", FixCall, NotStarted | RolledBack;
     /// A stored name cannot be read as the class's typed key.
@@ -163,6 +165,8 @@ codes! {
     TraceMalformed = "trace.malformed", FixCall, NotStarted;
     /// An interceptor does not let the call pass.
     CallRefused = "call.refused", FixCall, NotStarted;
+    /// A server does not let the call pass.
+    CallDenied = "call.denied", FixCall, NotStarted;
     /// The class has no method of that name.
     CallUnknownMethod = "call.unknown_method", FixCall, NotStarted | RolledBack | Committed;
     /// Arguments or a result that came over a wire do not decode as the method's types.
@@ -369,6 +373,12 @@ codes! {
     ServerUnguarded = "server.unguarded", FixCall, NotStarted;
     /// The address of a server cannot be taken.
     ServerUnbound = "server.unbound", Retry, NotStarted;
+    /// As many calls of a client are under way as may be.
+    ClientOverloaded = "client.overloaded", Backoff, NotStarted;
+    /// A server cannot be reached, or its answer did not come.
+    ServerUnreachable = "server.unreachable", Retry, NotStarted | Committed | Unknown;
+    /// What answers is no server of this crate, or one of another version.
+    ServerForeign = "server.foreign", FixCall, NotStarted | Committed | Unknown;
     /// A setting of the runtime is out of range.
     ConfigInvalid = "config.invalid", FixCall, NotStarted;
 }
@@ -448,6 +458,12 @@ impl Error {
     pub(crate) fn with_object(mut self, object: impl Into<String>) -> Self {
         Arc::make_mut(&mut self.0).object = Some(object.into());
         self
+    }
+
+    /// The same about this object, unless it says itself what it is about.
+    #[cfg(feature = "client")]
+    pub(crate) fn about(self, object: String) -> Self {
+        if self.0.object.is_some() { self } else { self.with_object(object) }
     }
 
     pub(crate) fn with_cut(mut self, cut: Vec<CutOff>) -> Self {

@@ -15,7 +15,7 @@ pub use self::arguments::{Arguments, decode_arguments};
 #[cfg(feature = "openapi")]
 pub(crate) use self::json::DescribedMethod;
 #[cfg(feature = "http")]
-pub(crate) use self::json::{Answer, Args, Asked, Door, Items, Open};
+pub(crate) use self::json::{Answer, Args, Asked, Door, Items, Open, Wishing};
 #[cfg(feature = "http")]
 pub(crate) use self::query::unescape;
 pub use self::reply::{Answered, NamedReply, ReplyParts};

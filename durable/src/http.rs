@@ -5,11 +5,15 @@
 mod authorize;
 mod call;
 mod events;
+mod handshake;
 #[cfg(feature = "openapi")]
 mod openapi;
+mod opening;
+mod order;
 mod patient;
 mod problem;
 mod server;
+mod typed;
 #[cfg(feature = "openapi")]
 mod typescript;
 
@@ -28,6 +32,7 @@ use axum::routing::any;
 pub use self::authorize::{Asking, Authorize, Denial};
 use self::authorize::{DynAuthorize, nobody_is_refused};
 use self::call::{answer, unknown_path};
+use self::handshake::Handshake;
 #[cfg(feature = "openapi")]
 pub use self::openapi::{OpenApi, Scheme};
 pub use self::server::Server;
@@ -37,6 +42,8 @@ use crate::limits::{
     HTTP_BODY_BYTES, HTTP_BODY_TIMEOUT, HTTP_TIMEOUT, HTTP_TIMEOUT_MAX, WIRE_BYTES_MAX,
 };
 use crate::runtime::Runtime;
+#[cfg(feature = "tls")]
+pub use tokio_rustls::rustls;
 
 /// The routes of a runtime's objects, to be nested into a program's own. Whoever may reach these routes may call: put what
 /// authenticates around them, or say [`Edge::authorize`].
@@ -132,6 +139,8 @@ struct Settings {
     body_timeout: Duration,
     timeout: Duration,
     timeout_max: Duration,
+    /// What travels with calls of typed clients goes on.
+    believes_metadata: bool,
 }
 
 /// What answers requests.
@@ -151,6 +160,7 @@ impl Edge {
             body_timeout: HTTP_BODY_TIMEOUT,
             timeout: HTTP_TIMEOUT,
             timeout_max: HTTP_TIMEOUT_MAX,
+            believes_metadata: false,
         };
         Edge {
             runtime: runtime.clone(),
@@ -199,6 +209,14 @@ impl Edge {
         self
     }
 
+    /// Lets all [metadata](crate::Metadata) pass that clients of [`Client::connect`](crate::Client) send with their calls, under
+    /// those that [`authorize`](Self::authorize) gives. Otherwise only the trace passes: who can write metadata can say that he is
+    /// somebody else, if it is asked who calls by them.
+    pub fn believe_metadata(mut self) -> Self {
+        self.settings.believes_metadata = true;
+        self
+    }
+
     /// What `/openapi.json` says beside what the classes say.
     #[cfg(feature = "openapi")]
     pub fn openapi(mut self, openapi: OpenApi) -> Self {
@@ -244,9 +262,9 @@ impl Edge {
 
     /// Serves the objects at `address`; port 0 takes a free one. The server goes on until it is shut down or dropped.
     ///
-    /// It speaks HTTP/1.1 without TLS, takes [`HTTP_CONNECTIONS_MAX`](crate::limits::HTTP_CONNECTIONS_MAX) connections at a time, and
-    /// closes one that takes longer than [`HTTP_HEADERS_TIMEOUT`](crate::limits::HTTP_HEADERS_TIMEOUT) for the headers of a request, or to
-    /// take what it is sent than [`HTTP_STALL`](crate::limits::HTTP_STALL).
+    /// It speaks HTTP/1.1 and HTTP/2 without TLS, takes [`HTTP_CONNECTIONS_MAX`](crate::limits::HTTP_CONNECTIONS_MAX) connections at
+    /// a time, and closes one that takes longer than [`HTTP_HEADERS_TIMEOUT`](crate::limits::HTTP_HEADERS_TIMEOUT) for the headers of a
+    /// request, or to take what it is sent than [`HTTP_STALL`](crate::limits::HTTP_STALL).
     ///
     /// # Errors
     /// `server.unguarded` if `address` is not a loopback address and nothing says who may call; `server.unbound` if the address
@@ -255,7 +273,29 @@ impl Edge {
     /// # Cancel safety
     /// Dropped, nothing is served.
     pub async fn serve(self, address: impl Into<SocketAddr>) -> Result<Server, Error> {
-        let address = address.into();
+        self.serve_by(address.into(), Handshake::Plain).await
+    }
+
+    /// As [`serve`](Self::serve), with TLS: `config` has the server's certificate, and says whether callers must show one, which
+    /// [`Asking::certificate`] gives to whoever decides. If it names no protocols, those are HTTP/2 and HTTP/1.1.
+    ///
+    /// The guide [Serve objects over HTTP](crate::guide::serve_over_http#encrypt-it) has an example.
+    ///
+    /// # Errors
+    /// As [`serve`](Self::serve).
+    ///
+    /// # Cancel safety
+    /// Dropped, nothing is served.
+    #[cfg(feature = "tls")]
+    pub async fn serve_tls(
+        self,
+        address: impl Into<SocketAddr>,
+        config: Arc<rustls::ServerConfig>,
+    ) -> Result<Server, Error> {
+        self.serve_by(address.into(), Handshake::tls(config)).await
+    }
+
+    async fn serve_by(self, address: SocketAddr, handshake: Handshake) -> Result<Server, Error> {
         if self.authorize.is_none() && !address.ip().to_canonical().is_loopback() {
             return Err(Code::ServerUnguarded.error(format!(
                 "{address} can be reached by other machines, and nothing says who may call; say it with `authorize`, \
@@ -264,7 +304,7 @@ impl Edge {
         }
         let host = self.runtime.host().clone();
         let routes = self.into_router().fallback(unknown_path);
-        Server::start(host, address, routes).await
+        Server::start(host, address, (routes, handshake)).await
     }
 
     /// These routes, and that of the document.

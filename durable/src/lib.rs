@@ -65,8 +65,12 @@ mod listing;
 pub mod lock;
 mod metadata;
 mod object;
+#[cfg(any(feature = "http", feature = "client"))]
+mod protocol;
 mod quarantine;
 mod registry;
+#[cfg(feature = "client")]
+pub mod remote;
 mod rewind;
 mod runtime;
 mod schedule;

@@ -514,6 +514,15 @@ pub const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
 /// Headers of a request.
 pub const HTTP_HEADERS_MAX: usize = 64;
 
+/// Requests of one connection of HTTP/2 that are under way.
+pub const HTTP_STREAMS_MAX: u32 = 256;
+
+/// How often a server asks whether the other end of a connection of HTTP/2 is still there.
+pub const HTTP_PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long that may take to say so. The connection is closed then.
+pub const HTTP_PING_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// How long a server waits for requests under way when it is shut down.
 pub const HTTP_SHUTDOWN_GRACE: Duration = Duration::from_secs(30);
 
@@ -540,3 +549,24 @@ const _: () = assert!(KV_VALUE_BYTES_MAX <= BATCH_BYTES_MAX && KV_PAGE_ROWS_MAX 
 const _: () = assert!(SQL_PAGES_MAX < 1 << 24 && SQL_PAGE_BYTES <= u16::MAX as usize);
 const _: () = assert!(SQL_LOG_ROWS_MAX > 0 && SQL_LOG_BYTES_MAX > SQL_PAGE_BYTES);
 const _: () = assert!(LOG_SWEPT_SHARE > 0 && LOG_SWEPT_PER_ROW > 1 && LOG_SWEPT_FOLDS_MAX > 0);
+
+/// How often a client tries to connect, and how often it sends a call that servers do not take, before it gives up.
+pub const CLIENT_TRIES: u32 = 6;
+
+/// Calls of a client that are under way at a time.
+pub const CLIENT_CALLS_MAX: usize = 16_384;
+
+/// How long a client waits after its first try to connect; after each further one twice as long.
+pub const CLIENT_CONNECT_PAUSE: Duration = Duration::from_millis(50);
+
+/// How long a try to connect may take.
+pub const CLIENT_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How often a client asks whether a server is still there that has calls of it.
+pub const CLIENT_PING_INTERVAL: Duration = Duration::from_secs(10);
+
+/// How long a server may take to say that it is. Its connection is given up then.
+pub const CLIENT_PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How much longer than a call has time a client waits for what the server says of that.
+pub const CLIENT_GRACE: Duration = Duration::from_secs(1);

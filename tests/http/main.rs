@@ -9,9 +9,11 @@ mod client;
 mod fuzz;
 mod guards;
 mod openapi;
+mod remote;
 mod server;
 mod shop;
 mod streams;
+mod tls;
 mod typescript;
 mod values;
 

@@ -108,7 +108,7 @@ const FLOORS: [&[&str]; 7] = [
         "bench",
         "fuzz",
     ],
-    &["http"],
+    &["protocol", "http", "remote"],
     &["lib", "bin"],
 ];
 
@@ -193,9 +193,11 @@ fn dependencies_stay_in_their_rooms() {
         ("croner::", &["when.rs"]),
         ("jiff::", &["when.rs"]),
         ("axum::", &["http.rs", "http/"]),
-        ("hyper::", &["http/"]),
+        ("hyper::", &["http/", "remote.rs", "remote/"]),
+        ("h2::", &["remote/"]),
+        ("tokio_rustls::", &["http.rs", "http/", "remote.rs", "remote/"]),
         ("schemars::", &["exposed/", "http/openapi/"]),
-        ("tokio::net", &["http/"]),
+        ("tokio::net", &["http/", "remote/"]),
     ]);
     let mut broken = Vec::new();
     for source in sources().iter().filter(|source| !is_test(&source.path)) {

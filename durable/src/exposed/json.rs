@@ -1,4 +1,4 @@
-//! A class that is reached with JSON, whatever its type.
+//! A class that is reached with JSON, or with encoded values, whatever its type.
 
 use std::future::{IntoFuture, ready};
 use std::io;
@@ -14,15 +14,17 @@ use serde_json::{Deserializer, Serializer};
 use super::MethodShape;
 use super::query::query;
 use super::{Exposed, ExposedMethod, Exposure, Feed};
-use crate::caller::{Who, WhoKey};
+use crate::caller::{Kept, Who, WhoKey, undecodable, unencodable, unstreamable};
 #[cfg(feature = "openapi")]
 use crate::class::Access;
+use crate::class::{Durability, MethodSpec};
 use crate::directory::Group;
 use crate::error::{Code, Error, Outcome};
 use crate::item_stream::ItemStream;
 use crate::limits::WIRE_BYTES_MAX;
 use crate::metadata::Metadata;
 use crate::object::{BoxFuture, Object};
+use crate::stub::Call;
 
 /// A class that has opted in, for callers who know neither its type nor those of its methods.
 pub(crate) trait Door: Send + Sync {
@@ -36,8 +38,14 @@ pub(crate) trait Door: Send + Sync {
     #[cfg(feature = "openapi")]
     fn described(&self) -> Described;
 
+    /// What the class says of one of them.
+    fn spec(&self, name: &str) -> &'static MethodSpec;
+
     /// Makes a call, which is not made elsewhere: permits, deadlines and interceptors are as for calls of this process.
     fn call(&self, asked: Asked<'_>) -> BoxFuture<'static, Result<Answer, Error>>;
+
+    /// Keeps a call that nobody waits for. `delay`: how long at least. `None`: not longer than those before it.
+    fn keep(&self, asked: Asked<'_>, delay: Option<Duration>) -> Kept;
 }
 
 /// What a class says of itself to callers who do not read Rust.
@@ -72,6 +80,16 @@ pub(crate) struct Asked<'a> {
     /// What it is known again by. `None`: it has no idempotency key.
     pub(crate) key: Option<Arc<str>>,
     pub(crate) metadata: Metadata,
+    pub(crate) wishing: Wishing,
+}
+
+/// What only typed callers say.
+#[derive(Default)]
+pub(crate) struct Wishing {
+    /// It waits for room where there is none.
+    pub(crate) is_patient: bool,
+    /// `None`: as the class says.
+    pub(crate) durability: Option<Durability>,
 }
 
 /// Arguments, by the names of the parameters.
@@ -80,6 +98,8 @@ pub(crate) enum Args<'a> {
     Json(&'a [u8]),
     /// The query of a path.
     Query(&'a str),
+    /// Without names, as they leave a process. What is returned is encoded in the same way.
+    Wire(&'a [u8]),
 }
 
 /// What a method has returned.
@@ -123,8 +143,7 @@ impl<O: Exposed> Door for Opened<O> {
     #[cfg(feature = "openapi")]
     fn described(&self) -> Described {
         let methods = O::METHODS.iter().zip(O::SHAPES).map(|(method, shape)| {
-            let spec = O::CLASS.methods.iter().find(|spec| spec.name == method.name);
-            let spec = spec.expect("a class knows each of its methods");
+            let spec = self.spec(method.name);
             let may_change = spec.access == Access::Write;
             DescribedMethod { method, shape, may_change, is_stream: spec.is_stream }
         });
@@ -132,29 +151,63 @@ impl<O: Exposed> Door for Opened<O> {
         Described { class, has_rate, methods: methods.collect() }
     }
 
+    fn spec(&self, name: &str) -> &'static MethodSpec {
+        let spec = O::CLASS.methods.iter().find(|spec| spec.name == name);
+        spec.expect("a class knows each of its methods")
+    }
+
     fn call(&self, asked: Asked<'_>) -> BoxFuture<'static, Result<Answer, Error>> {
-        match self.make(asked) {
-            Ok(call) => call,
+        let (usual_timeout, timeout) = (asked.usual_timeout, asked.timeout);
+        let made = match asked.args {
+            Args::Wire(_) => self.make(asked, |reply| Some(encoded::<O>(reply))),
+            Args::Json(_) | Args::Query(_) => self.make(asked, |reply| Some(answer::<O>(reply))),
+        };
+        match made {
+            Ok((call, method)) => {
+                let timeout = timeout.or(method.timeout).unwrap_or(usual_timeout);
+                Box::pin(call.timeout(timeout).into_future())
+            }
+            Err(error) => Box::pin(ready(Err(error))),
+        }
+    }
+
+    fn keep(&self, asked: Asked<'_>, delay: Option<Duration>) -> Kept {
+        match self.make(asked, |_| None) {
+            Ok((call, _)) => Box::pin(call.put(delay)),
             Err(error) => Box::pin(ready(Err(error))),
         }
     }
 }
 
 impl<O: Exposed> Opened<O> {
-    fn make(&self, asked: Asked<'_>) -> Result<BoxFuture<'static, Result<Answer, Error>>, Error> {
-        let Asked { who, method, args, timeout, usual_timeout, key, metadata } = asked;
+    /// The call that was asked for, and its method.
+    fn make(
+        &self,
+        asked: Asked<'_>,
+        unpack: fn(O::Reply) -> Option<Result<Answer, Error>>,
+    ) -> Result<(Made<O>, &'static MethodSpec), Error> {
+        let Asked { who, method, args, key, metadata, wishing, .. } = asked;
         if let WhoKey::Name(name) = &who.key {
             check_key::<O>(name)?;
         }
         let call = decode::<O>(method.name, &args)?;
+        let method = O::method(&call);
+        if method.is_stream && matches!(args, Args::Wire(_)) {
+            return Err(unstreamable::<O>(method));
+        }
         let address = self.0.address_of(who)?;
-        let timeout = timeout.or(O::method(&call).timeout).unwrap_or(usual_timeout);
-        let call = address.call::<Result<Answer, Error>>(call, |reply| Some(answer::<O>(reply)));
-        let call = call.timeout(timeout).carrying(metadata);
+        let call = address.call::<Result<Answer, Error>>(call, unpack);
+        let call = call.carrying(metadata);
         let call = if let Some(key) = key { call.idempotency_key(key) } else { call };
-        Ok(Box::pin(call.into_future()))
+        let call = if wishing.is_patient { call.wait_for_capacity() } else { call };
+        let call =
+            if let Some(durability) = wishing.durability { call.wants(durability) } else { call };
+        Ok((call, method))
     }
 }
+
+/// A call that is made here.
+type Made<O> = Call<O, Result<Answer, Error>>;
 
 /// A name is one that the class's own program could have written, so that no two names mean one key.
 fn check_key<O: Object>(name: &str) -> Result<(), Error> {
@@ -178,6 +231,10 @@ fn decode<O: Exposed>(method: &str, args: &Args<'_>) -> Result<O::Call, Error> {
             let call = O::decode_named(method, &mut from);
             call.and_then(|call| from.end().map(|()| call)).map_err(|error| error.to_string())
         }
+        Args::Wire(bytes) => {
+            return O::decode_call(method, bytes)
+                .map_err(|error| undecodable::<O>(&error, Outcome::NotStarted));
+        }
         Args::Query(text) => query(text)
             .and_then(|from| O::decode_named(method, from).map_err(|error| error.to_string())),
     };
@@ -189,6 +246,13 @@ fn decode<O: Exposed>(method: &str, args: &Args<'_>) -> Result<O::Call, Error> {
     })
 }
 
+/// What is answered to a typed caller.
+fn encoded<O: Exposed>(reply: O::Reply) -> Result<Answer, Error> {
+    let bytes = O::encode_reply(&reply);
+    bytes.map(Answer::Value).map_err(|error| unencodable::<O>(&error, Outcome::Committed))
+}
+
+/// What is answered in JSON.
 fn answer<O: Exposed>(reply: O::Reply) -> Result<Answer, Error> {
     let reply = match O::feed_named(reply, Fed(O::CLASS.name)) {
         Ok(items) => return Ok(Answer::Stream(items)),

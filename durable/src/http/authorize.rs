@@ -71,6 +71,7 @@ where
 /// A request for a call, before its body is read.
 pub struct Asking<'a> {
     pub(super) headers: &'a HeaderMap,
+    pub(super) certificate: Option<&'a [u8]>,
     pub(super) class: &'a str,
     pub(super) object: &'a WhoKey,
     pub(super) method: &'a str,
@@ -89,6 +90,12 @@ impl<'a> Asking<'a> {
         let (Some(only), None) = (all.next(), all.next()) else { return None };
         let (scheme, token) = only.to_str().ok()?.split_once(' ')?;
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
+    /// The certificate of whoever calls, encoded as DER, if the [server](super::Edge::serve_tls) has asked for one, which it then
+    /// has checked: it is signed by whom the server trusts, and the caller has its key. `None`: there is none.
+    pub fn certificate(&self) -> Option<&'a [u8]> {
+        self.certificate
     }
 
     /// Whether [`bearer`](Self::bearer) is this, which it takes as long to find out whatever it is.

@@ -15,20 +15,19 @@ use axum::response::{IntoResponse, Response};
 use http_body_util::LengthLimitError;
 
 use super::events::events;
+use super::handshake::Certificate;
+use super::order::Placed;
 use super::problem::{Problem, plain};
+use super::typed::{TypedCall, is_typed};
 use super::{Asking, Service, Settings};
 use crate::caller::{Who, WhoKey};
 use crate::error::Code;
-use crate::exposed::{Answer, Args, Asked, Door, ExposedMethod, Verb, unescape};
+use crate::exposed::{Answer, Args, Asked, Door, ExposedMethod, Verb, Wishing, unescape};
 use crate::metadata::Metadata;
+use crate::protocol::{ID, NAME, TIMEOUT};
 use crate::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
-const TIMEOUT: &str = "durable-timeout";
-
-/// What stands before an id in a path, and before a name that could be taken for something else.
-const ID: &str = "id:";
-const NAME: &str = "name:";
 
 /// Answers a request.
 pub(super) async fn answer(State(service): State<Arc<Service>>, request: Request) -> Response {
@@ -50,18 +49,29 @@ struct Target<'a> {
 impl Service {
     async fn answer(&self, request: Request) -> Result<Response, Problem> {
         let (parts, body) = request.into_parts();
+        // Whoever comes behind it waits until this call is at its object, or fails.
+        let place = parts.extensions.get::<Placed>().and_then(Placed::take);
         let Target { door, method, object } = self.target(parts.uri.path())?;
-        check_verb(&parts.method, method.verb)?;
+        let is_typed = is_typed(&parts.headers);
+        check_verb(&parts.method, if is_typed { Verb::Post } else { method.verb })?;
         let asking = Asking {
             headers: &parts.headers,
+            certificate: parts.extensions.get::<Certificate>().map(|shown| &*shown.0),
             class: door.class(),
             object: &object,
             method: method.name,
             verb: method.verb,
         };
         let passed = self.authorize.ask(&asking).await.map_err(Problem::denied)?;
-        let metadata = with_trace(passed, &parts.headers);
         let timeout = timeout(&parts.headers, &self.settings)?;
+        if is_typed {
+            let label = label(door.class(), &object);
+            let body = self.body(&parts, body).await?;
+            let call = TypedCall { door, method, object, timeout, metadata: passed, place };
+            return self.answer_typed(call, body).await.map_err(|problem| problem.about(label));
+        }
+        drop(place);
+        let metadata = with_trace(passed, &parts.headers);
         let key = idempotency_key(&parts.headers)?;
         let body = match method.verb {
             Verb::Get => Bytes::new(),
@@ -75,7 +85,8 @@ impl Service {
         let label = label(door.class(), &object);
         let who = Who { key: object, placement: None };
         let usual_timeout = self.settings.timeout;
-        let asked = Asked { who, method, args, timeout, usual_timeout, key, metadata };
+        let wishing = Wishing::default();
+        let asked = Asked { who, method, args, timeout, usual_timeout, key, metadata, wishing };
         let call = door.call(asked);
         drop(body);
         match call.await {
@@ -120,7 +131,7 @@ impl Service {
 
     async fn body(&self, Parts { headers, .. }: &Parts, body: Body) -> Result<Bytes, Problem> {
         let bytes_max = self.settings.body_bytes_max;
-        if !is_json(headers) {
+        if !is_json(headers) && !is_typed(headers) {
             return Err(Problem::wrong_type());
         }
         let length =

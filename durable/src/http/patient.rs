@@ -7,30 +7,35 @@ use std::task::{Context, Poll};
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::opening::Opening;
 use crate::host::Clock;
 use crate::limits::HTTP_STALL;
 use crate::object::BoxFuture;
 
 /// A connection that fails when nothing could be written to it for a time.
-pub(super) struct Patient {
-    stream: TokioIo<TcpStream>,
+pub(super) struct Patient<S> {
+    stream: TokioIo<S>,
+    /// What was read of it before.
+    opening: Opening,
+    /// How much of that was read again.
+    reread: usize,
     clock: Arc<dyn Clock>,
     /// When its patience is over. `None`: nothing waits to be written.
     time_over: Option<BoxFuture<'static, ()>>,
 }
 
-impl Patient {
-    pub(super) fn new(stream: TcpStream, clock: Arc<dyn Clock>) -> Self {
-        Patient { stream: TokioIo::new(stream), clock, time_over: None }
+impl<S: Unpin> Patient<S> {
+    pub(super) fn new(stream: S, opening: Opening, clock: Arc<dyn Clock>) -> Self {
+        Patient { stream: TokioIo::new(stream), opening, reread: 0, clock, time_over: None }
     }
 
     /// Writes, unless it has waited for too long to.
     fn write<T>(
         &mut self,
         task: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut TokioIo<TcpStream>>, &mut Context<'_>) -> Poll<io::Result<T>>,
+        write: impl FnOnce(Pin<&mut TokioIo<S>>, &mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> Poll<io::Result<T>> {
         if let Poll::Ready(written) = write(Pin::new(&mut self.stream), task) {
             self.time_over = None;
@@ -43,17 +48,25 @@ impl Patient {
     }
 }
 
-impl Read for Patient {
+impl<S: AsyncRead + Unpin> Read for Patient<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         task: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        mut buffer: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        let left = &this.opening.bytes()[this.reread..];
+        if !left.is_empty() {
+            let count = left.len().min(buffer.remaining());
+            buffer.put_slice(&left[..count]);
+            this.reread += count;
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.stream).poll_read(task, buffer)
     }
 }
 
-impl Write for Patient {
+impl<S: AsyncWrite + Unpin> Write for Patient<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         task: &mut Context<'_>,

@@ -1,27 +1,39 @@
-//! A server of HTTP/1.1: connections up to a bound, each with little time to say what it wants.
+//! A server of HTTP/1.1 and HTTP/2: connections up to a bound, each with little time to say what it wants.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use hyper::server::conn::http1;
-use hyper_util::rt::TokioTimer;
-use hyper_util::service::TowerToHyperService;
+use futures_util::FutureExt;
+use futures_util::future::select;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::Service;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::service::{TowerToHyperService, TowerToHyperServiceFuture};
+use parking_lot::Mutex;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::handshake::{Begun, Certificate, Handshake, Version};
+use super::order::Order;
 use super::patient::Patient;
 use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::limits::{
     HTTP_ACCEPT_PAUSE, HTTP_CONNECTIONS_MAX, HTTP_HEADER_BYTES_MAX, HTTP_HEADERS_MAX,
-    HTTP_HEADERS_TIMEOUT, HTTP_SHUTDOWN_GRACE,
+    HTTP_HEADERS_TIMEOUT, HTTP_PING_INTERVAL, HTTP_PING_TIMEOUT, HTTP_SHUTDOWN_GRACE,
+    HTTP_STREAMS_MAX,
 };
 use crate::object::BoxFuture;
+use crate::protocol::STUB;
 
 /// A server that runs. Dropped, it closes all connections at once; [`shutdown`](Self::shutdown) lets requests end.
 pub struct Server {
@@ -46,7 +58,7 @@ impl Server {
     pub(super) async fn start(
         host: Host,
         address: SocketAddr,
-        routes: axum::Router,
+        (routes, handshake): (axum::Router, Handshake),
     ) -> Result<Self, Error> {
         let unbound = |error: io::Error| {
             Code::ServerUnbound
@@ -61,6 +73,7 @@ impl Server {
             host: host.clone(),
             listener,
             routes,
+            handshake,
             stage: stage.clone(),
             places: Arc::clone(&places),
         };
@@ -110,6 +123,7 @@ struct Listening {
     host: Host,
     listener: TcpListener,
     routes: axum::Router,
+    handshake: Handshake,
     stage: watch::Sender<Stage>,
     places: Arc<Semaphore>,
 }
@@ -149,31 +163,136 @@ impl Listening {
         stream: TcpStream,
         place: OwnedSemaphorePermit,
     ) -> impl Future<Output = ()> + Send + use<> {
-        let service = TowerToHyperService::new(self.routes.clone());
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HTTP_HEADERS_TIMEOUT)
-            .max_headers(HTTP_HEADERS_MAX)
-            .max_buf_size(HTTP_HEADER_BYTES_MAX)
-            .serve_connection(Patient::new(stream, Arc::clone(&self.host.clock)), service);
-        let mut closing = Some(reached(&self.stage, Stage::Closing));
-        let mut closed = reached(&self.stage, Stage::Closed);
+        let (host, stage) = (self.host.clone(), self.stage.clone());
+        let (routes, handshake) = (self.routes.clone(), self.handshake.clone());
         async move {
             let _place = place;
-            let mut connection = pin!(connection);
-            poll_fn(|task: &mut Context<'_>| {
-                if closing.as_mut().is_some_and(|closing| closing.as_mut().poll(task).is_ready()) {
-                    closing = None;
-                    connection.as_mut().graceful_shutdown();
+            let clock = &host.clock;
+            let time_over = clock.sleep_until(clock.now() + HTTP_HEADERS_TIMEOUT);
+            let mut end: BoxFuture<'static, ()> =
+                Box::pin(select(reached(&stage, Stage::Closing), time_over).map(drop));
+            let begins = handshake.begin(stream, Arc::clone(clock));
+            // Nothing was asked for yet, so that nothing is to be answered.
+            let Some(Ok(begun)) = unless(&mut end, begins).await else { return };
+            match begun {
+                Begun::Plain(stream) => serve(stream, Attended::new(routes), &stage).await,
+                #[cfg(feature = "tls")]
+                Begun::Tls(stream, certificate) => {
+                    serve(stream, Attended::new(routes).by(certificate), &stage).await;
                 }
-                if closed.as_mut().poll(task).is_ready() {
-                    return Poll::Ready(());
-                }
-                // What is wrong with a connection is its client's business.
-                connection.as_mut().poll(task).map(drop)
-            })
-            .await;
+            }
         }
+    }
+}
+
+/// Serves a connection until it ends, or the server is closed.
+async fn serve<S>(stream: Version<S>, served: Attended, stage: &watch::Sender<Stage>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    match stream {
+        Version::Http1(stream) => to_its_end(http1().serve_connection(stream, served), stage).await,
+        Version::Http2(stream) => to_its_end(http2().serve_connection(stream, served), stage).await,
+    }
+}
+
+fn http1() -> http1::Builder {
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HTTP_HEADERS_TIMEOUT)
+        .max_headers(HTTP_HEADERS_MAX)
+        .max_buf_size(HTTP_HEADER_BYTES_MAX);
+    builder
+}
+
+fn http2() -> http2::Builder<TokioExecutor> {
+    let header_bytes_max = u32::try_from(HTTP_HEADER_BYTES_MAX).expect("it is not so large");
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(HTTP_PING_INTERVAL)
+        .keep_alive_timeout(HTTP_PING_TIMEOUT)
+        .max_concurrent_streams(HTTP_STREAMS_MAX)
+        .max_header_list_size(header_bytes_max);
+    builder
+}
+
+async fn to_its_end(connection: impl Graceful, stage: &watch::Sender<Stage>) {
+    let mut closing = Some(reached(stage, Stage::Closing));
+    let mut closed = reached(stage, Stage::Closed);
+    let mut connection = pin!(connection);
+    poll_fn(|task: &mut Context<'_>| {
+        if closing.as_mut().is_some_and(|closing| closing.as_mut().poll(task).is_ready()) {
+            closing = None;
+            connection.as_mut().take_no_more();
+        }
+        if closed.as_mut().poll(task).is_ready() {
+            return Poll::Ready(());
+        }
+        // What is wrong with a connection is its client's business.
+        connection.as_mut().poll(task).map(drop)
+    })
+    .await;
+}
+
+/// A connection of either version.
+trait Graceful: Future<Output = hyper::Result<()>> {
+    /// Ends when what has come is answered.
+    fn take_no_more(self: Pin<&mut Self>);
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Graceful for http1::Connection<Patient<S>, Attended> {
+    fn take_no_more(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Graceful
+    for http2::Connection<Patient<S>, Attended, TokioExecutor>
+{
+    fn take_no_more(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+/// What a connection's requests go to.
+struct Attended {
+    routes: TowerToHyperService<axum::Router>,
+    order: Mutex<Order>,
+    /// What its other end has shown. `None`: nothing.
+    certificate: Option<Certificate>,
+}
+
+impl Attended {
+    fn new(routes: axum::Router) -> Self {
+        let routes = TowerToHyperService::new(routes);
+        Attended { routes, order: Mutex::default(), certificate: None }
+    }
+
+    #[cfg(feature = "tls")]
+    fn by(mut self, certificate: Option<Certificate>) -> Self {
+        self.certificate = certificate;
+        self
+    }
+}
+
+impl Service<Request<Incoming>> for Attended {
+    type Response = axum::response::Response;
+    type Error = Infallible;
+    type Future = TowerToHyperServiceFuture<axum::Router, Request<Incoming>>;
+
+    /// Is called in the order in which requests come.
+    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
+        let stub = request.headers().get(STUB).and_then(|stub| stub.to_str().ok()?.parse().ok());
+        if let Some(stub) = stub {
+            let place = self.order.lock().place(stub);
+            request.extensions_mut().insert(place);
+        }
+        if let Some(certificate) = &self.certificate {
+            request.extensions_mut().insert(certificate.clone());
+        }
+        self.routes.call(request)
     }
 }
 

@@ -13,6 +13,8 @@ pub(crate) mod evolve;
 pub(crate) mod family;
 pub(crate) mod gate;
 pub(crate) mod history;
+#[cfg(feature = "client")]
+pub(crate) mod in_order;
 pub(crate) mod keyed;
 pub(crate) mod lifecycle;
 pub(crate) mod merge;
