@@ -36,11 +36,14 @@ fn no_outcome_of_a_code_stands_twice_and_the_first_is_the_usual_one() {
 }
 
 #[test]
-fn only_what_stops_leaves_a_caller_without_certainty() {
+fn only_what_stops_and_what_is_far_leave_a_caller_without_certainty() {
     let unknown = Code::ALL.iter().filter(|code| code.outcomes().contains(&Outcome::Unknown));
     let unknown: Vec<_> = unknown.map(|code| code.as_str()).collect();
     let stops = ["runtime.closed", "storage.corrupt", "storage.failed", "storage.sync_failed"];
-    assert_eq!(unknown, [&stops[..], &["supervisor.melted"]].concat());
+    assert_eq!(
+        unknown,
+        [&stops[..], &["supervisor.melted", "server.unreachable", "server.foreign"]].concat()
+    );
 }
 
 #[test]

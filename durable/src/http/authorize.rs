@@ -92,7 +92,7 @@ impl<'a> Asking<'a> {
         scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
     }
 
-    /// The certificate of whoever calls, encoded as DER, if the [server](super::Edge::serve_tls) has asked for one, which it then
+    /// The certificate of whoever calls, encoded as DER, if the server (`Edge::serve_tls`) has asked for one, which it then
     /// has checked: it is signed by whom the server trusts, and the caller has its key. `None`: there is none.
     pub fn certificate(&self) -> Option<&'a [u8]> {
         self.certificate
