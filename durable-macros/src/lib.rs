@@ -75,6 +75,9 @@ use proc_macro::TokenStream;
 ///   itself while it waits, so nothing is called back into one: that is `call.cycle`.
 /// - `#[rpc(http = "GET")]`: a `&self` method of a class with `http` that is called by GET, with its arguments in the query;
 ///   `http = "off"`: one that cannot be called over HTTP.
+/// - `#[fetch]`: the method that takes whole HTTP requests, of a class with `http`: `async fn fetch(&mut self, cx: &mut Context<'_,
+///   Self>, request: Request) -> Response`, with the types of `durable::http` (feature `http`), or a `Result<Response, Response>`, whose
+///   `Err` undoes the turn. It takes what no other method of the class does; `async` and `cx` may be left out.
 /// - `#[on_activate]`: runs when an object comes into memory, before its first turn.
 /// - `#[alarm]`: runs when the object's alarm is due: `async fn ring(&mut self, cx: &mut Context<'_,
 ///   Self>, info: AlarmInfo)`, of which `async`, `cx` and `info` may be left out; it returns nothing,

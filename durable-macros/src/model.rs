@@ -230,7 +230,11 @@ impl Method {
             is_async: function.sig.asyncness.is_some(),
             timeout_ms: marks.timeout_ms,
             is_reentrant: marks.reentrant.is_some(),
-            http: marks.http.as_ref().map_or(Http::Post, |(_, http)| *http),
+            http: match (&marks.fetch, &marks.http) {
+                (Some(_), _) => Http::Fetch,
+                (None, Some((_, http))) => *http,
+                (None, None) => Http::Post,
+            },
             has_context: has_context(function),
             args: function.sig.inputs.iter().filter_map(arg).collect(),
             output,

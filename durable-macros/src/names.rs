@@ -5,6 +5,7 @@ use syn::ext::IdentExt;
 
 /// Attributes inside the impl block that belong to `#[durable_object]`.
 pub(crate) const RPC: &str = "rpc";
+pub(crate) const FETCH: &str = "fetch";
 pub(crate) const ON_ACTIVATE: &str = "on_activate";
 pub(crate) const ALARM: &str = "alarm";
 pub(crate) const ON_CHILD_EXIT: &str = "on_child_exit";

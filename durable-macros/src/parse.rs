@@ -136,6 +136,7 @@ impl Function {
 fn is_ours(attr: &Attribute) -> bool {
     let ours = [
         names::RPC,
+        names::FETCH,
         names::ON_ACTIVATE,
         names::ALARM,
         names::ON_CHILD_EXIT,

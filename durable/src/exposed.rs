@@ -3,6 +3,8 @@
 
 mod arguments;
 #[cfg(feature = "http")]
+mod fetch;
+#[cfg(feature = "http")]
 mod json;
 #[cfg(feature = "http")]
 mod query;
@@ -12,6 +14,8 @@ mod shape;
 use serde::{Deserializer, Serialize, Serializer};
 
 pub use self::arguments::{Arguments, decode_arguments};
+#[cfg(feature = "http")]
+pub use self::fetch::{Fetch, Fetched, Request, Response};
 #[cfg(feature = "openapi")]
 pub(crate) use self::json::DescribedMethod;
 #[cfg(feature = "http")]
@@ -29,6 +33,9 @@ pub trait Exposed: Object {
     const METHODS: &'static [ExposedMethod];
     /// What each of them takes and gives.
     const SHAPES: &'static [MethodShape];
+    /// The one that takes whole requests. `None`: there is none.
+    #[cfg(feature = "http")]
+    const FETCH: Option<Fetch<Self>> = None;
 
     /// The call of one of them, from a map of its arguments.
     ///

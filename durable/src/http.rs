@@ -5,6 +5,7 @@
 mod authorize;
 mod call;
 mod events;
+mod fetch;
 mod handshake;
 #[cfg(feature = "openapi")]
 mod openapi;
@@ -38,6 +39,7 @@ pub use self::openapi::{OpenApi, Scheme};
 pub use self::server::Server;
 use crate::error::{Code, Error};
 use crate::exposed::Door;
+pub use crate::exposed::{Request, Response};
 use crate::limits::{
     HTTP_BODY_BYTES, HTTP_BODY_TIMEOUT, HTTP_TIMEOUT, HTTP_TIMEOUT_MAX, WIRE_BYTES_MAX,
 };
@@ -254,7 +256,15 @@ impl Edge {
 
     /// The routes, as [`router`] gives them, with these settings.
     pub fn into_router(self) -> axum::Router {
-        let routes = axum::Router::new().route("/{class}/{object}/{method}", any(answer));
+        let mut routes = axum::Router::new();
+        if self.runtime.doors().iter().any(|door| door.fetch().is_some()) {
+            routes = routes
+                .route("/{class}/{object}", any(answer))
+                .route("/{class}/{object}/", any(answer))
+                .route("/{class}/{object}/{*rest}", any(answer));
+        } else {
+            routes = routes.route("/{class}/{object}/{method}", any(answer));
+        }
         #[cfg(feature = "openapi")]
         let routes = self.with_document(routes);
         routes.with_state(self.service())

@@ -318,6 +318,8 @@ pub mod __private {
         Answered, Arguments, Exposed, ExposedMethod, Exposure, Feed, MethodShape, NamedReply,
         ReplyParts, Shape, ShapeOf, Unshaped, Verb, decode_arguments,
     };
+    #[cfg(feature = "http")]
+    pub use crate::exposed::{Fetch, Fetched};
     pub use crate::object::{
         Activated, Alarmed, BoxFuture, FromError, Heard, Migrated, Notice, OldState, Plain, Probe,
         Ran, Rang, Returned, misdirected,

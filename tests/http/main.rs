@@ -6,6 +6,7 @@
 mod arguments;
 mod calls;
 mod client;
+mod fetch;
 mod fuzz;
 mod guards;
 mod openapi;

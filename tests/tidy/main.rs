@@ -193,7 +193,7 @@ fn dependencies_stay_in_their_rooms() {
         ("croner::", &["when.rs"]),
         ("jiff::", &["when.rs"]),
         ("axum::", &["http.rs", "http/"]),
-        ("hyper::", &["http/", "remote.rs", "remote/"]),
+        ("hyper::", &["exposed/fetch.rs", "http/", "remote.rs", "remote/"]),
         ("h2::", &["remote/"]),
         ("tokio_rustls::", &["http.rs", "http/", "remote.rs", "remote/"]),
         ("schemars::", &["exposed/", "http/openapi/"]),

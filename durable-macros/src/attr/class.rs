@@ -178,6 +178,8 @@ pub(crate) struct Marks {
     pub(crate) timeout_ms: Option<u64>,
     /// The `reentrant` of `#[rpc(reentrant)]`.
     pub(crate) reentrant: Option<Ident>,
+    /// The `fetch` of `#[fetch]`.
+    pub(crate) fetch: Option<Ident>,
     /// What `#[rpc(http = "…")]` says, and the `http` of it. `None`: it says nothing, or what is wrong and reported.
     pub(crate) http: Option<(Ident, Http)>,
 }
@@ -191,6 +193,8 @@ pub(crate) enum Http {
     Post,
     /// Not at all.
     Off,
+    /// It takes whole requests.
+    Fetch,
 }
 
 impl Marks {
@@ -225,6 +229,7 @@ impl Marks {
             }
             let mark = match () {
                 () if ident == names::INIT => &mut marks.init,
+                () if ident == names::FETCH => &mut marks.fetch,
                 () if ident == names::ALARM => &mut marks.alarm,
                 () if ident == names::ON_CHILD_EXIT => &mut marks.on_child_exit,
                 () if ident == names::ON_DOWN => &mut marks.on_down,

@@ -176,7 +176,7 @@ fn name(options: &ClassOptions, errors: &mut Errors) {
 /// Sorts the functions of the block into methods, hooks and the user's own business.
 fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
     let (mut activations, mut inits) = (Vec::<&Function>::new(), Vec::<&Function>::new());
-    let [mut alarms, mut exits, mut downs] = [const { Vec::<&Function>::new() }; 3];
+    let [mut alarms, mut exits, mut downs, mut fetches] = [const { Vec::<&Function>::new() }; 4];
     let mut steps_are_whole = true;
     for item in &block.items {
         let Item::Function(function) = item else { continue };
@@ -225,11 +225,8 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
                 class.migrations.extend(migration);
             }
             method::Role::Rpc => {
-                method::rpc(function, class, errors);
-                http::method(function, &marks, class, errors);
-                if errors.count() == before {
-                    add_method(Method::new(function, &marks, &class.private), class, errors);
-                }
+                fetches.extend(marks.fetch.is_some().then_some(&**function));
+                rpc(function, &marks, class, errors);
             }
             method::Role::Private => {}
         }
@@ -239,9 +236,21 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
     at_most_one(&alarms, names::ALARM, errors);
     at_most_one(&exits, names::ON_CHILD_EXIT, errors);
     at_most_one(&downs, names::ON_DOWN, errors);
+    at_most_one(&fetches, names::FETCH, errors);
     // What a wrong step would have joined is not to be reported as missing.
     if !(steps_are_whole && migrate::chain(class, errors)) {
         class.migrations.clear();
+    }
+}
+
+/// A method that can be called from outside.
+fn rpc(function: &Function, marks: &Marks, class: &mut Class, errors: &mut Errors) {
+    let before = errors.count();
+    method::rpc(function, class, errors);
+    http::method(function, marks, class, errors);
+    http::fetch(function, marks, class, errors);
+    if errors.count() == before {
+        add_method(Method::new(function, marks, &class.private), class, errors);
     }
 }
 

@@ -1,10 +1,39 @@
 //! Rules of what can be called over HTTP.
 
+use syn::FnArg;
+
 use super::method::may_change;
 use crate::attr::{Http, Marks};
 use crate::errors::Errors;
-use crate::model::Class;
+use crate::model::{Class, context_of, output};
 use crate::parse::Function;
+
+/// Rule 20: whole requests are taken by one public method of a class that is served, which gives a response.
+pub(super) fn fetch(function: &Function, marks: &Marks, class: &Class, errors: &mut Errors) {
+    let (Some(mark), name) = (&marks.fetch, &function.sig.ident) else { return };
+    let mut inputs = function.sig.inputs.iter();
+    let args = inputs.by_ref().filter(|arg| matches!(arg, FnArg::Typed(_)));
+    let args = args.filter(|arg| context_of(arg).is_none()).count();
+    if !class.is_http {
+        errors.at(
+            mark,
+            format!(
+                "no request reaches the class; write `#[durable_object(http)]`, or remove `#[fetch]` from `{name}`"
+            ),
+        );
+    } else if let Some((http, _)) = &marks.http {
+        errors
+            .at(http, format!("`{name}` takes whole requests, whatever their verb; remove `http`"));
+    } else if args != 1 || output(function).is_none() {
+        errors.at(
+            &function.sig.ident,
+            format!(
+                "`#[fetch]` takes a request and gives a response; write `{name}(&mut self, request: Request) -> Response`, \
+                 with the types of `durable::http`"
+            ),
+        );
+    }
+}
 
 /// Rule 19: a method says how it is called over HTTP only where it is, and reads if it is asked by GET.
 pub(super) fn method(function: &Function, marks: &Marks, class: &Class, errors: &mut Errors) {

@@ -55,6 +55,9 @@ pub(super) fn role(function: &Function, marks: &Marks, errors: &mut Errors) -> R
     if let Some(rpc) = &marks.rpc {
         no_idle_rpc_mark(function, marks, rpc, is_public && has_receiver, errors);
     }
+    if let Some(fetch) = &marks.fetch {
+        no_idle_fetch(function, marks, fetch, is_public && has_receiver, errors);
+    }
     if marks.on_activate.is_some() {
         Role::OnActivate
     } else if marks.alarm.is_some() {
@@ -71,6 +74,32 @@ pub(super) fn role(function: &Function, marks: &Marks, errors: &mut Errors) -> R
         Role::Rpc
     } else {
         Role::Private
+    }
+}
+
+/// So is a `#[fetch]` that would.
+fn no_idle_fetch(
+    function: &Function,
+    marks: &Marks,
+    fetch: &syn::Ident,
+    is_callable: bool,
+    errors: &mut Errors,
+) {
+    let name = &function.sig.ident;
+    if marks.is_hook() || marks.migrate.is_some() {
+        errors.at(fetch, "what takes requests is no hook; write two functions");
+    } else if marks.skip {
+        errors.at(
+            fetch,
+            format!("`{name}` is skipped, so nothing reaches it; keep `skip` or `#[fetch]`"),
+        );
+    } else if !is_callable {
+        errors.at(
+            fetch,
+            format!(
+                "`{name}` takes requests from outside; make it `pub`, with `&self` or `&mut self`"
+            ),
+        );
     }
 }
 

@@ -2,11 +2,13 @@
 //!
 //! Only for classes that opt in. As with the codec, a type without serde's traits is reported by the probes, and not here.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::Meta;
+use syn::spanned::Spanned;
 
 use super::stub::{fallible, output};
+use super::{at, place};
 use crate::attr::Http;
 use crate::model::{Class, Method};
 use crate::names;
@@ -34,7 +36,10 @@ pub(super) fn exposed(class: &Class) -> Option<TokenStream> {
     let Class { private, ty, .. } = class;
     let [method, args, reply, serializer] =
         ["method", "args", "reply", "serializer"].map(names::local);
-    let methods = || class.methods.iter().filter(|method| method.http != Http::Off);
+    let is_named = |method: &&Method| !matches!(method.http, Http::Off | Http::Fetch);
+    let methods = || class.methods.iter().filter(is_named);
+    let fetches = class.methods.iter().filter(|method| method.http == Http::Fetch);
+    let fetches = fetches.map(|method| fetch(class, method));
     let specs = methods().map(|method| spec(class, method));
     let shapes = methods().map(|method| shape(class, method));
     let decode = methods().map(|method| decode(class, method));
@@ -52,6 +57,7 @@ pub(super) fn exposed(class: &Class) -> Option<TokenStream> {
                 use #private::Unshaped as _;
                 &[#(#shapes),*]
             };
+            #(#fetches)*
 
             fn decode_named<'de, D: #private::serde::Deserializer<'de>>(
                 #method: &str,
@@ -165,6 +171,34 @@ fn spec(class: &Class, method: &Method) -> TokenStream {
     quote! {
         #(#cfgs)*
         #private::ExposedMethod::new(#wire_name, #private::Verb::#verb, #names)
+    }
+}
+
+/// The method that takes whole requests.
+fn fetch(class: &Class, method: &Method) -> TokenStream {
+    let Class { private, call, reply, .. } = class;
+    let Method { cfgs, variant, wire_name, .. } = method;
+    let [returned, other] = ["returned", "other"].map(names::local);
+    let arg = method.args.first().expect("it takes a request");
+    let (name, ty, output) = (&arg.ident, &arg.ty, output(method));
+    let output = at(&output, place(&output));
+    // Errors about the types stand where the user wrote them.
+    let request = Ident::new("request", Span::mixed_site().located_at(ty.span()));
+    let takes = quote!(#call::#variant { #name: #request });
+    quote! {
+        #(#cfgs)*
+        const FETCH: ::core::option::Option<#private::Fetch<Self>> =
+            ::core::option::Option::Some(#private::Fetch::new(
+                #wire_name,
+                |#request| #takes,
+                |#returned| match #returned {
+                    #reply::#variant(#returned) => ::core::result::Result::Ok(
+                        <#output as #private::Fetched>::into_response(#returned)
+                    ),
+                    #[allow(unreachable_patterns)]
+                    #other => ::core::result::Result::Err(#other),
+                },
+            ));
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Deserializer, Serializer};
 #[cfg(feature = "openapi")]
 use super::MethodShape;
 use super::query::query;
-use super::{Exposed, ExposedMethod, Exposure, Feed};
+use super::{Exposed, ExposedMethod, Exposure, Feed, Request, Response};
 use crate::caller::{Kept, Who, WhoKey, undecodable, unencodable, unstreamable};
 #[cfg(feature = "openapi")]
 use crate::class::Access;
@@ -37,6 +37,9 @@ pub(crate) trait Door: Send + Sync {
     /// What it says of itself.
     #[cfg(feature = "openapi")]
     fn described(&self) -> Described;
+
+    /// The method that takes whole requests. `None`: there is none.
+    fn fetch(&self) -> Option<&'static ExposedMethod>;
 
     /// What the class says of one of them.
     fn spec(&self, name: &str) -> &'static MethodSpec;
@@ -98,6 +101,8 @@ pub(crate) enum Args<'a> {
     Json(&'a [u8]),
     /// The query of a path.
     Query(&'a str),
+    /// A whole request, of a method that takes one.
+    Fetch(Box<Request>),
     /// Without names, as they leave a process. What is returned is encoded in the same way.
     Wire(&'a [u8]),
 }
@@ -108,6 +113,8 @@ pub(crate) enum Answer {
     Value(Vec<u8>),
     /// Its own error.
     Rejection(Vec<u8>),
+    /// A whole response.
+    Response(Response),
     /// Values that come one after the other.
     Stream(Items),
 }
@@ -151,6 +158,10 @@ impl<O: Exposed> Door for Opened<O> {
         Described { class, has_rate, methods: methods.collect() }
     }
 
+    fn fetch(&self) -> Option<&'static ExposedMethod> {
+        const { &O::FETCH }.as_ref().map(|fetch| &fetch.method)
+    }
+
     fn spec(&self, name: &str) -> &'static MethodSpec {
         let spec = O::CLASS.methods.iter().find(|spec| spec.name == name);
         spec.expect("a class knows each of its methods")
@@ -160,6 +171,7 @@ impl<O: Exposed> Door for Opened<O> {
         let (usual_timeout, timeout) = (asked.usual_timeout, asked.timeout);
         let made = match asked.args {
             Args::Wire(_) => self.make(asked, |reply| Some(encoded::<O>(reply))),
+            Args::Fetch(_) => self.make(asked, |reply| Some(Ok(response::<O>(reply)))),
             Args::Json(_) | Args::Query(_) => self.make(asked, |reply| Some(answer::<O>(reply))),
         };
         match made {
@@ -190,9 +202,10 @@ impl<O: Exposed> Opened<O> {
         if let WhoKey::Name(name) = &who.key {
             check_key::<O>(name)?;
         }
-        let call = decode::<O>(method.name, &args)?;
+        let is_wire = matches!(args, Args::Wire(_));
+        let call = decode::<O>(method.name, args)?;
         let method = O::method(&call);
-        if method.is_stream && matches!(args, Args::Wire(_)) {
+        if method.is_stream && is_wire {
             return Err(unstreamable::<O>(method));
         }
         let address = self.0.address_of(who)?;
@@ -224,12 +237,16 @@ fn check_key<O: Object>(name: &str) -> Result<(), Error> {
 /// How much of a wrong name is told.
 const NAMED_CHARS_MAX: usize = 64;
 
-fn decode<O: Exposed>(method: &str, args: &Args<'_>) -> Result<O::Call, Error> {
+fn decode<O: Exposed>(method: &str, args: Args<'_>) -> Result<O::Call, Error> {
     let decoded = match args {
         Args::Json(bytes) => {
             let mut from = Deserializer::from_slice(bytes);
             let call = O::decode_named(method, &mut from);
             call.and_then(|call| from.end().map(|()| call)).map_err(|error| error.to_string())
+        }
+        Args::Fetch(request) => {
+            let fetch = O::FETCH.expect("the method that takes requests was asked for");
+            return Ok((fetch.call)(*request));
         }
         Args::Wire(bytes) => {
             return O::decode_call(method, bytes)
@@ -244,6 +261,15 @@ fn decode<O: Exposed>(method: &str, args: &Args<'_>) -> Result<O::Call, Error> {
             O::CLASS.name
         ))
     })
+}
+
+/// What is answered to a whole request.
+fn response<O: Exposed>(reply: O::Reply) -> Answer {
+    let fetch = O::FETCH.expect("the method that takes requests has returned");
+    match (fetch.response)(reply) {
+        Ok(response) => Answer::Response(response),
+        Err(_) => unreachable!("a method's reply is its own"),
+    }
 }
 
 /// What is answered to a typed caller.

@@ -9,19 +9,19 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::LengthLimitError;
 
 use super::events::events;
+use super::fetch;
 use super::handshake::Certificate;
 use super::order::Placed;
 use super::problem::{Problem, plain};
 use super::typed::{TypedCall, is_typed};
 use super::{Asking, Service, Settings};
 use crate::caller::{Who, WhoKey};
-use crate::error::Code;
+use crate::error::{Code, Error};
 use crate::exposed::{Answer, Args, Asked, Door, ExposedMethod, Verb, Wishing, unescape};
 use crate::metadata::Metadata;
 use crate::protocol::{ID, NAME, TIMEOUT};
@@ -44,6 +44,8 @@ struct Target<'a> {
     door: &'a dyn Door,
     method: &'static ExposedMethod,
     object: WhoKey,
+    /// What stands behind the object, for the method that takes whole requests. `None`: it is another method.
+    rest: Option<&'a str>,
 }
 
 impl Service {
@@ -51,47 +53,77 @@ impl Service {
         let (parts, body) = request.into_parts();
         // Whoever comes behind it waits until this call is at its object, or fails.
         let place = parts.extensions.get::<Placed>().and_then(Placed::take);
-        let Target { door, method, object } = self.target(parts.uri.path())?;
         let is_typed = is_typed(&parts.headers);
-        check_verb(&parts.method, if is_typed { Verb::Post } else { method.verb })?;
+        let Target { door, method, object, rest } = self.target(parts.uri.path(), is_typed)?;
+        match rest {
+            _ if is_typed => check_verb(&parts.method, Verb::Post)?,
+            None => check_verb(&parts.method, method.verb)?,
+            Some(_) => {}
+        }
         let asking = Asking {
             headers: &parts.headers,
             certificate: parts.extensions.get::<Certificate>().map(|shown| &*shown.0),
             class: door.class(),
             object: &object,
             method: method.name,
-            verb: method.verb,
+            verb: if rest.is_some() {
+                fetch::verb(door, method, &parts.method)
+            } else {
+                method.verb
+            },
         };
         let passed = self.authorize.ask(&asking).await.map_err(Problem::denied)?;
         let timeout = timeout(&parts.headers, &self.settings)?;
+        let label = label(door.class(), &object);
         if is_typed {
-            let label = label(door.class(), &object);
-            let body = self.body(&parts, body).await?;
+            let body = self.body(&parts.headers, body).await?;
             let call = TypedCall { door, method, object, timeout, metadata: passed, place };
             return self.answer_typed(call, body).await.map_err(|problem| problem.about(label));
         }
         drop(place);
-        let metadata = with_trace(passed, &parts.headers);
-        let key = idempotency_key(&parts.headers)?;
-        let body = match method.verb {
-            Verb::Get => Bytes::new(),
-            Verb::Post => self.body(&parts, body).await?,
+        let key = if rest.is_some() { None } else { idempotency_key(&parts.headers)? };
+        let asked = Asked {
+            who: Who { key: object, placement: None },
+            method,
+            args: Args::Json(b"{}"),
+            timeout,
+            usual_timeout: self.settings.timeout,
+            key,
+            metadata: with_trace(passed, &parts.headers),
+            wishing: Wishing::default(),
         };
-        let args = match method.verb {
-            Verb::Get => Args::Query(parts.uri.query().unwrap_or_default()),
-            Verb::Post if body.is_empty() => Args::Json(b"{}"),
-            Verb::Post => Args::Json(&body),
+        let call = match (rest, method.verb) {
+            (Some(rest), _) => {
+                let body = self.body(&parts.headers, body).await?;
+                door.call(Asked {
+                    args: Args::Fetch(Box::new(fetch::request(&parts, rest, body))),
+                    ..asked
+                })
+            }
+            (None, Verb::Get) => {
+                let query = parts.uri.query().unwrap_or_default();
+                door.call(Asked { args: Args::Query(query), ..asked })
+            }
+            (None, Verb::Post) => {
+                if !is_json(&parts.headers) {
+                    return Err(Problem::wrong_type());
+                }
+                let body = self.body(&parts.headers, body).await?;
+                let args = if body.is_empty() { asked.args } else { Args::Json(&body) };
+                door.call(Asked { args, ..asked })
+            }
         };
-        let label = label(door.class(), &object);
-        let who = Who { key: object, placement: None };
-        let usual_timeout = self.settings.timeout;
-        let wishing = Wishing::default();
-        let asked = Asked { who, method, args, timeout, usual_timeout, key, metadata, wishing };
-        let call = door.call(asked);
-        drop(body);
-        match call.await {
+        self.answered(call.await, label)
+    }
+
+    /// The response to a call that is not typed. `label`: its object.
+    fn answered(&self, given: Result<Answer, Error>, label: String) -> Result<Response, Problem> {
+        match given {
             Ok(Answer::Value(json)) => Ok(plain(StatusCode::OK, "application/json", json)),
             Ok(Answer::Rejection(json)) => Err(Problem::rejected(json, label)),
+            Ok(Answer::Response(response)) => {
+                fetch::response(response).map_err(|error| Problem::from(error).about(label))
+            }
             Ok(Answer::Stream(items)) => {
                 Ok(events(items, label, Arc::clone(&self.runtime.host().clock)))
             }
@@ -99,11 +131,11 @@ impl Service {
         }
     }
 
-    /// What a path leads to. A class that has not opted in and one that there is not look alike, and so do methods.
-    fn target(&self, path: &str) -> Result<Target<'_>, Problem> {
-        let mut segments = path.strip_prefix('/').unwrap_or(path).split('/');
-        let (Some(class), Some(object), Some(method), None) =
-            (segments.next(), segments.next(), segments.next(), segments.next())
+    /// What a path leads to. A class that has not opted in and one that there is not look alike, and so do methods. Methods that
+    /// have names come before the one that takes whole requests, which only typed callers call by its name.
+    fn target<'a>(&'a self, path: &'a str, is_typed: bool) -> Result<Target<'a>, Problem> {
+        let mut segments = path.strip_prefix('/').unwrap_or(path).splitn(3, '/');
+        let (Some(class), Some(object), rest) = (segments.next(), segments.next(), segments.next())
         else {
             return Err(Problem::unknown_path());
         };
@@ -114,26 +146,41 @@ impl Service {
         let plain = |segment: &str| {
             unescape(segment).map_err(|why| Problem::malformed(format!("the path: {why}; mend it")))
         };
-        let (class, object, method) = (plain(class)?, plain(object)?, plain(method)?);
         let named = |text: &str| text.escape_debug().take(128).collect::<String>();
-        let door = self.doors.get(&*class).ok_or_else(|| {
-            Code::ClassUnknown
-                .error(format!("no class `{}` is served here; ask for one that is", named(&class)))
-        })?;
-        let method = door.method(&method).ok_or_else(|| {
-            Code::CallUnknownMethod.error(format!(
-                "class {class} has no method `{}` that is served here; ask for one that is",
-                named(&method)
-            ))
-        })?;
-        Ok(Target { door: &**door, method, object: object_of(&object)? })
+        let class = plain(class)?;
+        let door = self.doors.get(&*class).map(|door| &**door);
+        let fetch = door.and_then(|door| Some((door, door.fetch()?)));
+        let name = rest.filter(|rest| !rest.contains('/')).map(plain).transpose()?;
+        let (door, method, rest) = match (name, fetch) {
+            (None, None) => return Err(Problem::unknown_path()),
+            (None, Some((door, fetch))) => (door, fetch, Some(rest.unwrap_or_default())),
+            (Some(name), fetch) => {
+                let door = door.ok_or_else(|| {
+                    Code::ClassUnknown.error(format!(
+                        "no class `{}` is served here; ask for one that is",
+                        named(&class)
+                    ))
+                })?;
+                match (door.method(&name), fetch) {
+                    (Some(method), _) => (door, method, None),
+                    (None, Some((_, fetch))) if is_typed && fetch.name == name => {
+                        (door, fetch, None)
+                    }
+                    (None, Some((_, fetch))) if !is_typed => (door, fetch, rest),
+                    (None, _) => {
+                        return Err(Problem::from(Code::CallUnknownMethod.error(format!(
+                            "class {class} has no method `{}` that is served here; ask for one that is",
+                            named(&name)
+                        ))));
+                    }
+                }
+            }
+        };
+        Ok(Target { door, method, object: object_of(&plain(object)?)?, rest })
     }
 
-    async fn body(&self, Parts { headers, .. }: &Parts, body: Body) -> Result<Bytes, Problem> {
+    async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
         let bytes_max = self.settings.body_bytes_max;
-        if !is_json(headers) && !is_typed(headers) {
-            return Err(Problem::wrong_type());
-        }
         let length =
             headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
         if length.is_some_and(|length: usize| length > bytes_max) {

@@ -64,7 +64,7 @@ impl Service {
                 Box::pin(async move {
                     match answer.await? {
                         Answer::Value(bytes) => Ok(bytes),
-                        Answer::Rejection(_) | Answer::Stream(_) => {
+                        Answer::Rejection(_) | Answer::Response(_) | Answer::Stream(_) => {
                             unreachable!("typed calls are answered with encoded replies")
                         }
                     }

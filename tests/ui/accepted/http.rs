@@ -1,8 +1,15 @@
 //! Methods that can be called over HTTP.
-#![allow(missing_docs, missing_debug_implementations, clippy::too_many_arguments)]
+#![allow(
+    missing_docs,
+    missing_debug_implementations,
+    unused_qualifications,
+    clippy::too_many_arguments,
+    clippy::non_minimal_cfg
+)]
 
 use std::collections::BTreeMap;
 
+use durable::http::{Request, Response};
 use durable::prelude::*;
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
@@ -60,3 +67,49 @@ pub struct Nothing {}
 /// It can be called over HTTP, and has nothing to call.
 #[durable_object(name = "ui.Nothing", http)]
 impl Nothing {}
+
+/// Takes whole requests, beside its other methods.
+#[derive(Default, DurableState)]
+pub struct Gallery {
+    pages: u64,
+}
+
+#[durable_object(name = "ui.Gallery", http)]
+impl Gallery {
+    #[fetch]
+    #[rpc(name = "page", timeout = "5s")]
+    pub async fn fetch(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        request: durable::http::Request,
+    ) -> Result<Response, Response> {
+        self.pages += 1;
+        match cx.name() {
+            Some(name) if request.uri().path() == "/" => Ok(Response::new(name.to_owned())),
+            _ => Err(Response::status_only(404)),
+        }
+    }
+
+    pub fn pages(&self) -> u64 {
+        self.pages
+    }
+}
+
+/// Reads them, at once.
+#[derive(Default, DurableState)]
+pub struct Frame;
+
+#[durable_object(name = "ui.Frame", http)]
+impl Frame {
+    #[cfg(any())]
+    #[fetch]
+    pub fn never(&self, request: Request) -> Response {
+        Response::default()
+    }
+
+    #[cfg(all())]
+    #[fetch]
+    pub fn show(&self, r#type: Request) -> Response {
+        Response::new(r#type.uri().to_string())
+    }
+}
