@@ -36,7 +36,7 @@ impl Handwritten {
     }
 
     /// One call: reads the row, changes it, writes it, commits.
-    fn bump(&self, object: usize) -> u64 {
+    pub(crate) fn bump(&self, object: usize) -> u64 {
         let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
         let transaction = connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
