@@ -1,5 +1,6 @@
 //! How typed calls look over HTTP: what a client says beside what every request over HTTP says.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,10 @@ pub(crate) const CALL: &str = "application/vnd.durable.call.v1";
 
 /// A request says the number of its stub by it, so that a server can keep the order of a stub's calls on a connection.
 pub(crate) const STUB: &str = "durable-stub";
+
+/// A request says by it what address its connection comes from, as the client sees that. If the server sees another one, somebody
+/// stands between who may have several connections, so that the order of one of them means nothing.
+pub(crate) const FROM: &str = "durable-from";
 
 /// An answer says by it that its server does.
 pub(crate) const KEEPS_ORDER: &str = "durable-keeps-order";
@@ -39,6 +44,11 @@ pub(crate) struct Wishes<'a> {
     pub(crate) jurisdiction: Option<&'a str>,
     pub(crate) location_hint: Option<&'a str>,
     pub(crate) metadata: Metadata,
+}
+
+/// An address as both ends of a connection write it.
+pub(crate) fn written(address: SocketAddr) -> String {
+    SocketAddr::new(address.ip().to_canonical(), address.port()).to_string()
 }
 
 /// A text as a segment of a path.

@@ -5,6 +5,7 @@ mod skew;
 
 use std::future::ready;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use durable::http::{Asking, Authorize, Denial, Edge};
@@ -159,6 +160,49 @@ async fn so_they_do_at_a_server_that_keeps_no_order() {
     tokio::spawn(async move { axum::serve(listener, app).await });
     let client = Client::connect(&format!("http://{address}/v1/objects/"));
     many_in_order(&runtime, &client).await;
+}
+
+/// Remembers how many calls it was asked about at a time.
+#[derive(Clone, Default)]
+struct Crowd(Arc<AtomicUsize>, Arc<AtomicUsize>);
+
+impl Authorize for Crowd {
+    async fn authorize(&self, _: &Asking<'_>) -> Result<Metadata, Denial> {
+        let Crowd(now, most) = self;
+        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        now.fetch_sub(1, Ordering::SeqCst);
+        Ok(Metadata::new())
+    }
+}
+
+/// Whoever stands between may have several connections, and bring calls in any order.
+#[tokio::test]
+async fn nor_does_a_server_behind_somebody_else() {
+    let (_dir, runtime) = with_journal().await;
+    let crowd = Crowd::default();
+    let edge = Edge::new(&runtime).authorize(crowd.clone());
+    let server = edge.serve(([127, 0, 0, 1], 0)).await.unwrap();
+    let between = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (direct, indirect) = (server.address(), between.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut one, _)) = between.accept().await {
+            tokio::spawn(async move {
+                let mut other = tokio::net::TcpStream::connect(direct).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut one, &mut other).await;
+            });
+        }
+    });
+    let most = async |address, name: &str| {
+        let journal = Client::connect(&format!("http://{address}")).get::<Journal>(name);
+        crowd.1.store(0, Ordering::SeqCst);
+        let calls = join_all((0..50).map(|entry| journal.push(entry).into_future())).await;
+        assert!(calls.into_iter().map(Result::unwrap).eq(0..50));
+        assert!(runtime.get::<Journal>(name).entries().await.unwrap().into_iter().eq(0..50));
+        crowd.1.load(Ordering::SeqCst)
+    };
+    assert!(most(direct, "direct").await > 5);
+    assert_eq!(most(indirect, "indirect").await, 1);
 }
 
 #[tokio::test]

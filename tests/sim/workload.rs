@@ -26,7 +26,7 @@ use tests::workload::{Objects, work, work_a_little};
 
 /// Worlds of a run at home, and of one of the gate, whose seeds come from the commit.
 const SEEDS: u32 = 300;
-const SEEDS_OF_THE_GATE: u32 = 500;
+const SEEDS_OF_THE_GATE: u32 = 300;
 
 fn seeds() -> u32 {
     if std::env::var_os("CI").is_some() { SEEDS_OF_THE_GATE } else { SEEDS }

@@ -1,5 +1,6 @@
 //! Arguments in the query of a path: texts as they are, everything else as in JSON.
 
+use std::borrow::Cow;
 use std::vec::IntoIter;
 
 use serde::de::value::{Error, MapAccessDeserializer, StringDeserializer};
@@ -13,7 +14,7 @@ pub(crate) fn query(text: &str) -> Result<MapAccessDeserializer<Query>, String> 
     let parts = text.split('&').filter(|part| !part.is_empty());
     let pairs = parts.map(|part| {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
-        let plain = |text: &str| unescape(&text.replace('+', " "));
+        let plain = |text: &str| unescape(&text.replace('+', " ")).map(Cow::into_owned);
         Ok((plain(name)?, plain(value)?))
     });
     let pairs: Vec<_> = pairs.collect::<Result<_, String>>()?;
@@ -24,7 +25,10 @@ pub(crate) fn query(text: &str) -> Result<MapAccessDeserializer<Query>, String> 
 ///
 /// # Errors
 /// An escape that is none, or bytes that are no UTF-8.
-pub(crate) fn unescape(text: &str) -> Result<String, String> {
+pub(crate) fn unescape(text: &str) -> Result<Cow<'_, str>, String> {
+    if !text.contains('%') {
+        return Ok(Cow::Borrowed(text));
+    }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, after)) = rest.split_first() {
@@ -41,7 +45,8 @@ pub(crate) fn unescape(text: &str) -> Result<String, String> {
             }
         };
     }
-    String::from_utf8(bytes).map_err(|_| "percent escapes give no UTF-8".to_owned())
+    let text = String::from_utf8(bytes).map_err(|_| "percent escapes give no UTF-8".to_owned())?;
+    Ok(Cow::Owned(text))
 }
 
 /// Names and values.

@@ -24,6 +24,7 @@ use crate::caller::{Who, WhoKey};
 use crate::error::{Code, Error};
 use crate::exposed::{Answer, Args, Asked, Door, ExposedMethod, Verb, Wishing, unescape};
 use crate::metadata::Metadata;
+use crate::object::BoxFuture;
 use crate::protocol::{ID, NAME, TIMEOUT};
 use crate::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 
@@ -74,11 +75,15 @@ impl Service {
         };
         let passed = self.authorize.ask(&asking).await.map_err(Problem::denied)?;
         let timeout = timeout(&parts.headers, &self.settings)?;
-        let label = label(door.class(), &object);
+        // Most answers do not say whom they are about.
+        let label = {
+            let object = object.clone();
+            move || label(door.class(), &object)
+        };
         if is_typed {
             let body = self.body(&parts.headers, body).await?;
             let call = TypedCall { door, method, object, timeout, metadata: passed, place };
-            return self.answer_typed(call, body).await.map_err(|problem| problem.about(label));
+            return self.answer_typed(call, body).await.map_err(|problem| problem.about(label()));
         }
         drop(place);
         let key = if rest.is_some() { None } else { idempotency_key(&parts.headers)? };
@@ -117,17 +122,21 @@ impl Service {
     }
 
     /// The response to a call that is not typed. `label`: its object.
-    fn answered(&self, given: Result<Answer, Error>, label: String) -> Result<Response, Problem> {
+    fn answered(
+        &self,
+        given: Result<Answer, Error>,
+        label: impl Fn() -> String,
+    ) -> Result<Response, Problem> {
         match given {
             Ok(Answer::Value(json)) => Ok(plain(StatusCode::OK, "application/json", json)),
-            Ok(Answer::Rejection(json)) => Err(Problem::rejected(json, label)),
+            Ok(Answer::Rejection(json)) => Err(Problem::rejected(json, label())),
             Ok(Answer::Response(response)) => {
-                fetch::response(response).map_err(|error| Problem::from(error).about(label))
+                fetch::response(response).map_err(|error| Problem::from(error).about(label()))
             }
             Ok(Answer::Stream(items)) => {
-                Ok(events(items, label, Arc::clone(&self.runtime.host().clock)))
+                Ok(events(items, label(), Arc::clone(&self.runtime.host().clock)))
             }
-            Err(error) => Err(Problem::from(error).about(label)),
+            Err(error) => Err(Problem::from(error).about(label())),
         }
     }
 
@@ -143,7 +152,7 @@ impl Service {
             // More likely a client's mistake than the object without a name.
             return Err(Problem::unknown_path());
         }
-        let plain = |segment: &str| {
+        let plain = |segment: &'a str| {
             unescape(segment).map_err(|why| Problem::malformed(format!("the path: {why}; mend it")))
         };
         let named = |text: &str| text.escape_debug().take(128).collect::<String>();
@@ -187,7 +196,7 @@ impl Service {
             return Err(Problem::too_large(bytes_max));
         }
         let clock = &self.runtime.host().clock;
-        let time_over = clock.sleep_until(clock.now() + self.settings.body_timeout);
+        let time_over = || clock.sleep_until(clock.now() + self.settings.body_timeout);
         let read = before(to_bytes(body, bytes_max), time_over).await.ok_or_else(Problem::slow)?;
         read.map_err(|error| {
             let cause = std::error::Error::source(&error);
@@ -295,15 +304,21 @@ fn with_trace(mut metadata: Metadata, headers: &HeaderMap) -> Metadata {
     metadata
 }
 
-/// What work gives, if that is before a time is over.
+/// What work gives, if that is before a time is over, which begins when there is something to wait for.
 async fn before<T>(
     work: impl Future<Output = T>,
-    time_over: impl Future<Output = ()>,
+    time: impl FnOnce() -> BoxFuture<'static, ()>,
 ) -> Option<T> {
-    let (mut work, mut time_over) = (pin!(work), pin!(time_over));
-    poll_fn(|task| match work.as_mut().poll(task) {
-        Poll::Ready(value) => Poll::Ready(Some(value)),
-        Poll::Pending => time_over.as_mut().poll(task).map(|()| None),
+    let (mut work, mut time, mut time_over) = (pin!(work), Some(time), None);
+    poll_fn(|task| {
+        if let Poll::Ready(value) = work.as_mut().poll(task) {
+            return Poll::Ready(Some(value));
+        }
+        if let Some(time) = time.take() {
+            time_over = Some(time());
+        }
+        let time_over = time_over.as_mut().expect("it has begun");
+        time_over.as_mut().poll(task).map(|()| None)
     })
     .await
 }

@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use futures_util::future::select;
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::HeaderMap;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -33,7 +34,7 @@ use crate::limits::{
     HTTP_STREAMS_MAX,
 };
 use crate::object::BoxFuture;
-use crate::protocol::STUB;
+use crate::protocol::{FROM, STUB, written};
 
 /// A server that runs. Dropped, it closes all connections at once; [`shutdown`](Self::shutdown) lets requests end.
 pub struct Server {
@@ -165,6 +166,7 @@ impl Listening {
     ) -> impl Future<Output = ()> + Send + use<> {
         let (host, stage) = (self.host.clone(), self.stage.clone());
         let (routes, handshake) = (self.routes.clone(), self.handshake.clone());
+        let served = Attended::new(routes, stream.peer_addr().ok());
         async move {
             let _place = place;
             let clock = &host.clock;
@@ -175,10 +177,10 @@ impl Listening {
             // Nothing was asked for yet, so that nothing is to be answered.
             let Some(Ok(begun)) = unless(&mut end, begins).await else { return };
             match begun {
-                Begun::Plain(stream) => serve(stream, Attended::new(routes), &stage).await,
+                Begun::Plain(stream) => serve(stream, served, &stage).await,
                 #[cfg(feature = "tls")]
                 Begun::Tls(stream, certificate) => {
-                    serve(stream, Attended::new(routes).by(certificate), &stage).await;
+                    serve(stream, served.by(certificate), &stage).await;
                 }
             }
         }
@@ -219,16 +221,15 @@ fn http2() -> http2::Builder<TokioExecutor> {
 }
 
 async fn to_its_end(connection: impl Graceful, stage: &watch::Sender<Stage>) {
-    let mut closing = Some(reached(stage, Stage::Closing));
-    let mut closed = reached(stage, Stage::Closed);
+    let (mut next, mut is_closing) = (reached(stage, Stage::Closing), false);
     let mut connection = pin!(connection);
     poll_fn(|task: &mut Context<'_>| {
-        if closing.as_mut().is_some_and(|closing| closing.as_mut().poll(task).is_ready()) {
-            closing = None;
+        while next.as_mut().poll(task).is_ready() {
+            if is_closing {
+                return Poll::Ready(());
+            }
             connection.as_mut().take_no_more();
-        }
-        if closed.as_mut().poll(task).is_ready() {
-            return Poll::Ready(());
+            (next, is_closing) = (reached(stage, Stage::Closed), true);
         }
         // What is wrong with a connection is its client's business.
         connection.as_mut().poll(task).map(drop)
@@ -260,14 +261,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Graceful
 struct Attended {
     routes: TowerToHyperService<axum::Router>,
     order: Mutex<Order>,
+    /// The address of its other end. `None`: nobody knows.
+    peer: Option<String>,
     /// What its other end has shown. `None`: nothing.
     certificate: Option<Certificate>,
 }
 
 impl Attended {
-    fn new(routes: axum::Router) -> Self {
-        let routes = TowerToHyperService::new(routes);
-        Attended { routes, order: Mutex::default(), certificate: None }
+    fn new(routes: axum::Router, peer: Option<SocketAddr>) -> Self {
+        let (routes, peer) = (TowerToHyperService::new(routes), peer.map(written));
+        Attended { routes, order: Mutex::default(), peer, certificate: None }
+    }
+
+    /// The stub whose calls a request is one of, if this is the connection that its client has made.
+    fn stub_of(&self, headers: &HeaderMap) -> Option<u64> {
+        let stub = headers.get(STUB)?.to_str().ok()?.parse().ok()?;
+        let is_direct = headers.get(FROM)?.as_bytes() == self.peer.as_deref()?.as_bytes();
+        is_direct.then_some(stub)
     }
 
     #[cfg(feature = "tls")]
@@ -284,8 +294,7 @@ impl Service<Request<Incoming>> for Attended {
 
     /// Is called in the order in which requests come.
     fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        let stub = request.headers().get(STUB).and_then(|stub| stub.to_str().ok()?.parse().ok());
-        if let Some(stub) = stub {
+        if let Some(stub) = self.stub_of(request.headers()) {
             let place = self.order.lock().place(stub);
             request.extensions_mut().insert(place);
         }

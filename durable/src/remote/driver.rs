@@ -25,7 +25,7 @@ use crate::limits::{
     CLIENT_CONNECT_PAUSE, CLIENT_CONNECT_TIMEOUT, CLIENT_PING_INTERVAL, CLIENT_PING_TIMEOUT,
     CLIENT_TRIES,
 };
-use crate::protocol::{CALL, KEEPS_ORDER, STUB, TIMEOUT};
+use crate::protocol::{CALL, FROM, KEEPS_ORDER, STUB, TIMEOUT, written};
 use crate::time::MonoNs;
 
 /// A call, from when it is made until it is answered.
@@ -95,7 +95,13 @@ pub(super) struct Driver {
     received: mpsc::Receiver<Message>,
     calls: InOrder<Job>,
     /// `None`: there was none yet.
-    connection: Option<SendRequest<Full<Bytes>>>,
+    connection: Option<Connection>,
+}
+
+/// A connection, and where it comes from.
+struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    from: HeaderValue,
 }
 
 impl Driver {
@@ -130,7 +136,7 @@ impl Driver {
     /// Writes all whose turn it is.
     async fn write_all(&mut self) {
         while self.calls.is_any_ready() {
-            if self.connection.as_ref().is_none_or(SendRequest::is_closed) {
+            if self.connection.as_ref().is_none_or(|connection| connection.sender.is_closed()) {
                 match self.connect().await {
                     Ok(connection) => self.connection = Some(connection),
                     Err(error) => {
@@ -158,10 +164,11 @@ impl Driver {
             return self.calls.over(ticket.stub);
         }
         job.tries += 1;
-        let request = self.base.request(job, now);
         let connection = self.connection.as_mut().expect("there is one when calls are written");
+        let mut request = self.base.request(job, now);
+        request.headers_mut().insert(FROM, connection.from.clone());
         // It is in its place among what the connection writes when this returns.
-        let sent = connection.try_send_request(request);
+        let sent = connection.sender.try_send_request(request);
         let number = self.calls.connection();
         self.host.tasks.spawn(Box::pin(async move {
             let messages = ticket.call.messages.clone();
@@ -171,7 +178,7 @@ impl Driver {
     }
 
     /// A new connection, after a few tries.
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Error> {
+    async fn connect(&self) -> Result<Connection, Error> {
         let clock = &self.host.clock;
         let mut pause = CLIENT_CONNECT_PAUSE;
         let mut tries = 1;
@@ -194,19 +201,22 @@ impl Driver {
         }
     }
 
-    async fn connect_once(&self) -> io::Result<SendRequest<Full<Bytes>>> {
+    async fn connect_once(&self) -> io::Result<Connection> {
         let clock = &self.host.clock;
         let connecting = Box::pin(async {
             let stream = TcpStream::connect(&self.base.authority).await?;
             stream.set_nodelay(true)?;
+            let from =
+                HeaderValue::try_from(written(stream.local_addr()?)).map_err(io::Error::other)?;
             let stream = self.base.handshake.begin(stream, &self.base.authority).await?;
-            http2::Builder::new(TokioExecutor::new())
+            let (sender, connection) = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
                 .keep_alive_interval(CLIENT_PING_INTERVAL)
                 .keep_alive_timeout(CLIENT_PING_TIMEOUT)
                 .handshake(TokioIo::new(stream))
                 .await
-                .map_err(io::Error::other)
+                .map_err(io::Error::other)?;
+            Ok::<_, io::Error>((Connection { sender, from }, connection))
         });
         let time_over = clock.sleep_until(clock.now() + CLIENT_CONNECT_TIMEOUT);
         let (sender, connection) = match select(connecting, time_over).await {

@@ -21,10 +21,10 @@ pub(super) enum Handshake {
     Tls(TlsConnector),
 }
 
-/// A connection of either kind.
-pub(super) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
+/// The bytes of a connection of either kind.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<S: AsyncRead + AsyncWrite + Send + Unpin> Connection for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Handshake {
     /// TLS by this configuration, of HTTP/2.
@@ -51,7 +51,7 @@ impl Handshake {
         &self,
         stream: TcpStream,
         authority: &str,
-    ) -> io::Result<Box<dyn Connection>> {
+    ) -> io::Result<Box<dyn Stream>> {
         match self {
             Handshake::Plain => {
                 let _ = authority;
