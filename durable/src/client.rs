@@ -120,7 +120,11 @@ impl Client {
             let who = Who { key: who, placement: reference.placement() };
             let address = Address::away(Arc::clone(caller), who).intercepted(&self.interceptors);
             let stub = C::Stub::from_address(address);
-            return stub.id().map(|_| stub);
+            return match stub.id() {
+                // Its calls say whether it is one of theirs.
+                Err(error) if error.is(Code::IdAway) => Ok(stub),
+                checked => checked.map(|_| stub),
+            };
         }
         let group = self.group::<C>()?;
         let id = group.id_of(&Who { key, placement: None })?;

@@ -301,6 +301,14 @@ async fn what_is_known_there_only_is_said() {
     assert_eq!(client.get::<Account>("ada").id().unwrap_err().code(), "id.away");
     assert_eq!(client.unique::<Account>().nothing().await.unwrap_err().code(), "id.away");
     assert_eq!(client.get_by_id::<Account>(here).unwrap().id().unwrap(), here);
+    let reference = served.runtime.get::<Account>("ada").to_ref().unwrap();
+    let bound = client.bind(&reference).unwrap();
+    assert_eq!(bound.called().await.unwrap().as_deref(), Some("ada"));
+    let long = client.get::<Account>("x".repeat(100_000)).nothing().await.unwrap_err();
+    assert_eq!((long.code(), long.outcome()), ("name.too_long", Outcome::NotStarted));
+    let below = format!("http://{}/{}", served.address(), "x".repeat(70_000));
+    let below = Client::connect(&below).get::<Account>("ada").nothing().await.unwrap_err();
+    assert_eq!(below.code(), "config.invalid");
     let foreign = client.get_by_id::<Vault>(here).unwrap().open().await.unwrap_err();
     assert_eq!(foreign.code(), "class.unknown");
     let foreign = client.get_by_id::<Booth>(here).unwrap().visit(0).await.unwrap_err();

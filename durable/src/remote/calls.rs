@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
+use hyper::Uri;
 use hyper::body::Bytes;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -17,7 +18,7 @@ use crate::class::Durability;
 use crate::codec::{decode_wire, encode_wire};
 use crate::error::{Code, Error, Outcome};
 use crate::host::Host;
-use crate::id::ObjectId;
+use crate::id::{ObjectId, check_name};
 use crate::limits::{CLIENT_CALLS_MAX, CLIENT_GRACE, WIRE_BYTES_MAX};
 use crate::object::BoxFuture;
 use crate::protocol::{ID, NAME, Wishes, escape};
@@ -60,7 +61,7 @@ impl Calls {
         let stage = Arc::new(Stage::default());
         let job = Job {
             stub: request.stub,
-            path: path(base, request),
+            uri: uri(base, request)?,
             body: body(request, kept)?,
             deadline,
             stage: Arc::clone(&stage),
@@ -167,8 +168,11 @@ fn label(request: &Request) -> String {
     }
 }
 
-fn path(base: &Base, request: &Request) -> String {
-    let mut path = format!("{}/", base.path);
+fn uri(base: &Base, request: &Request) -> Result<Uri, Error> {
+    if let WhoKey::Name(name) = &request.who.key {
+        check_name(request.class, name)?;
+    }
+    let mut path = format!("{}://{}{}/", base.handshake.scheme(), base.authority, base.path);
     escape(request.class, &mut path);
     path.push('/');
     match &request.who.key {
@@ -180,7 +184,11 @@ fn path(base: &Base, request: &Request) -> String {
     }
     path.push('/');
     escape(request.method.name, &mut path);
-    path
+    path.try_into().map_err(|error| {
+        let text =
+            format!("the address of the runtime gives no path of a call: {error}; correct it");
+        Code::ConfigInvalid.error(text)
+    })
 }
 
 fn body(request: &Request, kept: Option<Option<Duration>>) -> Result<Bytes, Error> {

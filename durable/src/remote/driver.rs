@@ -10,7 +10,7 @@ use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::{Method, Request, Response, Uri};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
@@ -32,7 +32,7 @@ use crate::time::MonoNs;
 pub(super) struct Job {
     pub(super) stub: u64,
     /// Of the method.
-    pub(super) path: String,
+    pub(super) uri: Uri,
     pub(super) body: Bytes,
     /// `None`: it has as much time as the server gives it.
     pub(super) deadline: Option<MonoNs>,
@@ -242,8 +242,7 @@ impl Base {
     fn request(&self, job: &Job, now: MonoNs) -> Request<Full<Bytes>> {
         let mut request = Request::new(Full::new(job.body.clone()));
         *request.method_mut() = Method::POST;
-        let uri = format!("{}://{}{}", self.handshake.scheme(), self.authority, job.path);
-        *request.uri_mut() = uri.parse().expect("its parts were checked and escaped");
+        request.uri_mut().clone_from(&job.uri);
         let headers = request.headers_mut();
         headers.clone_from(&self.headers);
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(CALL));
