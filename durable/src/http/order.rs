@@ -10,17 +10,21 @@ use tokio::sync::oneshot;
 #[derive(Default)]
 pub(super) struct Order {
     /// By the numbers that the client gives them: the last call's place.
-    last: HashMap<u64, oneshot::Receiver<()>>,
+    last: HashMap<u64, Turn>,
     /// With so many, those are forgotten whose calls are all at their objects.
     crowd: usize,
 }
 
-/// A call's place behind the one before it. When it is dropped the next one has its turn.
+/// A call's place behind the one before it. When it is dropped the next one has its turn, or waits for what this one waited for.
 pub(super) struct Place {
-    /// `None`: there was none before it.
-    before: Option<oneshot::Receiver<()>>,
-    _left: oneshot::Sender<()>,
+    /// `None`: there was none before it, or it has come.
+    before: Option<Turn>,
+    /// `None`: it is dropped.
+    after: Option<oneshot::Sender<Option<Turn>>>,
 }
+
+/// What a call waits for: the one before it, which says what it waited for itself if it has left its place too early.
+struct Turn(oneshot::Receiver<Option<Turn>>);
 
 /// A place as a request carries it.
 #[derive(Clone)]
@@ -33,15 +37,12 @@ impl Order {
     /// The place of the next call of a stub.
     pub(super) fn place(&mut self, stub: u64) -> Placed {
         if self.last.len() >= self.crowd.max(Self::CROWD_MIN) {
-            let is_waited_for = |last: &mut oneshot::Receiver<()>| {
-                last.try_recv() == Err(oneshot::error::TryRecvError::Empty)
-            };
-            self.last.retain(|_, last| is_waited_for(last));
+            self.last.retain(|_, last| last.is_to_come());
             self.crowd = 2 * self.last.len();
         }
-        let (left, is_left) = oneshot::channel();
-        let before = self.last.insert(stub, is_left);
-        Placed(Arc::new(Mutex::new(Some(Place { before, _left: left }))))
+        let (after, turn) = oneshot::channel();
+        let before = self.last.insert(stub, Turn(turn));
+        Placed(Arc::new(Mutex::new(Some(Place { before, after: Some(after) }))))
     }
 }
 
@@ -55,8 +56,29 @@ impl Placed {
 impl Place {
     /// Ends when the call before it is at its object, or is not to get there.
     pub(super) async fn comes(&mut self) {
-        if let Some(before) = self.before.take() {
-            let _ = before.await;
+        while let Some(Turn(turn)) = &mut self.before {
+            self.before = turn.await.ok().flatten();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let after = self.after.take().expect("it is dropped once");
+        // There may be none behind it.
+        let _ = after.send(self.before.take());
+    }
+}
+
+impl Turn {
+    /// Whether it has not come.
+    fn is_to_come(&mut self) -> bool {
+        loop {
+            match self.0.try_recv() {
+                Ok(Some(before)) => *self = before,
+                Err(oneshot::error::TryRecvError::Empty) => return true,
+                Ok(None) | Err(oneshot::error::TryRecvError::Closed) => return false,
+            }
         }
     }
 }
@@ -74,6 +96,18 @@ mod tests {
         let (mut first, mut second, mut other) = (next(1), next(1), next(2));
         assert!(first.comes().now_or_never().is_some() && other.comes().now_or_never().is_some());
         let mut waits = Box::pin(second.comes());
+        assert!((&mut waits).now_or_never().is_none());
+        drop(first);
+        assert!(waits.now_or_never().is_some());
+    }
+
+    #[test]
+    fn one_that_leaves_its_place_lets_nobody_past_those_before_it() {
+        let mut order = Order::default();
+        let mut next = || order.place(1).take().expect("nobody else has it");
+        let (first, second, third, mut fourth) = (next(), next(), next(), next());
+        drop((third, second));
+        let mut waits = Box::pin(fourth.comes());
         assert!((&mut waits).now_or_never().is_none());
         drop(first);
         assert!(waits.now_or_never().is_some());
