@@ -28,6 +28,8 @@ pub(crate) struct Class {
     pub(crate) keeps_history: bool,
     /// Its methods can be called over HTTP.
     pub(crate) is_http: bool,
+    /// Its sockets are closed when it crashes.
+    pub(crate) closes_sockets: bool,
     pub(crate) alarm_options: AlarmOptions,
     /// By number. Empty: the class has none.
     pub(crate) tables: Vec<TableMigration>,
@@ -174,6 +176,7 @@ impl Class {
             is_relaxed: options.is_relaxed.unwrap_or_default(),
             keeps_history: options.keeps_history,
             is_http: options.is_http,
+            closes_sockets: options.closes_sockets.unwrap_or_default(),
             alarm_options: AlarmOptions {
                 retries: options.alarm_retries.and_then(|number| number.base10_parse().ok()),
                 delay_ms: options.alarm_delay_ms,
@@ -230,10 +233,11 @@ impl Method {
             is_async: function.sig.asyncness.is_some(),
             timeout_ms: marks.timeout_ms,
             is_reentrant: marks.reentrant.is_some(),
-            http: match (&marks.fetch, &marks.http) {
-                (Some(_), _) => Http::Fetch,
-                (None, Some((_, http))) => *http,
-                (None, None) => Http::Post,
+            http: match (&marks.socket, &marks.fetch, &marks.http) {
+                (Some((_, event)), ..) => Http::Socket(*event),
+                (None, Some(_), _) => Http::Fetch,
+                (None, None, Some((_, http))) => *http,
+                (None, None, None) => Http::Post,
             },
             has_context: has_context(function),
             args: function.sig.inputs.iter().filter_map(arg).collect(),

@@ -6,6 +6,10 @@ use syn::ext::IdentExt;
 /// Attributes inside the impl block that belong to `#[durable_object]`.
 pub(crate) const RPC: &str = "rpc";
 pub(crate) const FETCH: &str = "fetch";
+pub(crate) const ON_CONNECT: &str = "on_connect";
+pub(crate) const ON_MESSAGE: &str = "on_message";
+pub(crate) const ON_CLOSE: &str = "on_close";
+pub(crate) const ON_ERROR: &str = "on_error";
 pub(crate) const ON_ACTIVATE: &str = "on_activate";
 pub(crate) const ALARM: &str = "alarm";
 pub(crate) const ON_CHILD_EXIT: &str = "on_child_exit";

@@ -137,6 +137,10 @@ fn is_ours(attr: &Attribute) -> bool {
     let ours = [
         names::RPC,
         names::FETCH,
+        names::ON_CONNECT,
+        names::ON_MESSAGE,
+        names::ON_CLOSE,
+        names::ON_ERROR,
         names::ON_ACTIVATE,
         names::ALARM,
         names::ON_CHILD_EXIT,

@@ -52,6 +52,8 @@ pub struct ClassSpec {
     pub rate: Option<Rate>,
     /// How many calls of its objects may be under way. `None`: as the runtime says.
     pub in_flight: Option<u32>,
+    /// Whether sockets of its objects are closed when those crash.
+    pub crash_closes_sockets: bool,
     /// Whether it has `#[on_child_exit]`.
     pub hears_child_exits: bool,
     /// Whether it has `#[on_down]`.
@@ -152,6 +154,7 @@ impl ClassSpec {
             keep_results: None,
             rate: None,
             in_flight: None,
+            crash_closes_sockets: false,
             hears_child_exits: false,
             hears_downs: false,
         }
@@ -196,6 +199,12 @@ impl ClassSpec {
     #[doc(hidden)]
     pub const fn in_flight(mut self, calls: u32) -> Self {
         self.in_flight = Some(calls);
+        self
+    }
+
+    #[doc(hidden)]
+    pub const fn crash_closes_sockets(mut self) -> Self {
+        self.crash_closes_sockets = true;
         self
     }
 

@@ -291,6 +291,14 @@ codes! {
     SpawnOverloaded = "spawn.overloaded", Backoff, RolledBack;
     /// A stream of results has ended before it was done.
     StreamCut = "stream.cut", Retry, Committed;
+    /// A message of a socket, or what is answered by itself, is larger than the limit.
+    SocketTooLarge = "socket.too_large", FixCall, RolledBack;
+    /// A turn sends more to sockets than it may, or there are as many sockets as may be.
+    SocketOverloaded = "socket.overloaded", Backoff, RolledBack | NotStarted;
+    /// A socket cannot have such a tag, or not so many.
+    SocketTagInvalid = "socket.tag_invalid", FixCall, RolledBack;
+    /// What is attached to a socket is larger than the limit.
+    SocketAttachmentTooLarge = "socket.attachment_too_large", FixCall, RolledBack;
     /// There is no such dead letter.
     LetterUnknown = "letter.unknown", FixCall, NotStarted;
     /// What travels with a dead letter is damaged.

@@ -10,6 +10,8 @@ mod json;
 mod query;
 mod reply;
 mod shape;
+#[cfg(feature = "http")]
+mod sockets;
 
 use serde::{Deserializer, Serialize, Serializer};
 
@@ -24,6 +26,8 @@ pub(crate) use self::json::{Answer, Args, Asked, Door, Items, Open, Wishing};
 pub(crate) use self::query::unescape;
 pub use self::reply::{Answered, NamedReply, ReplyParts};
 pub use self::shape::{MethodShape, Shape, ShapeOf, Unshaped};
+#[cfg(feature = "http")]
+pub use self::sockets::{Connected, Handled, OnClose, OnConnect, OnError, OnMessage};
 use crate::item_stream::ItemStream;
 use crate::object::Object;
 
@@ -36,6 +40,18 @@ pub trait Exposed: Object {
     /// The one that takes whole requests. `None`: there is none.
     #[cfg(feature = "http")]
     const FETCH: Option<Fetch<Self>> = None;
+    /// The one that is asked whether a socket comes in. `None`: whoever comes does, if messages are taken.
+    #[cfg(feature = "http")]
+    const ON_CONNECT: Option<OnConnect<Self>> = None;
+    /// The one that takes messages of sockets. `None`: none are.
+    #[cfg(feature = "http")]
+    const ON_MESSAGE: Option<OnMessage<Self>> = None;
+    /// The one that hears that a socket has ended. `None`: there is none.
+    #[cfg(feature = "http")]
+    const ON_CLOSE: Option<OnClose<Self>> = None;
+    /// The one that hears what is wrong with a socket. `None`: there is none.
+    #[cfg(feature = "http")]
+    const ON_ERROR: Option<OnError<Self>> = None;
 
     /// The call of one of them, from a map of its arguments.
     ///

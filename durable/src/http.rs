@@ -14,6 +14,7 @@ mod order;
 mod patient;
 mod problem;
 mod server;
+mod socket;
 mod typed;
 #[cfg(feature = "openapi")]
 mod typescript;
@@ -128,6 +129,8 @@ pub fn typescript(runtime: &Runtime) -> String {
 pub struct Edge {
     runtime: Runtime,
     settings: Settings,
+    /// Sites, beside the one that is asked, whose pages may open sockets.
+    origins: Vec<String>,
     /// `None`: nobody has said who may call.
     authorize: Option<Arc<dyn DynAuthorize>>,
     /// `None`: what is served is not described.
@@ -151,6 +154,7 @@ struct Service {
     /// By their classes' names.
     doors: BTreeMap<&'static str, Arc<dyn Door>>,
     settings: Settings,
+    origins: Vec<String>,
     authorize: Arc<dyn DynAuthorize>,
 }
 
@@ -167,6 +171,7 @@ impl Edge {
         Edge {
             runtime: runtime.clone(),
             settings,
+            origins: Vec::new(),
             authorize: None,
             #[cfg(feature = "openapi")]
             openapi: Some(OpenApi::default()),
@@ -183,6 +188,14 @@ impl Edge {
     /// Lets everyone call everything that is served, for networks that others guard.
     pub fn allow_all(mut self) -> Self {
         self.authorize = Some(nobody_is_refused());
+        self
+    }
+
+    /// Lets pages of another site open sockets, such as `https://chat.example`, and may be said more than once. A browser says from which
+    /// site a page is that opens a socket, and sends along what it knows of whoever uses it, such as cookies; pages of other sites than
+    /// the one that is asked are refused unless this is said. `*`: those of all sites may.
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origins.push(origin.into());
         self
     }
 
@@ -257,7 +270,8 @@ impl Edge {
     /// The routes, as [`router`] gives them, with these settings.
     pub fn into_router(self) -> axum::Router {
         let mut routes = axum::Router::new();
-        if self.runtime.doors().iter().any(|door| door.fetch().is_some()) {
+        let takes_more = |door: &Arc<dyn Door>| door.fetch().is_some() || door.entrance().is_some();
+        if self.runtime.doors().iter().any(takes_more) {
             routes = routes
                 .route("/{class}/{object}", any(answer))
                 .route("/{class}/{object}/", any(answer))
@@ -338,10 +352,10 @@ impl Edge {
     }
 
     fn service(self) -> Arc<Service> {
-        let Edge { runtime, settings, authorize, .. } = self;
+        let Edge { runtime, settings, origins, authorize, .. } = self;
         let doors = runtime.doors().into_iter().map(|door| (door.class(), door)).collect();
         let authorize = authorize.unwrap_or_else(nobody_is_refused);
-        Arc::new(Service { runtime, doors, settings, authorize })
+        Arc::new(Service { runtime, doors, settings, origins, authorize })
     }
 }
 

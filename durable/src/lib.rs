@@ -75,6 +75,8 @@ mod rewind;
 mod runtime;
 mod schedule;
 mod send;
+#[cfg(feature = "http")]
+pub mod socket;
 mod sql;
 mod state;
 mod storage;
@@ -319,7 +321,7 @@ pub mod __private {
         ReplyParts, Shape, ShapeOf, Unshaped, Verb, decode_arguments,
     };
     #[cfg(feature = "http")]
-    pub use crate::exposed::{Fetch, Fetched};
+    pub use crate::exposed::{Connected, Fetch, Fetched, Handled, OnClose, OnConnect, OnError, OnMessage};
     pub use crate::object::{
         Activated, Alarmed, BoxFuture, FromError, Heard, Migrated, Notice, OldState, Plain, Probe,
         Ran, Rang, Returned, misdirected,

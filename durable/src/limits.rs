@@ -500,7 +500,7 @@ pub const HTTP_TIMEOUT: Duration = Duration::from_secs(30);
 pub const HTTP_TIMEOUT_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Connections that a server has at a time; more wait to be taken.
-pub const HTTP_CONNECTIONS_MAX: usize = 16_384;
+pub const HTTP_CONNECTIONS_MAX: usize = 65_536;
 
 /// How long a connection may take for the headers of a request, or rest between two: those that say nothing take room.
 pub const HTTP_HEADERS_TIMEOUT: Duration = Duration::from_secs(30);
@@ -549,6 +549,51 @@ const _: () = assert!(KV_VALUE_BYTES_MAX <= BATCH_BYTES_MAX && KV_PAGE_ROWS_MAX 
 const _: () = assert!(SQL_PAGES_MAX < 1 << 24 && SQL_PAGE_BYTES <= u16::MAX as usize);
 const _: () = assert!(SQL_LOG_ROWS_MAX > 0 && SQL_LOG_BYTES_MAX > SQL_PAGE_BYTES);
 const _: () = assert!(LOG_SWEPT_SHARE > 0 && LOG_SWEPT_PER_ROW > 1 && LOG_SWEPT_FOLDS_MAX > 0);
+
+/// Sockets of one object at a time.
+pub const SOCKETS_OF_OBJECT_MAX: usize = 32_768;
+
+/// Sockets of a runtime at a time.
+pub const SOCKETS_MAX: usize = 1 << 20;
+
+/// Tags of one socket.
+pub const SOCKET_TAGS_MAX: usize = 10;
+
+/// Bytes of a tag.
+pub const SOCKET_TAG_BYTES_MAX: usize = 256;
+
+/// Bytes of what is attached to a socket, encoded.
+pub const SOCKET_ATTACHMENT_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a text that is answered without the object, and of its answer.
+pub const SOCKET_RESPONSE_BYTES_MAX: usize = 2 * 1024;
+
+/// Bytes of a message, whoever sends it.
+pub const SOCKET_MESSAGE_BYTES_MAX: usize = 1024 * 1024;
+
+/// Bytes of why a socket is closed.
+pub const SOCKET_REASON_BYTES_MAX: usize = 123;
+
+/// Messages that wait to be written to a socket. One that has more is cut.
+pub const SOCKET_QUEUE_MAX: usize = 4_096;
+
+/// Bytes of the messages that wait to be written to a socket. One that has more is cut.
+pub const SOCKET_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+/// What a turn may do about sockets; a message to many of them counts once.
+pub const SOCKET_TURN_MAX: usize = 16_384;
+
+/// Bytes of the messages that a turn sends; one to many sockets counts once.
+pub const SOCKET_TURN_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Messages of one socket that are on their way to its object.
+pub const SOCKET_UNDER_WAY_MAX: usize = 16;
+
+/// How often a server asks whether a socket's other end is still there, if it hears nothing.
+pub const SOCKET_PING_INTERVAL: Duration = Duration::from_secs(30);
+
+/// How long a socket's other end has to say that it closes, too, and to take what it is sent.
+pub const SOCKET_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How often a client tries to connect, and how often it sends a call that servers do not take, before it gives up.
 pub const CLIENT_TRIES: u32 = 6;

@@ -17,6 +17,8 @@ use crate::id::ObjectId;
 use crate::limits::{CUT_GRACE, CUTS_NAMED_MAX};
 use crate::object::inside::Waits;
 use crate::object::{BoxFuture, Object, Places};
+#[cfg(feature = "http")]
+use crate::socket::Numbers;
 use crate::storage::Store;
 use crate::supervise::Service;
 
@@ -36,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) waits: Arc<Waits>,
     pub(crate) alarm_ends: Arc<Ends>,
     pub(crate) leaving: Arc<Leaving>,
+    #[cfg(feature = "http")]
+    pub(crate) sockets: Arc<Numbers>,
     /// No calls from outside are taken.
     is_draining: AtomicBool,
     /// No calls are taken.
@@ -64,6 +68,8 @@ impl Shared {
             waits: Arc::default(),
             alarm_ends,
             leaving,
+            #[cfg(feature = "http")]
+            sockets: Numbers::new(),
             is_draining,
             is_closed,
         })
@@ -159,6 +165,9 @@ impl Registry {
         if let Some(how) = &*shut_down {
             return how.clone();
         }
+        // While its objects can still hear of that.
+        #[cfg(feature = "http")]
+        self.groups.iter().for_each(|group| group.close_sockets());
         self.shared.drain();
         let cut = self.drain_in_time().await;
         self.abandon();

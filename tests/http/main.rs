@@ -13,6 +13,7 @@ mod openapi;
 mod remote;
 mod server;
 mod shop;
+mod sockets;
 mod streams;
 mod tls;
 mod typescript;

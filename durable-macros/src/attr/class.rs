@@ -19,7 +19,7 @@ const CLASS_OPTIONS: &str = "`name = \"…\"`, `version = 1`, `key = Type`, `idl
                              `children = \"one_for_one\"`, `intensity = 3`, `period = \"5s\"`, \
                              `crashes = 5`, `crash_period = \"60s\"`, `turn_limit = \"30s\"`, `keep_results = \"24h\"`, \
                              `rate = \"100/s\"`, `burst = 20`, `in_flight = 10000`, \
-                             `history`, `http`, `visibility = \"pub(crate)\"`, `crate = path`";
+                             `history`, `http`, `on_crash = \"close_sockets\"`, `visibility = \"pub(crate)\"`, `crate = path`";
 const RPC_OPTIONS: &str =
     "`skip`, `name = \"…\"`, `timeout = \"5s\"`, `reentrant`, `http = \"GET\"`";
 const MIGRATE_OPTIONS: &str = "`from = 1`";
@@ -90,6 +90,8 @@ pub(crate) struct ClassOptions {
     pub(crate) keeps_history: bool,
     /// Its methods can be called over HTTP.
     pub(crate) is_http: bool,
+    /// Its sockets are closed when it crashes. `None`: they stay.
+    pub(crate) closes_sockets: Option<bool>,
     /// `None`: `pub`.
     pub(crate) visibility: Option<Visibility>,
     /// `None`: `::durable`.
@@ -142,6 +144,7 @@ impl ClassOptions {
                     options.is_http = true;
                     true
                 }
+                "on_crash" => set(&mut options.closes_sockets, on_crash(key, value), errors),
                 "visibility" => set(&mut options.visibility, visibility(key, value), errors),
                 "crate" => set(&mut options.krate, value.call(Path::parse_mod_style), errors),
                 _ => return false,
@@ -180,6 +183,10 @@ pub(crate) struct Marks {
     pub(crate) reentrant: Option<Ident>,
     /// The `fetch` of `#[fetch]`.
     pub(crate) fetch: Option<Ident>,
+    /// What the function hears of sockets, and the word that says it. The last one stands.
+    pub(crate) socket: Option<(Ident, SocketEvent)>,
+    /// It is marked as hearing of two things.
+    pub(crate) hears_twice: bool,
     /// What `#[rpc(http = "…")]` says, and the `http` of it. `None`: it says nothing, or what is wrong and reported.
     pub(crate) http: Option<(Ident, Http)>,
 }
@@ -195,6 +202,30 @@ pub(crate) enum Http {
     Off,
     /// It takes whole requests.
     Fetch,
+    /// Sockets call it, and nobody else.
+    Socket(SocketEvent),
+}
+
+/// What happens to a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SocketEvent {
+    Connect,
+    Message,
+    Close,
+    Error,
+}
+
+impl SocketEvent {
+    /// The event of an attribute.
+    fn of(attribute: &Ident) -> Option<Self> {
+        match () {
+            () if attribute == names::ON_CONNECT => Some(SocketEvent::Connect),
+            () if attribute == names::ON_MESSAGE => Some(SocketEvent::Message),
+            () if attribute == names::ON_CLOSE => Some(SocketEvent::Close),
+            () if attribute == names::ON_ERROR => Some(SocketEvent::Error),
+            () => None,
+        }
+    }
 }
 
 impl Marks {
@@ -226,6 +257,11 @@ impl Marks {
             }
             if !matches!(attr.meta, Meta::Path(_)) {
                 errors.at(&attr.meta, format!("`#[{ident}]` takes no options; write `#[{ident}]`"));
+            }
+            if let Some(event) = SocketEvent::of(&ident) {
+                marks.hears_twice |= marks.socket.is_some();
+                marks.socket = Some((ident, event));
+                continue;
             }
             let mark = match () {
                 () if ident == names::INIT => &mut marks.init,
@@ -415,6 +451,19 @@ fn durability(key: &Ident, input: ParseStream<'_>) -> syn::Result<bool> {
         _ => Err(syn::Error::new(
             text.span(),
             "`durability` is \"synced\", where answers wait for the disk, or \"relaxed\", where they do not",
+        )),
+    }
+}
+
+/// Whether an object's sockets are closed when it crashes.
+fn on_crash(key: &Ident, input: ParseStream<'_>) -> syn::Result<bool> {
+    let text = literal(key, input, "close_sockets")?;
+    match text.value().as_str() {
+        "keep_sockets" => Ok(false),
+        "close_sockets" => Ok(true),
+        _ => Err(syn::Error::new(
+            text.span(),
+            "`on_crash` is \"keep_sockets\", where sockets outlive a crash of their object, or \"close_sockets\", where they do not",
         )),
     }
 }

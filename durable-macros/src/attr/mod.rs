@@ -6,7 +6,7 @@ mod options;
 mod state;
 mod supervisor;
 
-pub(crate) use class::{ClassOptions, Http, Marks};
+pub(crate) use class::{ClassOptions, Http, Marks, SocketEvent};
 pub(crate) use options::{each_option, once, set, wrong};
 pub(crate) use state::{Place, SerdeAttrs, StateOptions};
 pub(crate) use supervisor::{ChildOptions, Stop, SupervisorOptions};

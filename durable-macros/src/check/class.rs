@@ -177,6 +177,7 @@ fn name(options: &ClassOptions, errors: &mut Errors) {
 fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
     let (mut activations, mut inits) = (Vec::<&Function>::new(), Vec::<&Function>::new());
     let [mut alarms, mut exits, mut downs, mut fetches] = [const { Vec::<&Function>::new() }; 4];
+    let mut heard: Vec<(String, &Function)> = Vec::new();
     let mut steps_are_whole = true;
     for item in &block.items {
         let Item::Function(function) = item else { continue };
@@ -228,6 +229,10 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
                 fetches.extend(marks.fetch.is_some().then_some(&**function));
                 rpc(function, &marks, class, errors);
             }
+            method::Role::Socket => {
+                heard.extend(marks.socket.as_ref().map(|(mark, _)| (mark.to_string(), &**function)));
+                socket(function, &marks, class, errors);
+            }
             method::Role::Private => {}
         }
     }
@@ -237,6 +242,10 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
     at_most_one(&exits, names::ON_CHILD_EXIT, errors);
     at_most_one(&downs, names::ON_DOWN, errors);
     at_most_one(&fetches, names::FETCH, errors);
+    for attribute in [names::ON_CONNECT, names::ON_MESSAGE, names::ON_CLOSE, names::ON_ERROR] {
+        let marked = heard.iter().filter(|(mark, _)| mark == attribute);
+        at_most_one(&marked.map(|(_, function)| *function).collect::<Vec<_>>(), attribute, errors);
+    }
     // What a wrong step would have joined is not to be reported as missing.
     if !(steps_are_whole && migrate::chain(class, errors)) {
         class.migrations.clear();
@@ -249,6 +258,16 @@ fn rpc(function: &Function, marks: &Marks, class: &mut Class, errors: &mut Error
     method::rpc(function, class, errors);
     http::method(function, marks, class, errors);
     http::fetch(function, marks, class, errors);
+    if errors.count() == before {
+        add_method(Method::new(function, marks, &class.private), class, errors);
+    }
+}
+
+/// A method that sockets call.
+fn socket(function: &Function, marks: &Marks, class: &mut Class, errors: &mut Errors) {
+    let before = errors.count();
+    method::rpc(function, class, errors);
+    http::socket(function, marks, class, errors);
     if errors.count() == before {
         add_method(Method::new(function, marks, &class.private), class, errors);
     }

@@ -3,7 +3,7 @@
 use syn::FnArg;
 
 use super::method::may_change;
-use crate::attr::{Http, Marks};
+use crate::attr::{Http, Marks, SocketEvent};
 use crate::errors::Errors;
 use crate::model::{Class, context_of, output};
 use crate::parse::Function;
@@ -52,6 +52,47 @@ pub(super) fn method(function: &Function, marks: &Marks, class: &Class, errors: 
             format!(
                 "a GET may be repeated by whatever is on its way, so it only reads; take `&self` in \
                  `{name}`, or remove `http`"
+            ),
+        );
+    }
+}
+
+/// Rule 21: a method that hears of sockets does nothing else, is of a class that is served, and takes the socket and what it hears.
+pub(super) fn socket(function: &Function, marks: &Marks, class: &Class, errors: &mut Errors) {
+    let (Some((mark, event)), name) = (&marks.socket, &function.sig.ident) else { return };
+    let args = function.sig.inputs.iter().filter(|arg| matches!(arg, FnArg::Typed(_)));
+    let args = args.filter(|arg| context_of(arg).is_none()).count();
+    let is_other = marks.is_hook() || marks.migrate.is_some() || marks.fetch.is_some();
+    let is_rpc = marks.skip
+        || marks.name.is_some()
+        || marks.reentrant.is_some()
+        || marks.http.is_some();
+    let (heard, returns) = match event {
+        SocketEvent::Connect => ("request: Request", " or a `Result<(), Response>`"),
+        SocketEvent::Message => ("message: Message", " or a `Result<(), Close>`"),
+        SocketEvent::Close => ("closed: Closed", ""),
+        SocketEvent::Error => ("error: SocketError", ""),
+    };
+    if marks.hears_twice || is_other {
+        errors.at(mark, format!("`#[{mark}]` stands alone on a method; write two functions"));
+    } else if is_rpc {
+        errors.at(
+            mark,
+            format!("sockets call `{name}`, no caller can; leave of `#[rpc(…)]` at most a `timeout`"),
+        );
+    } else if !class.is_http {
+        errors.at(
+            mark,
+            format!(
+                "no socket reaches the class; write `#[durable_object(http)]`, or remove `#[{mark}]` from `{name}`"
+            ),
+        );
+    } else if function.sig.receiver().is_none() || args != 2 {
+        errors.at(
+            name,
+            format!(
+                "`#[{mark}]` takes a socket and what it hears, and returns nothing{returns}; \
+                 write `{name}(&mut self, socket: Socket, {heard})`, with the types of `durable::socket`"
             ),
         );
     }

@@ -20,6 +20,8 @@ const OR_PRIVATE: &str = "or make the method private, or put `#[rpc(skip)]` on i
 /// What a function is to its class.
 pub(super) enum Role {
     Rpc,
+    /// Sockets call it.
+    Socket,
     OnActivate,
     Alarm,
     OnChildExit,
@@ -52,13 +54,15 @@ pub(super) fn role(function: &Function, marks: &Marks, errors: &mut Errors) -> R
     if let (Some(hook), 2..) = (others.into_iter().flatten().next(), marks.hooks().count()) {
         errors.at(hook, format!("`#[{hook}]` is no other hook; write two functions"));
     }
-    if let Some(rpc) = &marks.rpc {
+    if let Some(rpc) = marks.rpc.as_ref().filter(|_| marks.socket.is_none()) {
         no_idle_rpc_mark(function, marks, rpc, is_public && has_receiver, errors);
     }
-    if let Some(fetch) = &marks.fetch {
+    if let Some(fetch) = marks.fetch.as_ref().filter(|_| marks.socket.is_none()) {
         no_idle_fetch(function, marks, fetch, is_public && has_receiver, errors);
     }
-    if marks.on_activate.is_some() {
+    if marks.socket.is_some() {
+        Role::Socket
+    } else if marks.on_activate.is_some() {
         Role::OnActivate
     } else if marks.alarm.is_some() {
         Role::Alarm

@@ -5,6 +5,7 @@ use quote::{quote, quote_spanned};
 
 use super::place;
 use super::stub::fallible;
+use crate::attr::{Http, SocketEvent};
 use crate::model::{Access, Class, Method};
 use crate::names;
 
@@ -80,6 +81,17 @@ fn arm(class: &Class, method: &Method) -> TokenStream {
                 #private::Context::pour(#cx, #stream)
             }}
         }
+    };
+    let returned = match method.http {
+        Http::Socket(SocketEvent::Connect) => {
+            let cx = names::local("cx");
+            let socket = args.first().expect("it takes a socket");
+            quote! {{
+                #private::Context::let_in(&*#cx, #socket);
+                #returned
+            }}
+        }
+        _ => returned,
     };
     let ran = quote! {
         #private::Ran::new::<{ #fallible }, _>(#returned, #reply::#variant)

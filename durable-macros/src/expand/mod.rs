@@ -10,6 +10,7 @@ mod message;
 mod migrate;
 mod named;
 mod object;
+mod sockets;
 mod state;
 mod stub;
 mod supervisor;

@@ -8,7 +8,7 @@ use syn::Meta;
 use syn::spanned::Spanned;
 
 use super::stub::{fallible, output};
-use super::{at, place};
+use super::{at, place, sockets};
 use crate::attr::Http;
 use crate::model::{Class, Method};
 use crate::names;
@@ -36,10 +36,12 @@ pub(super) fn exposed(class: &Class) -> Option<TokenStream> {
     let Class { private, ty, .. } = class;
     let [method, args, reply, serializer] =
         ["method", "args", "reply", "serializer"].map(names::local);
-    let is_named = |method: &&Method| !matches!(method.http, Http::Off | Http::Fetch);
+    let is_named =
+        |method: &&Method| !matches!(method.http, Http::Off | Http::Fetch | Http::Socket(_));
     let methods = || class.methods.iter().filter(is_named);
     let fetches = class.methods.iter().filter(|method| method.http == Http::Fetch);
     let fetches = fetches.map(|method| fetch(class, method));
+    let sockets = class.methods.iter().filter_map(|method| sockets::hears(class, method));
     let specs = methods().map(|method| spec(class, method));
     let shapes = methods().map(|method| shape(class, method));
     let decode = methods().map(|method| decode(class, method));
@@ -58,6 +60,7 @@ pub(super) fn exposed(class: &Class) -> Option<TokenStream> {
                 &[#(#shapes),*]
             };
             #(#fetches)*
+            #(#sockets)*
 
             fn decode_named<'de, D: #private::serde::Deserializer<'de>>(
                 #method: &str,

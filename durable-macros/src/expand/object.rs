@@ -84,8 +84,9 @@ fn spec(class: &Class) -> TokenStream {
         |(calls, period_ms, burst)| quote!(.rate(#private::Rate::new(#calls, #period_ms, #burst))),
     );
     let in_flight = class.in_flight.map(|calls| quote!(.in_flight(#calls)));
+    let on_crash = class.closes_sockets.then(|| quote!(.crash_closes_sockets()));
     let bounds = quote!(#turn_limit #keep #rate #in_flight);
-    let settings = quote!(#version #idle #relaxed #bounds #history #tables #alarm #kin);
+    let settings = quote!(#version #idle #relaxed #bounds #history #on_crash #tables #alarm #kin);
     quote!(#private::ClassSpec::new(#name, &[#(#methods),*])#settings)
 }
 

@@ -4,6 +4,7 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{GenericArgument, PathArguments, Type};
 
+use crate::attr::Http;
 use crate::model::{Class, Method};
 use crate::names;
 
@@ -15,7 +16,8 @@ pub(super) fn stub(class: &Class) -> TokenStream {
             nothing.",
         class.ident, class.name
     );
-    let methods = class.methods.iter().map(|method| stub_method(class, method));
+    let called = class.methods.iter().filter(|method| !matches!(method.http, Http::Socket(_)));
+    let methods = called.map(|method| stub_method(class, method));
     let (address, f) = (names::local("address"), names::local("f"));
     quote! {
         #[doc = #doc]

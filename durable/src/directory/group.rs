@@ -23,6 +23,8 @@ use crate::listing::Listed;
 use crate::object::inside::Waits;
 use crate::object::{Incarnation, Kin, Object, PendingCall, Places, Refused, Slot, gone};
 use crate::registry::{Registry, Shared};
+#[cfg(feature = "http")]
+use crate::socket::Lobbies;
 use crate::state::{Fingerprint, Schemas};
 use crate::storage::{After, ClassNo, Named, Shard, Store};
 use crate::stub::{Address, Origin};
@@ -49,6 +51,8 @@ pub(crate) struct Group<O: Object> {
     wards: Wards,
     /// Faults of its objects since the start.
     faults: AtomicU64,
+    #[cfg(feature = "http")]
+    lobbies: Arc<Lobbies>,
     /// Whether it takes calls: [`OPEN`], [`STOPPED`], or until when it cools down.
     door: AtomicU64,
 }
@@ -73,6 +77,8 @@ impl<O: Object> Group<O> {
         let stored = shared.store.take_quarantines(class_no, |id| key.owns(id));
         let rules = (O::CLASS.crash_budget(shared.config.crashes), shared.config.breaker);
         let wards = Wards::new(rules, stored, code_of::<O>(fingerprint));
+        #[cfg(feature = "http")]
+        let lobbies = Arc::new(Lobbies::new(Arc::clone(&shared.sockets)));
         Arc::new(Group {
             shared,
             registry,
@@ -86,8 +92,16 @@ impl<O: Object> Group<O> {
             in_flight,
             wards,
             faults: AtomicU64::new(0),
+            #[cfg(feature = "http")]
+            lobbies,
             door: AtomicU64::new(OPEN),
         })
+    }
+
+    /// The sockets of its objects.
+    #[cfg(feature = "http")]
+    pub(crate) fn lobbies(&self) -> &Arc<Lobbies> {
+        &self.lobbies
     }
 
     pub(crate) fn host(&self) -> &Host {

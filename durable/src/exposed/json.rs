@@ -13,7 +13,7 @@ use serde_json::{Deserializer, Serializer};
 #[cfg(feature = "openapi")]
 use super::MethodShape;
 use super::query::query;
-use super::{Exposed, ExposedMethod, Exposure, Feed, Request, Response};
+use super::{Exposed, ExposedMethod, Exposure, Feed, Request, Response, sockets};
 use crate::caller::{Kept, Who, WhoKey, undecodable, unencodable, unstreamable};
 #[cfg(feature = "openapi")]
 use crate::class::Access;
@@ -24,6 +24,7 @@ use crate::item_stream::ItemStream;
 use crate::limits::WIRE_BYTES_MAX;
 use crate::metadata::Metadata;
 use crate::object::{BoxFuture, Object};
+use crate::socket::Joining;
 use crate::stub::Call;
 
 /// A class that has opted in, for callers who know neither its type nor those of its methods.
@@ -46,6 +47,12 @@ pub(crate) trait Door: Send + Sync {
 
     /// Makes a call, which is not made elsewhere: permits, deadlines and interceptors are as for calls of this process.
     fn call(&self, asked: Asked<'_>) -> BoxFuture<'static, Result<Answer, Error>>;
+
+    /// The method that whoever lets sockets pass is asked about. `None`: the class takes no sockets.
+    fn entrance(&self) -> Option<&'static ExposedMethod>;
+
+    /// A socket comes. `timeout`: how much time the object has for whatever happens to it.
+    fn join(&self, who: Who, metadata: Metadata, timeout: Duration) -> Result<Joining, Error>;
 
     /// Keeps a call that nobody waits for. `delay`: how long at least. `None`: not longer than those before it.
     fn keep(&self, asked: Asked<'_>, delay: Option<Duration>) -> Kept;
@@ -181,6 +188,17 @@ impl<O: Exposed> Door for Opened<O> {
             }
             Err(error) => Box::pin(ready(Err(error))),
         }
+    }
+
+    fn entrance(&self) -> Option<&'static ExposedMethod> {
+        sockets::entrance::<O>()
+    }
+
+    fn join(&self, who: Who, metadata: Metadata, timeout: Duration) -> Result<Joining, Error> {
+        if let WhoKey::Name(name) = &who.key {
+            check_key::<O>(name)?;
+        }
+        sockets::join(&self.0, who, metadata, timeout)
     }
 
     fn keep(&self, asked: Asked<'_>, delay: Option<Duration>) -> Kept {

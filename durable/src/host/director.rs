@@ -196,6 +196,9 @@ pub enum Event<'a> {
     SendRecalled { send: SendId },
     /// It is durable what has become of a send.
     SendTended { send: SendId, tended: Tended },
+    /// What a turn has sent to sockets of its object is about to leave. `call`: 0 if no turn has, as for what is answered without
+    /// the object.
+    FramesLeave { object: &'a ObjectId, call: u64 },
     /// The turn made a stub of another object, or of its own.
     TurnReached { call: u64 },
     /// A turn has read of what its activation has handed over and what is stored; of its own writes nothing is told.
@@ -346,6 +349,7 @@ impl Event<'_> {
         "work.began",
         "work.ended",
         "start.failed",
+        "frames.leave",
     ];
 
     /// The name of its place.
@@ -401,6 +405,7 @@ impl Event<'_> {
             Event::WorkBegan { .. } => 47,
             Event::WorkEnded { .. } => 48,
             Event::StartFailed { .. } => 49,
+            Event::FramesLeave { .. } => 50,
         };
         Self::POINTS[index]
     }

@@ -19,6 +19,7 @@ use super::handshake::Certificate;
 use super::order::Placed;
 use super::problem::{Problem, plain};
 use super::typed::{TypedCall, is_typed};
+use super::socket::{self, Comes};
 use super::{Asking, Service, Settings};
 use crate::caller::{Who, WhoKey};
 use crate::error::{Code, Error};
@@ -45,8 +46,10 @@ struct Target<'a> {
     door: &'a dyn Door,
     method: &'static ExposedMethod,
     object: WhoKey,
-    /// What stands behind the object, for the method that takes whole requests. `None`: it is another method.
+    /// What stands behind the object, for the method that takes whole requests, or sockets. `None`: it is another method.
     rest: Option<&'a str>,
+    /// A socket wants to come in.
+    is_socket: bool,
 }
 
 impl Service {
@@ -55,8 +58,11 @@ impl Service {
         // Whoever comes behind it waits until this call is at its object, or fails.
         let place = parts.extensions.get::<Placed>().and_then(Placed::take);
         let is_typed = is_typed(&parts.headers);
-        let Target { door, method, object, rest } = self.target(parts.uri.path(), is_typed)?;
+        let wants_socket = !is_typed && socket::is_wanted(&parts);
+        let Target { door, method, object, rest, is_socket } =
+            self.target(parts.uri.path(), (is_typed, wants_socket))?;
         match rest {
+            _ if is_socket => socket::check_origin(&parts, &self.origins)?,
             _ if is_typed => check_verb(&parts.method, Verb::Post)?,
             None => check_verb(&parts.method, method.verb)?,
             Some(_) => {}
@@ -67,13 +73,19 @@ impl Service {
             class: door.class(),
             object: &object,
             method: method.name,
-            verb: if rest.is_some() {
-                fetch::verb(door, method, &parts.method)
-            } else {
-                method.verb
+            verb: match rest {
+                Some(_) if !is_socket => fetch::verb(door, method, &parts.method),
+                _ => method.verb,
             },
         };
         let passed = self.authorize.ask(&asking).await.map_err(Problem::denied)?;
+        if is_socket {
+            let request = fetch::request(&parts, rest.unwrap_or_default(), Bytes::new());
+            let metadata = with_trace(passed, &parts.headers);
+            let class = door.class();
+            let comes = Comes { class, object, request, metadata };
+            return self.take_socket(comes, parts).await;
+        }
         let timeout = timeout(&parts.headers, &self.settings)?;
         // Most answers do not say whom they are about.
         let label = {
@@ -142,7 +154,11 @@ impl Service {
 
     /// What a path leads to. A class that has not opted in and one that there is not look alike, and so do methods. Methods that
     /// have names come before the one that takes whole requests, which only typed callers call by its name.
-    fn target<'a>(&'a self, path: &'a str, is_typed: bool) -> Result<Target<'a>, Problem> {
+    fn target<'a>(
+        &'a self,
+        path: &'a str,
+        (is_typed, wants_socket): (bool, bool),
+    ) -> Result<Target<'a>, Problem> {
         let mut segments = path.strip_prefix('/').unwrap_or(path).splitn(3, '/');
         let (Some(class), Some(object), rest) = (segments.next(), segments.next(), segments.next())
         else {
@@ -158,6 +174,11 @@ impl Service {
         let named = |text: &str| text.escape_debug().take(128).collect::<String>();
         let class = plain(class)?;
         let door = self.doors.get(&*class).map(|door| &**door);
+        if wants_socket && let Some((door, method)) = door.and_then(|door| Some((door, door.entrance()?))) {
+            let object = object_of(&plain(object)?)?;
+            let rest = Some(rest.unwrap_or_default());
+            return Ok(Target { door, method, object, rest, is_socket: true });
+        }
         let fetch = door.and_then(|door| Some((door, door.fetch()?)));
         let name = rest.filter(|rest| !rest.contains('/')).map(plain).transpose()?;
         let (door, method, rest) = match (name, fetch) {
@@ -185,7 +206,8 @@ impl Service {
                 }
             }
         };
-        Ok(Target { door, method, object: object_of(&plain(object)?)?, rest })
+        let object = object_of(&plain(object)?)?;
+        Ok(Target { door, method, object, rest, is_socket: false })
     }
 
     async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {

@@ -87,6 +87,16 @@ impl Problem {
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "request.wrong_type", title, detail)
     }
 
+    /// A page of another site would open a socket.
+    pub(super) fn foreign_origin(origin: &str) -> Self {
+        let title = "The page is of another site.";
+        let origin = origin.escape_debug().take(128).collect::<String>();
+        let detail = format!(
+            "pages of `{origin}` may not open sockets here; say `Edge::allow_origin` if they are to"
+        );
+        Self::new(StatusCode::FORBIDDEN, "request.foreign_origin", title, &detail)
+    }
+
     /// The body has more bytes than it may.
     pub(super) fn too_large(bytes_max: usize) -> Self {
         let title = "The body is too large.";

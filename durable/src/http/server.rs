@@ -45,6 +45,21 @@ pub struct Server {
     places: Arc<Semaphore>,
 }
 
+/// The server that a request has come by.
+#[derive(Clone)]
+pub(super) struct Serving {
+    stage: watch::Sender<Stage>,
+    /// The connection's place, which a socket keeps when the connection has become one.
+    _place: Arc<OwnedSemaphorePermit>,
+}
+
+impl Serving {
+    /// Ends when it takes no more requests, or is gone.
+    pub(super) fn closes(&self) -> BoxFuture<'static, ()> {
+        reached(&self.stage, Stage::Closing)
+    }
+}
+
 /// How far a server is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Stage {
@@ -166,7 +181,9 @@ impl Listening {
     ) -> impl Future<Output = ()> + Send + use<> {
         let (host, stage) = (self.host.clone(), self.stage.clone());
         let (routes, handshake) = (self.routes.clone(), self.handshake.clone());
-        let served = Attended::new(routes, stream.peer_addr().ok());
+        let place = Arc::new(place);
+        let serving = Serving { stage: stage.clone(), _place: Arc::clone(&place) };
+        let served = Attended::new(routes, stream.peer_addr().ok(), serving);
         async move {
             let _place = place;
             let clock = &host.clock;
@@ -193,7 +210,10 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     match stream {
-        Version::Http1(stream) => to_its_end(http1().serve_connection(stream, served), stage).await,
+        Version::Http1(stream) => {
+            let connection = http1().serve_connection(stream, served).with_upgrades();
+            to_its_end(connection, stage).await;
+        }
         Version::Http2(stream) => to_its_end(http2().serve_connection(stream, served), stage).await,
     }
 }
@@ -243,7 +263,9 @@ trait Graceful: Future<Output = hyper::Result<()>> {
     fn take_no_more(self: Pin<&mut Self>);
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Graceful for http1::Connection<Patient<S>, Attended> {
+impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Graceful
+    for http1::UpgradeableConnection<Patient<S>, Attended>
+{
     fn take_no_more(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
@@ -265,12 +287,17 @@ struct Attended {
     peer: Option<String>,
     /// What its other end has shown. `None`: nothing.
     certificate: Option<Certificate>,
+    serving: Serving,
 }
 
 impl Attended {
-    fn new(routes: axum::Router, peer: Option<SocketAddr>) -> Self {
+    fn new(
+        routes: axum::Router,
+        peer: Option<SocketAddr>,
+        serving: Serving,
+    ) -> Self {
         let (routes, peer) = (TowerToHyperService::new(routes), peer.map(written));
-        Attended { routes, order: Mutex::default(), peer, certificate: None }
+        Attended { routes, order: Mutex::default(), peer, certificate: None, serving }
     }
 
     /// The stub whose calls a request is one of, if this is the connection that its client has made.
@@ -298,6 +325,7 @@ impl Service<Request<Incoming>> for Attended {
             let place = self.order.lock().place(stub);
             request.extensions_mut().insert(place);
         }
+        request.extensions_mut().insert(self.serving.clone());
         if let Some(certificate) = &self.certificate {
             request.extensions_mut().insert(certificate.clone());
         }

@@ -30,6 +30,8 @@ pub(crate) mod residency;
 pub(crate) mod restart;
 pub(crate) mod retry;
 pub(crate) mod schedule;
+#[cfg(feature = "http")]
+pub(crate) mod sockets;
 pub(crate) mod sweep;
 pub(crate) mod turn;
 pub(crate) mod waits;

@@ -20,6 +20,8 @@ use crate::object::alone::Alone;
 use crate::object::kv::{Base, Desk, Kv, Owner, Turn, Witness};
 use crate::object::schedule::{Schedule, ScheduleBase, ScheduleDesk};
 use crate::object::send::{SendBase, SendDesk};
+#[cfg(feature = "http")]
+use crate::object::sockets::SocketDesk;
 use crate::object::sql::{Fate, Seat, Sql, SqlDesk};
 use crate::object::task::{TurnTask, TurnTasks};
 use crate::object::work::WorkDesk;
@@ -66,6 +68,8 @@ pub struct Context<'a, O: Object> {
     now: OnceLock<WallMs>,
     tasks: TurnTasks,
     pub(super) work: WorkDesk,
+    #[cfg(feature = "http")]
+    pub(super) sockets: SocketDesk,
 }
 
 /// What a turn works on beside the struct.
@@ -124,6 +128,8 @@ impl<'a, O: Object> Context<'a, O> {
             now: OnceLock::new(),
             tasks: TurnTasks::default(),
             work: WorkDesk::default(),
+            #[cfg(feature = "http")]
+            sockets: SocketDesk::default(),
         }
     }
 
@@ -147,6 +153,8 @@ impl<'a, O: Object> Context<'a, O> {
             now: OnceLock::new(),
             tasks: TurnTasks::default(),
             work: WorkDesk::default(),
+            #[cfg(feature = "http")]
+            sockets: SocketDesk::default(),
         }
     }
 
@@ -231,7 +239,7 @@ impl<'a, O: Object> Context<'a, O> {
         self.scheduled.as_ref()
     }
 
-    /// Runs `inside`, and takes back what it did to the KV, in SQL, to the alarm, to schedules and about sends if it returns `Err` or
+    /// Runs `inside`, and takes back what it did to the KV, in SQL, to the alarm, to schedules, about sends and about sockets if it returns `Err` or
     /// panics; what the turn did before stays. Savepoints nest, 64 deep.
     ///
     /// The object's struct is not looked at: change it when `inside` has returned `Ok`. In a turn that takes `&self`
@@ -284,7 +292,18 @@ impl<'a, O: Object> Context<'a, O> {
         let (alarm, schedules) = (self.alarm.deed(), self.schedules.deeds());
         let sends = self.sends.mark();
         let work = self.work.mark();
-        let mut open = OpenSavepoint { cx: self, kv, alarm, schedules, sends, work };
+        #[cfg(feature = "http")]
+        let sockets = self.sockets.mark();
+        let mut open = OpenSavepoint {
+            cx: self,
+            kv,
+            alarm,
+            schedules,
+            sends,
+            work,
+            #[cfg(feature = "http")]
+            sockets,
+        };
         let done = inside(self);
         open.end(if done.is_ok() { Fate::Keep } else { Fate::Undo })?;
         done

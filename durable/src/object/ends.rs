@@ -16,6 +16,8 @@ use crate::kernel::retry::Next;
 use crate::object::activation::{HOOK, text_of};
 use crate::object::live::Live;
 use crate::object::{Cut, Object, Slot};
+#[cfg(feature = "http")]
+use crate::socket::Close;
 
 /// Why the actor stopped taking calls.
 pub(super) enum End {
@@ -164,6 +166,12 @@ pub(super) async fn ended<O: Object>(slot: &Arc<Slot<O>>, end: End) -> Result<()
             Err(text)
         }
         End::Crash(Crash { text, fault }) => {
+            #[cfg(feature = "http")]
+            if O::CLASS.crash_closes_sockets
+                && let Some(lobby) = slot.group().lobbies().of(slot.id_ref())
+            {
+                lobby.close_all(&Close::new(1011, "the object has crashed"));
+            }
             if fault != Fault::System {
                 slot.crashed(Exit::new(ExitReason::Panic, text.clone()));
             }

@@ -28,6 +28,8 @@ mod schedule;
 mod send;
 mod settled;
 mod slot;
+#[cfg(feature = "http")]
+mod sockets;
 mod sql;
 pub(crate) mod stored;
 mod task;
@@ -57,6 +59,8 @@ pub use schedule::{Planned, Schedule};
 pub(crate) use schedule::{schedules_full, schedules_torn, schedules_unreadable};
 pub(crate) use send::{check_room, later};
 pub(crate) use slot::{Cut, Incarnation, Kin, Refused, Resident, Slot, TooLate, gone};
+#[cfg(feature = "http")]
+pub use sockets::Sockets;
 pub use sql::{Sql, SqlExecuted, SqlRow, SqlRows};
 pub use stored::{Migrated, OldState};
 pub use task::TurnTask;

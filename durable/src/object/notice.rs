@@ -16,7 +16,7 @@ use crate::object::inside::{Inside, Ran, overlong, run_limited};
 use crate::object::live::{Changes, Live};
 use crate::object::uncalled::{Judged, judge};
 use crate::object::witness::{self, Told};
-use crate::object::work::begin_work;
+use crate::object::work::{begin_work, part};
 use crate::object::{Cut, Dealt, Object, Slot};
 
 /// A child that has crashed, as `#[on_child_exit]` is told of it.
@@ -167,6 +167,7 @@ pub(crate) async fn tell<O: Object>(
         (_, Ok(_)) if is_kept && erases => {
             slot.end_children(Cut::Parted).await;
             live.erase(slot, sends, (call, None));
+            part(slot, live, call, spawned);
             return AfterNotice::Erased;
         }
         (_, Ok(encoded)) if is_kept => {

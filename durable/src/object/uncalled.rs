@@ -24,7 +24,7 @@ use crate::object::intercepted::{Around, outcome};
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::sql::{Fate, SqlDealt};
 use crate::object::witness::{self, Told};
-use crate::object::work::begin_work;
+use crate::object::work::{begin_work, part};
 use crate::object::{Cut, Dealt, Delivery, Object, Slot};
 use crate::storage::{Release, SendWrite};
 use crate::time::WallMs;
@@ -234,6 +234,7 @@ pub(super) async fn settle<O: Object>(
             slot.end_children(Cut::Parted).await;
             let sends = run.purpose.sends(sends);
             live.erase(slot, sends, (run.call, Some(Held::new(run.firing, Rung::Done))));
+            part(slot, live, run.call, spawned);
             return AfterRing::Erased;
         }
         (_, Ok(encoded)) if is_kept => {

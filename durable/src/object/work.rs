@@ -25,6 +25,8 @@ use crate::object::carried::bearing;
 use crate::object::context::Scene;
 use crate::object::kv::Owner;
 use crate::object::live::Live;
+#[cfg(feature = "http")]
+use crate::object::sockets::{SocketDeeds, close_sockets, let_frames_out};
 use crate::object::{BoxFuture, Context, Dealt, Object, Slot};
 use crate::storage::Release;
 use crate::stub::Stub;
@@ -39,16 +41,29 @@ pub(crate) struct Spawned {
     deeds: Vec<Deed>,
     /// How many more there were to be.
     beyond: usize,
+    /// What happens to sockets.
+    #[cfg(feature = "http")]
+    pub(super) frames: SocketDeeds,
 }
 
 impl Spawned {
-    pub(crate) fn is_empty(&self) -> bool {
+    fn has_no_work(&self) -> bool {
         self.deeds.is_empty()
+    }
+
+    #[cfg(feature = "http")]
+    fn has_no_frames(&self) -> bool {
+        self.frames.is_empty()
+    }
+
+    #[cfg(not(feature = "http"))]
+    fn has_no_frames(&self) -> bool {
+        true
     }
 
     /// Why the turn cannot be kept that has spawned it. `None`: it can. Nothing else adds to the object's work until it is put there.
     pub(super) fn fault<O: Object>(&self, slot: &Slot<O>) -> Option<Error> {
-        if self.is_empty() {
+        if self.has_no_work() {
             return None;
         }
         let count = slot.work_count() + self.deeds.len() + self.beyond;
@@ -93,7 +108,7 @@ impl WorkDesk {
     }
 
     pub(super) fn has_dealt(&mut self) -> bool {
-        let Spawned { deeds, beyond } = self.0.get_mut();
+        let Spawned { deeds, beyond, .. } = self.0.get_mut();
         !deeds.is_empty() || *beyond > 0
     }
 
@@ -202,27 +217,37 @@ impl Dealt {
     /// What the hook of a start leaves.
     ///
     /// # Errors
-    /// `object.unstartable` if it has spawned work.
+    /// `object.unstartable` if it has spawned work, or done something about sockets.
     pub(super) fn without_work(self) -> Result<Self, Error> {
-        if self.spawned.is_empty() {
-            return Ok(self);
+        if !self.spawned.has_no_work() {
+            return Err(Code::ObjectUnstartable.error(
+                "`#[on_activate]` spawns work, which it would do again whenever a turn is undone; \
+                 spawn it in a method, or in the handler of an alarm that it sets",
+            ));
         }
-        Err(Code::ObjectUnstartable.error(
-            "`#[on_activate]` spawns work, which it would do again whenever a turn is undone; \
-             spawn it in a method, or in the handler of an alarm that it sets",
-        ))
+        if !self.spawned.has_no_frames() {
+            return Err(Code::ObjectUnstartable.error(
+                "`#[on_activate]` writes to sockets or changes them, which it would do again whenever a turn is undone; \
+                 do it in a method",
+            ));
+        }
+        Ok(self)
     }
 }
 
-/// Lets what a turn has spawned start, as soon as everything is durable that the turn did or may have seen. `turn`: its method, and
+/// Lets what a turn has spawned start, and what it has done about sockets happen, as soon as everything is durable that the turn
+/// did or may have seen. `turn`: its method, and
 /// its call for the host's director.
 pub(super) fn begin_work<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &Live<O>,
     turn: (&'static str, u64),
-    spawned: Spawned,
+    #[cfg_attr(not(feature = "http"), expect(unused_mut, reason = "nothing is taken"))]
+    mut spawned: Spawned,
 ) {
-    if spawned.is_empty() {
+    #[cfg(feature = "http")]
+    let_frames_out(slot, live, turn.1, std::mem::take(&mut spawned.frames));
+    if spawned.has_no_work() {
         return;
     }
     let waiting = slot.put_work(turn, spawned);
@@ -233,6 +258,22 @@ pub(super) fn begin_work<O: Object>(
         Gate::Open => waiting.begin(),
         Gate::Behind => shard.release_after(live.fence(), Arc::new(waiting)),
     }
+}
+
+/// What is left of what a turn has spawned that wants nothing of its object to be left: no work starts; what it has sent to sockets
+/// leaves, and then those are closed.
+pub(super) fn part<O: Object>(
+    slot: &Arc<Slot<O>>,
+    live: &Live<O>,
+    call: u64,
+    #[cfg_attr(not(feature = "http"), expect(unused_mut, reason = "nothing is taken"))]
+    mut spawned: Spawned,
+) {
+    #[cfg(feature = "http")]
+    close_sockets(slot, live, call, std::mem::take(&mut spawned.frames));
+    #[cfg(not(feature = "http"))]
+    let _ = (slot, live, call);
+    drop(spawned);
 }
 
 /// Work that waits until its turn is durable.

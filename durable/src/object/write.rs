@@ -22,7 +22,7 @@ use crate::object::intercepted::{may_begin, outcome};
 use crate::object::keyed::{self, Looked};
 use crate::object::live::{AlarmChange, Changes, Live, ScheduleChange};
 use crate::object::witness::{self, Told};
-use crate::object::work::{Spawned, begin_work};
+use crate::object::work::{Spawned, begin_work, part};
 use crate::object::{Cut, Dealt, Object, PendingCall, Slot};
 use crate::storage::{ResultWrite, SendWrite};
 
@@ -66,8 +66,8 @@ pub(super) async fn run_write<O: Object>(
     match left? {
         Left::Whole => Ok(Flow::On),
         Left::Undone => Box::pin(roll_back(slot, live)).await.map(|()| Flow::On),
-        Left::Nothing(sends, running, reply) => {
-            Box::pin(erase(slot, live, *sends, (running, reply))).await;
+        Left::Nothing(last, running, reply) => {
+            Box::pin(erase(slot, live, *last, (running, reply))).await;
             Ok(Flow::Erased)
         }
     }
@@ -100,7 +100,7 @@ enum Left<O: Object> {
     /// What is to be undone.
     Undone,
     /// Nothing is to be left; only then has it its answer.
-    Nothing(Box<SendWrite>, Running<O>, O::Reply),
+    Nothing(Box<(SendWrite, Spawned)>, Running<O>, O::Reply),
 }
 
 /// Judges a write that has run.
@@ -150,7 +150,7 @@ fn settle_write<O: Object>(
     }
     match (ran, beside) {
         (Came::Returned(ran), Some(beside)) if erases => {
-            Ok(Left::Nothing(Box::new(beside.sends), running, ran.reply))
+            Ok(Left::Nothing(Box::new((beside.sends, beside.spawned)), running, ran.reply))
         }
         (ran, beside) => {
             let rows = if has_rows { Rows::Changed } else { Rows::Same };
@@ -293,18 +293,20 @@ fn changes(
 async fn erase<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &mut Live<O>,
-    sends: SendWrite,
+    (sends, spawned): (SendWrite, Spawned),
     (running, reply): (Running<O>, O::Reply),
 ) {
+    let call = running.number();
     Box::pin(slot.end_children(Cut::Parted)).await;
     let owns_nothing =
         async { matches!(slot.group().shard(&slot.id()).has_kin(slot.id()).await, Ok(false)) };
     if !live.is_stored() && sends.is_empty() && owns_nothing.await {
         let_out(slot, live, running, Ok(reply));
     } else if running.durability() == Durability::Relaxed {
-        live.erase(slot, sends, (running.number(), None));
+        live.erase(slot, sends, (call, None));
         running.answer(Ok(reply));
     } else {
-        live.erase(slot, sends, (running.number(), Some(running.hold(Ok(reply)))));
+        live.erase(slot, sends, (call, Some(running.hold(Ok(reply)))));
     }
+    part(slot, live, call, spawned);
 }

@@ -25,6 +25,8 @@ use crate::object::{BoxFuture, Firing, Kin, LetterDeed, Object, Rung, Slot, gone
 use crate::state::Schemas;
 use crate::storage::{ClassNo, Shard};
 use crate::stub::Sent;
+#[cfg(feature = "http")]
+use crate::socket::Close;
 use crate::supervise::ClassStatus;
 
 /// A class group without its type, for what a runtime does to all of them.
@@ -105,6 +107,9 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn status(&self) -> ClassStatus;
     /// Objects that are in memory.
     fn resident(&self) -> usize;
+    /// Closes the sockets of its objects.
+    #[cfg(feature = "http")]
+    fn close_sockets(&self);
 }
 
 impl<O: Object> ClassGroup for Group<O> {
@@ -353,5 +358,10 @@ impl<O: Object> ClassGroup for Group<O> {
 
     fn resident(&self) -> usize {
         self.residency.count()
+    }
+
+    #[cfg(feature = "http")]
+    fn close_sockets(&self) {
+        self.lobbies().close_all(&Close::new(1001, "the runtime is shut down"));
     }
 }

@@ -49,6 +49,17 @@ impl<O: Object> Context<'_, O> {
             || self.schedules.has_dealt()
             || self.sends.has_dealt()
             || self.work.has_dealt()
+            || self.has_dealt_with_sockets()
+    }
+
+    #[cfg(feature = "http")]
+    fn has_dealt_with_sockets(&mut self) -> bool {
+        self.sockets.has_dealt()
+    }
+
+    #[cfg(not(feature = "http"))]
+    fn has_dealt_with_sockets(&mut self) -> bool {
+        false
     }
 
     #[cold]
@@ -59,8 +70,15 @@ impl<O: Object> Context<'_, O> {
         let (alarm, alarm_fault) = self.alarm.take_dealt();
         let (schedules, schedule_fault) = self.schedules.take_dealt();
         let (sends, send_fault) = self.sends.take_dealt();
-        let spawned = self.work.take_dealt();
+        #[cfg_attr(not(feature = "http"), expect(unused_mut, reason = "nothing is added"))]
+        let mut spawned = self.work.take_dealt();
         let fault = fault.or(sql.fault.take()).or(alarm_fault).or(schedule_fault).or(send_fault);
+        #[cfg(feature = "http")]
+        let fault = {
+            let (frames, socket_fault) = self.sockets.take_dealt();
+            spawned.frames = frames;
+            fault.or(socket_fault)
+        };
         let fault = fault.or_else(|| match self.scene {
             Scene::Slot { slot, .. } => spawned.fault(slot),
             Scene::Alone(_) => None,

@@ -24,6 +24,9 @@ pub(super) struct OpenSavepoint<'c, 'a, O: Object> {
     pub(super) sends: SendMark,
     /// How much it had spawned.
     pub(super) work: usize,
+    /// How much it had done about sockets.
+    #[cfg(feature = "http")]
+    pub(super) sockets: usize,
 }
 
 /// What a turn has done to the KV.
@@ -38,6 +41,8 @@ impl<O: Object> OpenSavepoint<'_, '_, O> {
             self.cx.schedules.reset(std::mem::take(&mut self.schedules));
             self.cx.sends.reset(self.sends);
             self.cx.work.reset(self.work);
+            #[cfg(feature = "http")]
+            self.cx.sockets.reset(self.sockets);
         }
         self.cx.sql.end_savepoint(self.cx, end)
     }

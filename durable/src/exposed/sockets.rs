@@ -1,0 +1,200 @@
+//! The methods of a class that hear of sockets.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Exposed, ExposedMethod, Request, Response, Verb};
+use crate::caller::Who;
+use crate::directory::Group;
+use crate::error::Error;
+use crate::metadata::Metadata;
+use crate::object::{BoxFuture, Object};
+use crate::socket::{
+    Close, Closed, Connecting, Ending, Heard, Joining, Message, Port, Socket, SocketError,
+};
+use crate::stub::Address;
+
+/// What a method with `#[on_connect]` may return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say whether a socket comes in",
+    label = "not what a method with `#[on_connect]` returns",
+    note = "return nothing, or `Result<(), Response>`, whose `Err` is answered instead and undoes the turn"
+)]
+pub trait Connected {
+    /// `Err`: what is answered instead.
+    fn into_result(self) -> Result<(), Response>;
+}
+
+impl Connected for () {
+    fn into_result(self) -> Result<(), Response> {
+        Ok(())
+    }
+}
+
+impl Connected for Result<(), Response> {
+    fn into_result(self) -> Result<(), Response> {
+        self
+    }
+}
+
+/// What a method with `#[on_message]` may return.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not say whether a message is taken",
+    label = "not what a method with `#[on_message]` returns",
+    note = "return nothing, or `Result<(), Close>`, whose `Err` closes the socket and undoes the turn"
+)]
+pub trait Handled {
+    /// `Some`: the socket is closed.
+    fn into_close(self) -> Option<Close>;
+}
+
+impl Handled for () {
+    fn into_close(self) -> Option<Close> {
+        None
+    }
+}
+
+impl Handled for Result<(), Close> {
+    fn into_close(self) -> Option<Close> {
+        self.err()
+    }
+}
+
+/// The method that is asked whether a socket comes in. Made by the macro.
+#[derive(Debug)]
+pub struct OnConnect<O: Object> {
+    pub(super) method: ExposedMethod,
+    pub(super) call: fn(Socket, Request) -> O::Call,
+    pub(super) answer: fn(O::Reply) -> Result<Result<(), Response>, O::Reply>,
+}
+
+/// The method that takes messages. Made by the macro.
+#[derive(Debug)]
+pub struct OnMessage<O: Object> {
+    pub(super) method: ExposedMethod,
+    pub(super) call: fn(Socket, Message) -> O::Call,
+    pub(super) answer: fn(O::Reply) -> Result<Option<Close>, O::Reply>,
+}
+
+/// The method that hears that a socket has ended. Made by the macro.
+#[derive(Debug)]
+pub struct OnClose<O: Object>(pub(super) fn(Socket, Closed) -> O::Call);
+
+/// The method that hears what is wrong with a socket. Made by the macro.
+#[derive(Debug)]
+pub struct OnError<O: Object>(pub(super) fn(Socket, SocketError) -> O::Call);
+
+impl<O: Object> OnConnect<O> {
+    /// `name`: the method's, on wires.
+    pub const fn new(
+        name: &'static str,
+        call: fn(Socket, Request) -> O::Call,
+        answer: fn(O::Reply) -> Result<Result<(), Response>, O::Reply>,
+    ) -> Self {
+        OnConnect { method: ExposedMethod::new(name, Verb::Post, &[]), call, answer }
+    }
+}
+
+impl<O: Object> OnMessage<O> {
+    /// `name`: the method's, on wires.
+    pub const fn new(
+        name: &'static str,
+        call: fn(Socket, Message) -> O::Call,
+        answer: fn(O::Reply) -> Result<Option<Close>, O::Reply>,
+    ) -> Self {
+        OnMessage { method: ExposedMethod::new(name, Verb::Post, &[]), call, answer }
+    }
+}
+
+impl<O: Object> OnClose<O> {
+    /// The message of the method.
+    pub const fn new(call: fn(Socket, Closed) -> O::Call) -> Self {
+        OnClose(call)
+    }
+}
+
+impl<O: Object> OnError<O> {
+    /// The message of the method.
+    pub const fn new(call: fn(Socket, SocketError) -> O::Call) -> Self {
+        OnError(call)
+    }
+}
+
+/// The method that whoever lets sockets pass is asked about. `None`: the class takes no sockets.
+pub(super) fn entrance<O: Exposed>() -> Option<&'static ExposedMethod> {
+    let connect = const { &O::ON_CONNECT }.as_ref().map(|on| &on.method);
+    connect.or_else(|| const { &O::ON_MESSAGE }.as_ref().map(|on| &on.method))
+}
+
+/// A socket comes to an object.
+///
+/// # Errors
+/// Those of finding out who it is.
+pub(super) fn join<O: Exposed>(
+    group: &Arc<Group<O>>,
+    who: Who,
+    metadata: Metadata,
+    timeout: Duration,
+) -> Result<Joining, Error> {
+    let object = group.id_of(&who)?;
+    let address = group.address_of(who)?;
+    let (host, lobbies) = (group.host().clone(), Arc::clone(group.lobbies()));
+    let port = Box::new(Way { address, metadata, timeout });
+    Ok(Joining { host, object, lobbies, port })
+}
+
+/// The way of what happens to a socket to its object.
+struct Way<O: Object> {
+    address: Address<O>,
+    /// What travels with everything.
+    metadata: Metadata,
+    timeout: Duration,
+}
+
+impl<O: Exposed> Way<O> {
+    /// A call whose answer is looked at by `unpack`. It waits for room.
+    fn call<T: Send + 'static>(
+        &self,
+        call: O::Call,
+        unpack: fn(O::Reply) -> Option<Result<T, Error>>,
+    ) -> BoxFuture<'static, Result<T, Error>> {
+        let timeout = O::method(&call).timeout.unwrap_or(self.timeout);
+        let call = self.address.clone().call(call, unpack).carrying(self.metadata.clone());
+        Box::pin(call.timeout(timeout).wait_for_capacity().into_future())
+    }
+}
+
+impl<O: Exposed> Port for Way<O> {
+    fn connect(&self, socket: Socket, request: Request) -> Option<Connecting> {
+        let on = const { &O::ON_CONNECT }.as_ref()?;
+        Some(self.call((on.call)(socket, request), |reply| {
+            let on = const { &O::ON_CONNECT }.as_ref().expect("it was asked");
+            (on.answer)(reply).ok().map(Ok)
+        }))
+    }
+
+    fn message(&self, socket: Socket, message: Message) -> Option<Heard> {
+        let on = const { &O::ON_MESSAGE }.as_ref()?;
+        Some(self.call((on.call)(socket, message), |reply| {
+            let on = const { &O::ON_MESSAGE }.as_ref().expect("it has heard");
+            (on.answer)(reply).ok().map(Ok)
+        }))
+    }
+
+    fn ended(
+        &self,
+        socket: Socket,
+        ending: Ending,
+    ) -> Option<BoxFuture<'static, Result<(), Error>>> {
+        let (on_close, on_error) = (const { &O::ON_CLOSE }, const { &O::ON_ERROR });
+        let call = match (ending, on_error) {
+            (Ending::Failed(error), Some(on)) => (on.0)(socket, error),
+            (Ending::Failed(error), None) => {
+                (on_close.as_ref()?.0)(socket, error.into_closed())
+            }
+            (Ending::Closed(closed), _) => (on_close.as_ref()?.0)(socket, closed),
+        };
+        Some(self.call(call, |_| Some(Ok(()))))
+    }
+}

@@ -1,0 +1,229 @@
+//! A socket, as whatever brings its messages and takes those of its object has it.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::{Close, Ending, Lobbies, Lobby, Message, Socket};
+use crate::error::{Error, Outcome};
+use crate::exposed::{Request, Response};
+use crate::host::Host;
+use crate::id::ObjectId;
+use crate::kernel::sockets::{CardDeed, Deed, Out};
+use crate::object::BoxFuture;
+
+/// Brings to an object what happens to a socket.
+pub(crate) trait Port: Send + Sync {
+    /// Asks whether it may come in. `Err`: what is answered instead. `None`: whoever comes may.
+    fn connect(&self, socket: Socket, request: Request) -> Option<Connecting>;
+
+    /// A message has come. `None`: nobody hears it.
+    fn message(&self, socket: Socket, message: Message) -> Option<Heard>;
+
+    /// It has ended. `None`: nobody hears of that.
+    fn ended(&self, socket: Socket, ending: Ending) -> Option<BoxFuture<'static, Result<(), Error>>>;
+}
+
+/// The object's answer to who wants to come in.
+pub(crate) type Connecting = BoxFuture<'static, Result<Result<(), Response>, Error>>;
+
+/// What the object makes of a message. `Some`: it refuses it, and closes the socket.
+pub(crate) type Heard = BoxFuture<'static, Result<Option<Close>, Error>>;
+
+/// A socket that comes.
+pub(crate) struct Joining {
+    pub(crate) host: Host,
+    pub(crate) object: ObjectId,
+    pub(crate) lobbies: Arc<Lobbies>,
+    pub(crate) port: Box<dyn Port>,
+}
+
+/// Why a socket is not let in.
+#[doc(hidden)]
+#[derive(Debug)]
+pub enum Refused {
+    /// The object answers this.
+    Answered(Box<Response>),
+    /// The object could not be asked.
+    Failed(Error),
+}
+
+/// What is to be written next.
+#[doc(hidden)]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A message.
+    Message(Message),
+    /// The last thing, and how it ends.
+    Close(Close),
+    /// Nothing more: it takes too little of what it is sent.
+    Cut,
+}
+
+/// A socket that was let in. Dropped, its other end is gone, and its object hears of that.
+#[doc(hidden)]
+pub struct Line {
+    host: Host,
+    object: ObjectId,
+    socket: Socket,
+    lobby: Arc<Lobby>,
+    lobbies: Arc<Lobbies>,
+    /// `None`: its object hears of its end.
+    port: Option<Box<dyn Port>>,
+}
+
+impl Joining {
+    /// Asks the object.
+    ///
+    /// # Errors
+    /// Why it is not let in.
+    pub(crate) async fn connect(self, request: Request) -> Result<Line, Refused> {
+        let Joining { host, object, lobbies, port } = self;
+        let (lobby, socket) = lobbies.come(&host, object).map_err(Refused::Failed)?;
+        let line = Line { host, object, socket, lobby, lobbies, port: Some(port) };
+        let asked = line.port().connect(socket, request);
+        match asked {
+            None => line.lobby.hold(0, vec![Deed::Card(socket.0, CardDeed::LetIn)]).leave(),
+            Some(asked) => match asked.await {
+                Ok(Ok(())) => {}
+                Ok(Err(response)) => return Err(Refused::Answered(Box::new(response))),
+                Err(error) => return Err(Refused::Failed(error)),
+            },
+        }
+        Ok(line)
+    }
+}
+
+impl Line {
+    fn port(&self) -> &dyn Port {
+        &**self.port.as_ref().expect("it has not ended")
+    }
+
+    /// Which socket it is.
+    pub fn socket(&self) -> Socket {
+        self.socket
+    }
+
+    /// The protocol that the object has chosen. `None`: none.
+    pub fn protocol(&self) -> Option<String> {
+        // It was let in, so what its object said of it then is durable.
+        self.lobby.card(self.socket)?.protocol.map(|protocol| protocol.to_string())
+    }
+
+    /// A message has come. What it gives ends when the object has had it and what it did is durable; the object has messages in
+    /// the order in which these are first polled. `Err`: it has not had it, and the socket is about to be closed.
+    pub fn hear(&self, message: Message) -> Hearing {
+        if !self.lobby.with(|sockets| sockets.hears(self.socket.0)) {
+            return Hearing(None);
+        }
+        let text = message.as_text();
+        if let Some(pair) = text.and_then(|text| self.lobby.with(|all| all.response(self.socket.0, text))) {
+            let to = vec![self.socket.0];
+            let response = Message::from(pair.1.clone());
+            let bytes = response.as_bytes().len();
+            self.lobby.hold(0, vec![Deed::Write { to, message: response, bytes }]).leave();
+            return Hearing(None);
+        }
+        let Some(heard) = self.port().message(self.socket, message) else { return Hearing(None) };
+        let (lobby, socket) = (Arc::clone(&self.lobby), self.socket);
+        Hearing(Some(Box::pin(async move {
+            let close = match heard.await {
+                Ok(close) => close,
+                // The object has failed at it, which costs what the turn did, and no more.
+                Err(error) if error.outcome() == Outcome::RolledBack => None,
+                Err(error) => Some(Close::new(1013, error.code())),
+            };
+            if let Some(close) = close {
+                lobby.close(socket, close);
+            }
+        })))
+    }
+
+    /// What is to be written next.
+    pub fn poll_next(&self, task: &mut Context<'_>) -> Poll<Next> {
+        self.lobby.poll_out(self.socket, task).map(|out| match out {
+            Out::Message(message) => Next::Message(message),
+            Out::Close(closing) => Next::Close(Close::new(closing.code, &*closing.reason)),
+            Out::Cut => Next::Cut,
+        })
+    }
+
+    /// What is to be written next, when there is something.
+    pub async fn next(&self) -> Next {
+        poll_fn(|task| self.poll_next(task)).await
+    }
+
+    /// Closes it when what waits for it is written.
+    pub fn close(&self, close: Close) {
+        self.lobby.close(self.socket, close);
+    }
+
+    /// It has ended; what it gives is over when the object has heard of that.
+    pub async fn end(mut self, ending: Ending) {
+        if let Some(telling) = self.telling(ending) {
+            telling.await;
+        }
+    }
+
+    /// `None`: nobody is to hear of it.
+    fn telling(&mut self, ending: Ending) -> Option<BoxFuture<'static, ()>> {
+        let port = self.port.take()?;
+        let is_to_hear = self.lobby.with(|sockets| sockets.end(self.socket.0));
+        let told = is_to_hear.then(|| port.ended(self.socket, ending)).flatten();
+        let (object, socket) = (self.object, self.socket);
+        let rest = Rest { lobbies: Arc::clone(&self.lobbies), object, socket };
+        let told = told?;
+        Some(Box::pin(async move {
+            let Rest { object, socket, .. } = &rest;
+            if let Err(error) = told.await {
+                tracing::warn!(%object, %socket, %error, "an object has not heard that a socket has ended");
+            }
+        }))
+    }
+}
+
+/// What is left of a socket that has ended, until its object has heard of that.
+struct Rest {
+    lobbies: Arc<Lobbies>,
+    object: ObjectId,
+    socket: Socket,
+}
+
+impl Drop for Rest {
+    fn drop(&mut self) {
+        self.lobbies.forget(&self.object, self.socket);
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if let Some(telling) = self.telling(Ending::gone()) {
+            self.host.tasks.spawn(telling);
+        }
+    }
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (object, socket) = (self.object, self.socket);
+        f.debug_struct("Line").field("object", &object).field("socket", &socket).finish_non_exhaustive()
+    }
+}
+
+/// A message on its way to its object.
+#[doc(hidden)]
+#[expect(missing_debug_implementations, reason = "it says nothing")]
+pub struct Hearing(Option<BoxFuture<'static, ()>>);
+
+impl Hearing {
+    /// Whether nothing is to be waited for.
+    pub fn is_over(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// What is to be waited for.
+    pub fn into_future(self) -> Option<BoxFuture<'static, ()>> {
+        self.0
+    }
+}

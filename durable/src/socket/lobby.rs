@@ -1,0 +1,235 @@
+//! Where the sockets of objects wait, whether their objects are in memory or not.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use futures_util::task::AtomicWaker;
+use parking_lot::Mutex;
+
+use super::{Close, Message, Socket};
+use crate::error::{Code, Error};
+use crate::host::{Event, Host};
+use crate::id::ObjectId;
+use crate::kernel::sockets::{Card, Deed, Out, Sockets};
+use crate::limits::{SOCKETS_MAX, SOCKETS_OF_OBJECT_MAX};
+use crate::storage::Release;
+
+/// The sockets of all objects of a class.
+pub(crate) struct Lobbies {
+    by_object: Mutex<HashMap<ObjectId, Arc<Lobby>>>,
+    numbers: Arc<Numbers>,
+}
+
+/// Numbers the sockets of a runtime.
+pub(crate) struct Numbers {
+    /// The first one, and the next. `None`: there was none yet.
+    next: Mutex<Option<(u64, u64)>>,
+    /// How many sockets there are.
+    count: AtomicUsize,
+}
+
+impl Numbers {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Numbers { next: Mutex::new(None), count: AtomicUsize::new(0) })
+    }
+
+    /// Sockets of an earlier run have other numbers, most likely. Those of one run are in the order in which they came.
+    fn next(&self, host: &Host) -> Socket {
+        let mut next = self.next.lock();
+        let (base, count) = next.get_or_insert_with(|| {
+            let mut bytes = [0; 4];
+            host.entropy.fill(&mut bytes);
+            (u64::from(u32::from_le_bytes(bytes)) << 32, 0)
+        });
+        *count += 1;
+        Socket(base.wrapping_add(*count))
+    }
+}
+
+impl Lobbies {
+    pub(crate) fn new(numbers: Arc<Numbers>) -> Self {
+        Lobbies { by_object: Mutex::default(), numbers }
+    }
+
+    /// The sockets of an object. `None`: it has none.
+    pub(crate) fn of(&self, object: &ObjectId) -> Option<Arc<Lobby>> {
+        self.by_object.lock().get(object).cloned()
+    }
+
+    /// A socket comes.
+    ///
+    /// # Errors
+    /// `socket.overloaded`.
+    pub(crate) fn come(&self, host: &Host, object: ObjectId) -> Result<(Arc<Lobby>, Socket), Error> {
+        let mut by_object = self.by_object.lock();
+        let lobby = match by_object.entry(object) {
+            Entry::Occupied(entry) => Arc::clone(entry.get()),
+            Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(Lobby::new(host, object)))),
+        };
+        let mut state = lobby.state.lock();
+        if state.sockets.count() >= SOCKETS_OF_OBJECT_MAX {
+            return Err(overloaded("the object", SOCKETS_OF_OBJECT_MAX));
+        }
+        if self.numbers.count.fetch_add(1, Ordering::Relaxed) >= SOCKETS_MAX {
+            self.numbers.count.fetch_sub(1, Ordering::Relaxed);
+            drop(state);
+            self.drop_if_empty(&mut by_object, &object);
+            return Err(overloaded("the runtime", SOCKETS_MAX));
+        }
+        let socket = self.numbers.next(host);
+        state.sockets.come(socket.0);
+        state.wakers.insert(socket.0, Arc::default());
+        drop(state);
+        Ok((lobby, socket))
+    }
+
+    /// Nothing of a socket is known any more.
+    pub(crate) fn forget(&self, object: &ObjectId, socket: Socket) {
+        let mut by_object = self.by_object.lock();
+        if let Some(lobby) = by_object.get(object) {
+            let mut state = lobby.state.lock();
+            state.sockets.forget(socket.0);
+            if state.wakers.remove(&socket.0).is_some() {
+                self.numbers.count.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+        self.drop_if_empty(&mut by_object, object);
+    }
+
+    fn drop_if_empty(&self, all: &mut HashMap<ObjectId, Arc<Lobby>>, object: &ObjectId) {
+        if all.get(object).is_some_and(|lobby| lobby.state.lock().sockets.count() == 0) {
+            all.remove(object);
+        }
+    }
+
+    /// Closes all sockets of the class.
+    pub(crate) fn close_all(&self, close: &Close) {
+        let all: Vec<_> = self.by_object.lock().values().cloned().collect();
+        all.iter().for_each(|lobby| lobby.close_all(close));
+    }
+}
+
+fn overloaded(who: &str, limit: usize) -> Error {
+    Code::SocketOverloaded.error(format!(
+        "{who} has as many sockets as it may, which is {limit}; try again when some have closed"
+    ))
+}
+
+/// The sockets of one object.
+pub(crate) struct Lobby {
+    host: Host,
+    object: ObjectId,
+    state: Mutex<State>,
+}
+
+struct State {
+    sockets: Sockets<Message>,
+    wakers: HashMap<u64, Arc<AtomicWaker>>,
+}
+
+impl Lobby {
+    fn new(host: &Host, object: ObjectId) -> Self {
+        let state = State { sockets: Sockets::new(), wakers: HashMap::new() };
+        Lobby { host: host.clone(), object, state: Mutex::new(state) }
+    }
+
+    /// Looks at them, or does something that nobody waits for.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Sockets<Message>) -> T) -> T {
+        look(&mut self.state.lock().sockets)
+    }
+
+    /// What is known of a socket, as turns see it. `None`: it is gone.
+    pub(crate) fn card(&self, socket: Socket) -> Option<Card> {
+        self.with(|sockets| sockets.card(socket.0).map(|card| card.into_owned()))
+    }
+
+    /// What waits to be written, or is told when there is something.
+    pub(crate) fn poll_out(&self, socket: Socket, task: &mut Context<'_>) -> Poll<Out<Message>> {
+        let mut state = self.state.lock();
+        if let Some(out) = state.sockets.next_out(socket.0) {
+            return Poll::Ready(out);
+        }
+        if let Some(waker) = state.wakers.get(&socket.0) {
+            waker.register(task.waker());
+        }
+        Poll::Pending
+    }
+
+    pub(crate) fn close(&self, socket: Socket, close: Close) {
+        let mut state = self.state.lock();
+        if state.sockets.close(socket.0, close.sent()) {
+            let poked = state.wakers_of(&[socket.0]);
+            drop(state);
+            poked.iter().for_each(|waker| waker.wake());
+        }
+    }
+
+    pub(crate) fn close_all(&self, close: &Close) {
+        let mut state = self.state.lock();
+        let all: Vec<_> = state.sockets.all().collect();
+        let closing = close.clone().sent();
+        let closed: Vec<_> = all
+            .into_iter()
+            .filter(|socket| state.sockets.close(*socket, closing.clone()))
+            .collect();
+        let poked = state.wakers_of(&closed);
+        drop(state);
+        poked.iter().for_each(|waker| waker.wake());
+    }
+
+    /// A turn is kept that has done this. What it gives does it when it is released.
+    pub(crate) fn hold(self: &Arc<Self>, call: u64, deeds: Vec<Deed<Message>>) -> Leaving {
+        let ticket = self.with(|sockets| sockets.hold(deeds));
+        Leaving { lobby: Arc::clone(self), call, ticket }
+    }
+
+    fn settle(&self, call: u64, ticket: u64, is_durable: bool) {
+        let mut state = self.state.lock();
+        let poked = state.sockets.settle(ticket, is_durable);
+        if is_durable {
+            // Before anybody can read what leaves.
+            self.host.report(|| Event::FramesLeave { object: &self.object, call });
+        }
+        let poked = state.wakers_of(&poked);
+        drop(state);
+        poked.iter().for_each(|waker| waker.wake());
+    }
+}
+
+impl State {
+    fn wakers_of(&self, sockets: &[u64]) -> Vec<Arc<AtomicWaker>> {
+        sockets.iter().filter_map(|socket| self.wakers.get(socket).cloned()).collect()
+    }
+}
+
+/// What a turn has done about sockets, until it is durable.
+pub(crate) struct Leaving {
+    lobby: Arc<Lobby>,
+    call: u64,
+    ticket: u64,
+}
+
+impl Leaving {
+    /// It happens.
+    pub(crate) fn leave(&self) {
+        self.lobby.settle(self.call, self.ticket, true);
+    }
+}
+
+impl Release for Leaving {
+    fn release(&self, durable: Result<(), &Error>) {
+        if durable.is_ok() {
+            self.leave();
+        }
+    }
+}
+
+/// What has not happened by then never does.
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        self.lobby.settle(self.call, self.ticket, false);
+    }
+}
