@@ -63,6 +63,7 @@ use proc_macro::TokenStream;
 ///   it takes the kept moments with it at the next start.
 /// - `http`: the methods can be called over HTTP, by POST, where the program serves that (feature `http`), with arguments by the names
 ///   of their parameters. Without it nothing that comes over HTTP reaches the class.
+/// - `on_crash = "close_sockets"`: sockets of an object are closed when it crashes; otherwise they stay.
 /// - `visibility = "pub(crate)"`: visibility of the generated types, `pub` unless given.
 /// - `crate = path`: where the `durable` crate is found, `::durable` unless given.
 ///
@@ -78,6 +79,10 @@ use proc_macro::TokenStream;
 /// - `#[fetch]`: the method that takes whole HTTP requests, of a class with `http`: `async fn fetch(&mut self, cx: &mut Context<'_,
 ///   Self>, request: Request) -> Response`, with the types of `durable::http` (feature `http`), or a `Result<Response, Response>`, whose
 ///   `Err` undoes the turn. It takes what no other method of the class does; `async` and `cx` may be left out.
+/// - `#[on_connect]`, `#[on_message]`, `#[on_close]`, `#[on_error]`: methods that hear of sockets, of a class with `http`:
+///   `fn heard(&mut self, cx: &mut Context<'_, Self>, socket: Socket, message: Message)`, with `request: Request`, `closed: Closed` or
+///   `error: SocketError` in the place of the message, and the types of `durable::socket` (feature `http`). The first may return a
+///   `Result<(), Response>`, the second a `Result<(), Close>`; `async` and `cx` may be left out. No caller can call them.
 /// - `#[on_activate]`: runs when an object comes into memory, before its first turn.
 /// - `#[alarm]`: runs when the object's alarm is due: `async fn ring(&mut self, cx: &mut Context<'_,
 ///   Self>, info: AlarmInfo)`, of which `async`, `cx` and `info` may be left out; it returns nothing,

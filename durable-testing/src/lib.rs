@@ -15,6 +15,8 @@ pub mod history;
 mod intercept;
 mod ledger;
 mod lock;
+#[cfg(feature = "http")]
+mod network;
 mod past;
 pub mod plan;
 mod process;
@@ -36,6 +38,8 @@ pub use crew::Crew;
 pub use durable_macros::durable_test as test;
 pub use history::Recorded;
 pub use lock::{assert_locked, assert_state_golden};
+#[cfg(feature = "http")]
+pub use network::{SimSocket, Unconnected};
 pub use plan::{Faults, Hazard};
 pub use result::{Holds, IntoResult, TestError, TestResult};
 pub use sim::Sim;

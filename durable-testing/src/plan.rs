@@ -85,6 +85,10 @@ pub enum What {
     EvictAll,
     /// The runtime is shut down properly and started again. Text: `restart`.
     Restart,
+    /// The connection of a socket breaks: either end sees it. Text: `net_cut`.
+    NetCut,
+    /// Nothing comes through the connection of a socket any more, and neither end is told. Text: `net_silent`.
+    NetSilent,
     /// Storage lanes take that much longer for their next piece of work. Text: `lane_slow:20ms`.
     LaneSlow {
         /// How many milliseconds longer.

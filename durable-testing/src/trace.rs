@@ -273,7 +273,8 @@ impl Trace {
             }
             Event::Circular { object, call, .. }
             | Event::Skipped { object, call }
-            | Event::WorkBegan { object, call, .. } => {
+            | Event::WorkBegan { object, call, .. }
+            | Event::FramesLeave { object, call } => {
                 told = Told { call, ..Told::of(self.object(object)) };
             }
             Event::Repeated { object, call, key, reply } => {

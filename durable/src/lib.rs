@@ -281,6 +281,11 @@ pub mod guide {
     #[doc = include_str!("../docs/serve_over_http.md")]
     pub mod serve_over_http {}
 
+    /// How objects talk over sockets that stay open while they are not in memory.
+    #[cfg(feature = "http")]
+    #[doc = include_str!("../docs/real_time.md")]
+    pub mod real_time {}
+
     /// What may change in stored types, and what becomes of the states that are stored.
     #[doc = include_str!("../docs/evolution.md")]
     pub mod evolution {}
@@ -321,7 +326,9 @@ pub mod __private {
         ReplyParts, Shape, ShapeOf, Unshaped, Verb, decode_arguments,
     };
     #[cfg(feature = "http")]
-    pub use crate::exposed::{Connected, Fetch, Fetched, Handled, OnClose, OnConnect, OnError, OnMessage};
+    pub use crate::exposed::{
+        Connected, Fetch, Fetched, Handled, OnClose, OnConnect, OnError, OnMessage,
+    };
     pub use crate::object::{
         Activated, Alarmed, BoxFuture, FromError, Heard, Migrated, Notice, OldState, Plain, Probe,
         Ran, Rang, Returned, misdirected,

@@ -26,10 +26,16 @@ use crate::host::Entropy;
 use crate::host::Host;
 use crate::id::{IntoKey, ObjectId};
 use crate::inspection::Backup;
+#[cfg(feature = "http")]
+use crate::limits::HTTP_TIMEOUT;
 use crate::listing::Listing;
+#[cfg(feature = "http")]
+use crate::metadata::Metadata;
 use crate::object::{BoxFuture, Object};
 use crate::registry::Registry;
 use crate::send::SendId;
+#[cfg(feature = "http")]
+use crate::socket::{Line, Refused};
 use crate::stub::StubRef;
 use crate::supervise::Service;
 
@@ -212,6 +218,29 @@ impl Runtime {
 
     pub(crate) fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// A socket comes over a wire.
+    ///
+    /// # Errors
+    /// Why it is not let in.
+    #[cfg(feature = "http")]
+    #[doc(hidden)]
+    pub async fn open_socket(
+        &self,
+        class: &str,
+        who: Who,
+        request: crate::exposed::Request,
+    ) -> Result<Line, Refused> {
+        let group = Arc::clone(self.class(class).map_err(Refused::Failed)?);
+        let door = group.exposed().filter(|door| door.entrance().is_some());
+        let door = door.ok_or_else(|| {
+            Refused::Failed(Code::CallUnknownMethod.error(format!(
+                "class {class} takes no sockets; give it a method with `#[on_connect]` or `#[on_message]`"
+            )))
+        })?;
+        let joining = door.join(who, Metadata::new(), HTTP_TIMEOUT).map_err(Refused::Failed)?;
+        joining.connect(request).await
     }
 
     /// The classes that callers outside of Rust may reach.

@@ -2,29 +2,36 @@
 //!
 //! The guide [Real time](crate::guide::real_time) says how they are used.
 
+mod attached;
 mod line;
 mod lobby;
 
 use std::fmt;
 
-use axum::body::Bytes;
+use hyper::body::Bytes;
+use postcard_schema::Schema;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Code, Error};
 use crate::limits::{SOCKET_MESSAGE_BYTES_MAX, SOCKET_REASON_BYTES_MAX};
 pub use crate::object::Sockets;
+use crate::state::DurableState;
 
 #[doc(hidden)]
-pub use self::line::{Hearing, Line, Next, Refused};
+pub use self::attached::{Signal, Wire};
 pub(crate) use self::line::{Connecting, Heard, Joining, Port};
+#[doc(hidden)]
+pub use self::line::{Line, Refused};
 pub(crate) use self::lobby::{Lobbies, Lobby, Numbers};
 
 /// Which socket it is. Objects may keep it: after a restart of the process, which no socket survives, it is nobody's.
 ///
 /// What an object does with a socket it does by [`Context::sockets`](crate::Context::sockets).
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Schema)]
 pub struct Socket(pub(crate) u64);
+
+impl DurableState for Socket {}
 
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -182,7 +189,7 @@ impl Close {
         while !self.reason.is_char_boundary(end) {
             end -= 1;
         }
-        crate::kernel::sockets::Closing { code, reason: self.reason[..end].into() }
+        crate::kernel::sockets::Closing { code, reason: self.reason[..end].to_owned() }
     }
 }
 

@@ -95,19 +95,20 @@ impl Room {
             Some(("attach", bytes)) => {
                 let value = vec![1_u8; bytes.parse().unwrap()];
                 let attached = sockets.attach(from, &value);
-                let said = attached.map_or_else(|error| error.code().to_owned(), |()| "attached".into());
+                let said =
+                    attached.map_or_else(|error| error.code().to_owned(), |()| "attached".into());
                 sockets.send(from, said).map_err(failed)?;
             }
             Some(("tags", count)) => {
                 let tags = (0..count.parse().unwrap()).map(|tag: u32| format!("t{tag}"));
-                let all: Result<Vec<()>, Error> =
-                    tags.map(|tag| sockets.tag(from, &tag)).collect();
+                let all: Result<Vec<()>, Error> = tags.map(|tag| sockets.tag(from, &tag)).collect();
                 let said = all.map_or_else(|error| error.code().to_owned(), |_| "tagged".into());
                 sockets.send(from, said).map_err(failed)?;
             }
             Some(("long", tag)) => {
                 let tagged = sockets.tag(from, &"x".repeat(tag.parse().unwrap()));
-                let said = tagged.map_or_else(|error| error.code().to_owned(), |()| "tagged".into());
+                let said =
+                    tagged.map_or_else(|error| error.code().to_owned(), |()| "tagged".into());
                 sockets.send(from, said).map_err(failed)?;
             }
             _ => match text {
@@ -181,7 +182,11 @@ async fn served(settings: impl FnOnce(Edge) -> Edge) -> Served {
 
 type Client = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-async fn try_open(served: &Served, path: &str, headers: &[(&'static str, &str)]) -> Result<(Client, Option<String>), tungstenite::Error> {
+async fn try_open(
+    served: &Served,
+    path: &str,
+    headers: &[(&'static str, &str)],
+) -> Result<(Client, Option<String>), tungstenite::Error> {
     let url = format!("ws://{}{path}", served.server.address());
     let mut request = url.into_client_request().unwrap();
     for (name, value) in headers {
@@ -244,7 +249,9 @@ async fn messages_go_both_ways_and_an_object_out_of_memory_keeps_its_sockets() {
     say(&mut socket, "hello").await;
     assert_eq!(text(&mut socket).await, "hello");
     socket.send(Frame::binary(vec![0, 255])).await.unwrap();
-    assert!(matches!(frame(&mut socket).await, Some(Ok(Frame::Binary(bytes))) if *bytes == [0, 255]));
+    assert!(
+        matches!(frame(&mut socket).await, Some(Ok(Frame::Binary(bytes))) if *bytes == [0, 255])
+    );
     say(&mut socket, "seat").await;
     assert_eq!(text(&mut socket).await, r#"Some(Seat { number: 7 }) ["red", "blue"] 3"#);
     // Case 16: given a socket whose object is out of memory, when a message comes, then it is back, and tags and attachment are there.

@@ -77,6 +77,8 @@ const KIN: &str = "workload::objects_that_own_objects_keep_every_promise";
 const TOGETHER: &str = "workload::families_that_act_later_and_are_poisoned_keep_every_promise";
 /// Objects that call each other in circles.
 const WAITS: &str = "workload::calls_that_would_wait_for_themselves_are_refused_and_no_others";
+/// Objects whose sockets go over a network that fails.
+const SOCKETS: &str = "workload::sockets_keep_every_promise";
 /// Objects that spawn work.
 const WORK: &str = "workload::work_that_turns_spawn_begins_after_them_and_ends_with_their_object";
 /// Objects that cannot be read at once.
@@ -111,7 +113,8 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
     };
     let healthy = [
         CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, SENDS, LEAVING, KEYED, FORGETFUL,
-        PRESS, HURRY, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS, WORK, STREAMS, BEDS,
+        PRESS, HURRY, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS, WORK, STREAMS, SOCKETS,
+        BEDS,
     ];
     let healthy = healthy.map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {

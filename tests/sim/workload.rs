@@ -16,6 +16,7 @@ use tests::press::{doors, halls, press_and_work, queue_and_work};
 use tests::releases;
 use tests::schedules::{clocks, tick_and_work};
 use tests::sends::{offices, one_office, send_and_leave, send_and_work, take_back_after_a_crash};
+use tests::sockets::{chat_and_work, rooms};
 use tests::starts::{beds, wake_and_work};
 use tests::streams::{pour_and_drink, taps};
 use tests::together;
@@ -102,6 +103,12 @@ fn calls_and_sends_among_many_keep_every_promise() {
 fn what_an_erased_object_has_sent_goes_with_it() {
     let simulation = Simulation::new().seeds(seeds() / 6).allow_panics();
     simulation.check(offices, async |sim| send_and_leave(sim, Faults::all()).await);
+}
+
+#[test]
+fn sockets_keep_every_promise() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(rooms, async |sim| chat_and_work(sim, Faults::all()).await);
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod press;
 pub mod releases;
 pub mod schedules;
 pub mod sends;
+pub mod sockets;
 pub mod starts;
 pub mod streams;
 pub mod time;

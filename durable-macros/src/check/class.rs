@@ -230,7 +230,8 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
                 rpc(function, &marks, class, errors);
             }
             method::Role::Socket => {
-                heard.extend(marks.socket.as_ref().map(|(mark, _)| (mark.to_string(), &**function)));
+                heard
+                    .extend(marks.socket.as_ref().map(|(mark, _)| (mark.to_string(), &**function)));
                 socket(function, &marks, class, errors);
             }
             method::Role::Private => {}

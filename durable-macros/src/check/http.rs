@@ -63,10 +63,8 @@ pub(super) fn socket(function: &Function, marks: &Marks, class: &Class, errors: 
     let args = function.sig.inputs.iter().filter(|arg| matches!(arg, FnArg::Typed(_)));
     let args = args.filter(|arg| context_of(arg).is_none()).count();
     let is_other = marks.is_hook() || marks.migrate.is_some() || marks.fetch.is_some();
-    let is_rpc = marks.skip
-        || marks.name.is_some()
-        || marks.reentrant.is_some()
-        || marks.http.is_some();
+    let is_rpc =
+        marks.skip || marks.name.is_some() || marks.reentrant.is_some() || marks.http.is_some();
     let (heard, returns) = match event {
         SocketEvent::Connect => ("request: Request", " or a `Result<(), Response>`"),
         SocketEvent::Message => ("message: Message", " or a `Result<(), Close>`"),
@@ -78,7 +76,9 @@ pub(super) fn socket(function: &Function, marks: &Marks, class: &Class, errors: 
     } else if is_rpc {
         errors.at(
             mark,
-            format!("sockets call `{name}`, no caller can; leave of `#[rpc(…)]` at most a `timeout`"),
+            format!(
+                "sockets call `{name}`, no caller can; leave of `#[rpc(…)]` at most a `timeout`"
+            ),
         );
     } else if !class.is_http {
         errors.at(

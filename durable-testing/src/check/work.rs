@@ -2,6 +2,7 @@
 //! turn did or may have seen, and none is left when its object comes into memory again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use durable::ObjectId;
 use durable::host::{Event, TurnEnd};
@@ -66,6 +67,12 @@ impl Work {
                 }
             }
             Event::WorkBegan { object, call, work } => return self.began(object, call, work),
+            // Of what no turn has done nothing is to be durable.
+            Event::FramesLeave { call: 0, .. } => {}
+            Event::FramesLeave { object, call } => {
+                let name = format_args!("what {object} sends to sockets");
+                return self.comes_after(object, call, name, &[TurnEnd::Kept, TurnEnd::Erased]);
+            }
             Event::WorkEnded { object, work } => {
                 if let Some(running) = self.running.get_mut(object) {
                     running.remove(&work);
@@ -79,10 +86,21 @@ impl Work {
     fn began(&mut self, object: &ObjectId, call: u64, work: u64) -> Verdict {
         self.running.entry(*object).or_default().insert(work);
         let name = format_args!("work {work} of {object}");
+        self.comes_after(object, call, name, &[TurnEnd::Kept])
+    }
+
+    /// What a turn has left to be done begins, if the turn was kept and what it did and may have seen is durable.
+    fn comes_after(
+        &self,
+        object: &ObjectId,
+        call: u64,
+        name: fmt::Arguments<'_>,
+        ends: &[TurnEnd],
+    ) -> Verdict {
         let Some(turn) = self.turns.get(&call).filter(|turn| turn.object == *object) else {
             return broken(format!("{name} begins, and no turn has spawned it"));
         };
-        if turn.ended != TurnEnd::Kept {
+        if !ends.contains(&turn.ended) {
             return broken(format!("{name} begins, and its turn, of call #{call}, was undone"));
         }
         match turn.sees {

@@ -100,6 +100,8 @@ impl Draw<'_> {
                 What::Disk { kind: FaultKind::DirSyncError, times: 1 + dice.below(DIR_SYNCS) }
             }
             Hazard::ShortReads => What::disk(FaultKind::ShortRead),
+            Hazard::NetFaults if dice.coin() => What::NetCut,
+            Hazard::NetFaults => What::NetSilent,
         }
     }
 
@@ -162,6 +164,7 @@ fn moments(hazard: Hazard) -> Moments {
         Hazard::Evictions => Moments { step: 4, op: 1, gate: 3, at: 2 },
         Hazard::Restarts => Moments { step: 3, op: 1, gate: 2, at: 2 },
         Hazard::SlowLanes => Moments { step: 4, op: 2, gate: 2, at: 1 },
+        Hazard::NetFaults => Moments { step: 4, op: 0, gate: 3, at: 2 },
         Hazard::ClockJumps => Moments { step: 4, op: 0, gate: 1, at: 4 },
         Hazard::DiskErrors
         | Hazard::SlowDisk

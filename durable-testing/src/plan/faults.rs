@@ -35,6 +35,8 @@ pub enum Hazard {
     DirSyncErrors,
     /// SQLite reads zeros instead of what is there.
     ShortReads,
+    /// The connection of a socket breaks, or lets nothing through any more.
+    NetFaults,
 }
 
 /// The faults from which every seed of a test gets a plan of its own.
@@ -77,7 +79,7 @@ pub(super) struct Wanted {
 
 impl Hazard {
     /// All of them, in the order in which plans are drawn.
-    pub const ALL: [Hazard; 11] = [
+    pub const ALL: [Hazard; 12] = [
         Hazard::Crashes,
         Hazard::PowerCuts,
         Hazard::Evictions,
@@ -89,6 +91,7 @@ impl Hazard {
         Hazard::LyingSyncs,
         Hazard::DirSyncErrors,
         Hazard::ShortReads,
+        Hazard::NetFaults,
     ];
 
     /// Its name, which is that of the method of [`Faults`] that asks for it.
@@ -105,6 +108,7 @@ impl Hazard {
             Hazard::LyingSyncs => "lying_syncs",
             Hazard::DirSyncErrors => "dir_sync_errors",
             Hazard::ShortReads => "short_reads",
+            Hazard::NetFaults => "net_faults",
         }
     }
 }
@@ -177,6 +181,11 @@ impl Faults {
     pub fn clock_jumps(self, largest: Duration) -> Faults {
         let counts = if largest.as_millis() == 0 { 0..0 } else { CLOCK_JUMPS };
         Faults { clock_jump_max: largest, ..self }.with(Hazard::ClockJumps, counts)
+    }
+
+    /// How often the connection of a socket breaks, or lets nothing through any more without saying so.
+    pub fn net_faults(self, counts: Range<u32>) -> Faults {
+        self.with(Hazard::NetFaults, counts)
     }
 
     /// How often syncs lie: they say that they succeeded and make nothing durable. No storage

@@ -161,7 +161,7 @@ fn simpler_whats(what: &What) -> Vec<What> {
             }
             simpler
         }
-        What::EvictAll | What::Restart => Vec::new(),
+        What::EvictAll | What::Restart | What::NetCut | What::NetSilent => Vec::new(),
     }
 }
 

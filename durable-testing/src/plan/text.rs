@@ -93,6 +93,8 @@ impl fmt::Display for What {
             What::ClockJump { ms } => write!(f, "clock{ms:+}ms"),
             What::EvictAll => f.write_str("evict_all"),
             What::Restart => f.write_str("restart"),
+            What::NetCut => f.write_str("net_cut"),
+            What::NetSilent => f.write_str("net_silent"),
             What::LaneSlow { ms } => write!(f, "lane_slow:{ms}ms"),
         }
     }
@@ -189,6 +191,8 @@ fn what(text: &str) -> Result<What, String> {
     let simple = match name {
         "evict_all" => Some(What::EvictAll),
         "restart" => Some(What::Restart),
+        "net_cut" => Some(What::NetCut),
+        "net_silent" => Some(What::NetSilent),
         _ => crash,
     };
     match (simple, details) {
@@ -202,7 +206,15 @@ fn what(text: &str) -> Result<What, String> {
 fn names() -> Vec<&'static str> {
     let crashes = Crash::ALL.into_iter().map(Crash::name);
     let of_disk = DISK_FAULTS.into_iter().map(FaultKind::name);
-    let others = ["slow_sync:20ms", "lane_slow:20ms", "clock+5000ms", "evict_all", "restart"];
+    let others = [
+        "slow_sync:20ms",
+        "lane_slow:20ms",
+        "clock+5000ms",
+        "evict_all",
+        "restart",
+        "net_cut",
+        "net_silent",
+    ];
     crashes.chain(of_disk).chain(others).collect()
 }
 

@@ -283,6 +283,13 @@ impl World {
             What::ClockJump { ms } => self.jump(ms),
             What::EvictAll => self.evict_all(),
             What::Restart => self.restart_soon(),
+            #[cfg(feature = "http")]
+            What::NetCut => self.break_connection(false),
+            #[cfg(feature = "http")]
+            What::NetSilent => self.break_connection(true),
+            // There are no connections.
+            #[cfg(not(feature = "http"))]
+            What::NetCut | What::NetSilent => {}
             What::LaneSlow { ms } => {
                 self.note("fault.slow_lanes", format!("{ms} ms"));
                 if let Some(life) = self.life() {

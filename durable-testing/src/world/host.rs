@@ -75,6 +75,14 @@ impl Entropy for Drawn {
     }
 }
 
+#[cfg(feature = "http")]
+impl World {
+    /// Starts a task of the node's.
+    pub(crate) fn spawn_on(self: &Arc<Self>, life: &Arc<Life>, task: BoxFuture<'static, ()>) {
+        Part { world: Arc::downgrade(self), life: Arc::clone(life) }.spawn(task);
+    }
+}
+
 impl Tasks for Part {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         let fenced = Fenced { life: Arc::clone(&self.life), task: Some(task) };

@@ -30,6 +30,8 @@ pub(crate) use self::calls::Outside;
 pub(crate) use self::driver::drive;
 use self::faults::FaultState;
 pub(crate) use self::host::Sleep;
+#[cfg(feature = "http")]
+pub(crate) use self::life::Life;
 use self::node::Node;
 pub(crate) use self::witness::turn_entropy;
 use crate::check::drain::Drain;
@@ -40,6 +42,8 @@ use crate::check::waits::Waits;
 use crate::check::work::Work;
 use crate::disk::{Image, SimDisk};
 use crate::failure::Failure;
+#[cfg(feature = "http")]
+use crate::network::Network;
 use crate::plan::Plan;
 use crate::trace::Trace;
 use crate::view::Invariants;
@@ -91,6 +95,8 @@ pub(crate) struct World {
     drain: Mutex<Drain>,
     waits: Mutex<Waits>,
     work: Mutex<Work>,
+    #[cfg(feature = "http")]
+    pub(crate) network: Mutex<Network>,
     pub(crate) invariants: Mutex<Invariants>,
     failure: Mutex<Option<Failure>>,
     /// What should happen in some world, and whether it did in this one.
@@ -124,6 +130,8 @@ impl World {
             drain: Mutex::default(),
             waits: Mutex::default(),
             work: Mutex::default(),
+            #[cfg(feature = "http")]
+            network: Mutex::new(Network::new(seed)),
             invariants: Mutex::new(Invariants::default()),
             failure: Mutex::new(None),
             sometimes: Mutex::default(),
@@ -200,6 +208,12 @@ impl World {
     pub(crate) fn soon(&self, delay_ns: u64, act: impl FnOnce(&Arc<World>) + Send + 'static) {
         let little_ns = self.agenda.lock().a_little_ns();
         self.at(self.now_ns() + delay_ns + little_ns, act);
+    }
+
+    /// The time after a little.
+    #[cfg(feature = "http")]
+    pub(crate) fn in_a_little_ns(&self) -> u64 {
+        self.now_ns() + self.agenda.lock().a_little_ns()
     }
 
     pub(crate) fn sleep(self: &Arc<Self>, duration: Duration) -> Sleep {

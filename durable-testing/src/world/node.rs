@@ -60,7 +60,7 @@ pub(super) enum Phase {
 
 impl World {
     /// The runtime of a node that takes calls.
-    pub(super) fn up(&self) -> Option<(Runtime, Arc<Life>)> {
+    pub(crate) fn up(&self) -> Option<(Runtime, Arc<Life>)> {
         let node = self.node.lock();
         if node.phase != Phase::Up {
             return None;
@@ -270,6 +270,8 @@ impl World {
         self.waits.lock().crashed();
         self.work.lock().crashed();
         self.drain.lock().crashed();
+        #[cfg(feature = "http")]
+        self.break_connections();
         self.loosen();
     }
 

@@ -190,9 +190,7 @@ impl<O: Exposed> Port for Way<O> {
         let (on_close, on_error) = (const { &O::ON_CLOSE }, const { &O::ON_ERROR });
         let call = match (ending, on_error) {
             (Ending::Failed(error), Some(on)) => (on.0)(socket, error),
-            (Ending::Failed(error), None) => {
-                (on_close.as_ref()?.0)(socket, error.into_closed())
-            }
+            (Ending::Failed(error), None) => (on_close.as_ref()?.0)(socket, error.into_closed()),
             (Ending::Closed(closed), _) => (on_close.as_ref()?.0)(socket, closed),
         };
         Some(self.call(call, |_| Some(Ok(()))))

@@ -18,8 +18,8 @@ use super::fetch;
 use super::handshake::Certificate;
 use super::order::Placed;
 use super::problem::{Problem, plain};
-use super::typed::{TypedCall, is_typed};
 use super::socket::{self, Comes};
+use super::typed::{TypedCall, is_typed};
 use super::{Asking, Service, Settings};
 use crate::caller::{Who, WhoKey};
 use crate::error::{Code, Error};
@@ -174,7 +174,9 @@ impl Service {
         let named = |text: &str| text.escape_debug().take(128).collect::<String>();
         let class = plain(class)?;
         let door = self.doors.get(&*class).map(|door| &**door);
-        if wants_socket && let Some((door, method)) = door.and_then(|door| Some((door, door.entrance()?))) {
+        if wants_socket
+            && let Some((door, method)) = door.and_then(|door| Some((door, door.entrance()?)))
+        {
             let object = object_of(&plain(object)?)?;
             let rest = Some(rest.unwrap_or_default());
             return Ok(Target { door, method, object, rest, is_socket: true });

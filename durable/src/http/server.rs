@@ -291,11 +291,7 @@ struct Attended {
 }
 
 impl Attended {
-    fn new(
-        routes: axum::Router,
-        peer: Option<SocketAddr>,
-        serving: Serving,
-    ) -> Self {
+    fn new(routes: axum::Router, peer: Option<SocketAddr>, serving: Serving) -> Self {
         let (routes, peer) = (TowerToHyperService::new(routes), peer.map(written));
         Attended { routes, order: Mutex::default(), peer, certificate: None, serving }
     }

@@ -7,7 +7,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
 
 use crate::limits::{SOCKET_QUEUE_BYTES_MAX, SOCKET_QUEUE_MAX};
 
@@ -17,24 +16,24 @@ pub(crate) struct Card {
     /// It was let in.
     pub(crate) is_in: bool,
     /// In the order in which they were given, each once.
-    pub(crate) tags: Vec<Arc<str>>,
+    pub(crate) tags: Vec<String>,
     /// Encoded. `None`: nothing is attached.
-    pub(crate) attachment: Option<Arc<[u8]>>,
+    pub(crate) attachment: Option<Vec<u8>>,
     /// What is answered to which text without the object. `None`: nothing is.
-    pub(crate) response: Option<Arc<(String, String)>>,
+    pub(crate) response: Option<(String, String)>,
     /// Which of the protocols that were offered is spoken. `None`: none was chosen.
-    pub(crate) protocol: Option<Arc<str>>,
+    pub(crate) protocol: Option<String>,
 }
 
 /// What a turn does to a card.
 #[derive(Clone, Debug)]
 pub(crate) enum CardDeed {
     LetIn,
-    Tag(Arc<str>),
-    Untag(Arc<str>),
-    Attach(Option<Arc<[u8]>>),
-    Respond(Option<Arc<(String, String)>>),
-    Speak(Arc<str>),
+    Tag(String),
+    Untag(String),
+    Attach(Option<Vec<u8>>),
+    Respond(Option<(String, String)>),
+    Speak(String),
 }
 
 impl Card {
@@ -43,18 +42,18 @@ impl Card {
             CardDeed::LetIn => self.is_in = true,
             CardDeed::Tag(tag) => {
                 if !self.has(tag) {
-                    self.tags.push(Arc::clone(tag));
+                    self.tags.push(tag.clone());
                 }
             }
             CardDeed::Untag(tag) => self.tags.retain(|one| one != tag),
             CardDeed::Attach(bytes) => self.attachment.clone_from(bytes),
             CardDeed::Respond(pair) => self.response.clone_from(pair),
-            CardDeed::Speak(protocol) => self.protocol = Some(Arc::clone(protocol)),
+            CardDeed::Speak(protocol) => self.protocol = Some(protocol.clone()),
         }
     }
 
     pub(crate) fn has(&self, tag: &str) -> bool {
-        self.tags.iter().any(|one| **one == *tag)
+        self.tags.iter().any(|one| one == tag)
     }
 }
 
@@ -62,11 +61,7 @@ impl Card {
 #[derive(Clone, Debug)]
 pub(crate) enum Deed<M> {
     Card(u64, CardDeed),
-    Write {
-        to: Vec<u64>,
-        message: M,
-        bytes: usize,
-    },
+    Write { to: Vec<u64>, message: M, bytes: usize },
     Close(u64, Closing),
 }
 
@@ -74,7 +69,7 @@ pub(crate) enum Deed<M> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Closing {
     pub(crate) code: u16,
-    pub(crate) reason: Arc<str>,
+    pub(crate) reason: String,
 }
 
 /// What is to be written next.
@@ -200,7 +195,8 @@ impl<M: Clone> Sockets<M> {
                 }
                 _ if !is_durable => {}
                 Deed::Write { to, message, bytes } => {
-                    let written = to.into_iter().filter(|socket| self.write(*socket, &message, bytes));
+                    let written =
+                        to.into_iter().filter(|socket| self.write(*socket, &message, bytes));
                     poked.extend(written.collect::<Vec<_>>());
                 }
                 Deed::Close(socket, closing) => {
@@ -260,9 +256,10 @@ impl<M: Clone> Sockets<M> {
     }
 
     /// What is answered to a text without the object. `None`: the object is to hear it.
-    pub(crate) fn response(&self, socket: u64, text: &str) -> Option<Arc<(String, String)>> {
+    pub(crate) fn response(&self, socket: u64, text: &str) -> Option<&str> {
         let one = self.all.get(&socket).filter(|one| one.stage == Stage::Open)?;
-        one.card.response.as_ref().filter(|pair| pair.0 == text).map(Arc::clone)
+        let (request, response) = one.card.response.as_ref()?;
+        (request == text).then_some(response)
     }
 
     /// Its other end is gone. Gives whether the object is to hear of it: once, and only of one that was let in.
@@ -352,7 +349,7 @@ mod tests {
     fn cards_are_seen_as_turns_leave_them_and_fall_back_if_those_are_lost() {
         let mut sockets = two();
         let tag = |tag: &str| Deed::Card(1, CardDeed::Tag(tag.into()));
-        let attach = |bytes: &[u8]| Deed::Card(1, CardDeed::Attach(Some(bytes.into())));
+        let attach = |bytes: &[u8]| Deed::Card(1, CardDeed::Attach(Some(bytes.to_vec())));
         let first = sockets.hold(vec![tag("a"), tag("b"), tag("a"), attach(&[1])]);
         let second = sockets.hold(vec![Deed::Card(1, CardDeed::Untag("a".into())), attach(&[2])]);
         let tags = |sockets: &Sockets<&str>| sockets.card(1).expect("it is there").tags.join(" ");
@@ -400,11 +397,11 @@ mod tests {
     #[test]
     fn only_exactly_the_text_is_answered_and_only_when_that_is_durable() {
         let mut sockets = two();
-        let pair = Arc::new(("ping".to_owned(), "pong".to_owned()));
+        let pair = ("ping".to_owned(), "pong".to_owned());
         let ticket = sockets.hold(vec![Deed::Card(1, CardDeed::Respond(Some(pair)))]);
         assert!(sockets.response(1, "ping").is_none());
         sockets.settle(ticket, true);
-        assert_eq!(sockets.response(1, "ping").expect("it is said").1, "pong");
+        assert_eq!(sockets.response(1, "ping"), Some("pong"));
         assert!(sockets.response(1, "ping ").is_none() && sockets.response(2, "ping").is_none());
     }
 }

@@ -1,6 +1,7 @@
 //! What a turn does about its object's sockets. It happens when everything that the turn did and may have seen is durable, and never
 //! if the turn is undone.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -210,8 +211,7 @@ impl Sockets<'_> {
 
     /// The socket's tags.
     pub fn tags(&self, socket: Socket) -> Vec<String> {
-        let card = self.card(socket).unwrap_or_default();
-        card.tags.iter().map(|tag| tag.to_string()).collect()
+        self.card(socket, |card| card.tags.clone()).unwrap_or_default()
     }
 
     /// Gives a socket a tag that it is found by, here and in later turns. It stays while the socket is open.
@@ -226,11 +226,9 @@ impl Sockets<'_> {
                 tag.len()
             )));
         }
-        let Some(card) = self.card(socket) else { return Ok(()) };
-        if card.has(tag) {
-            return Ok(());
-        }
-        if card.tags.len() >= SOCKET_TAGS_MAX {
+        let known = self.card(socket, |card| (card.has(tag), card.tags.len()));
+        let Some((false, count)) = known else { return Ok(()) };
+        if count >= SOCKET_TAGS_MAX {
             return Err(Code::SocketTagInvalid.error(format!(
                 "a socket would have more than {SOCKET_TAGS_MAX} tags; take one away before"
             )));
@@ -260,7 +258,7 @@ impl Sockets<'_> {
                 bytes.len()
             )));
         }
-        self.note(Deed::Card(socket.0, CardDeed::Attach(Some(bytes.into()))));
+        self.note(Deed::Card(socket.0, CardDeed::Attach(Some(bytes))));
         Ok(())
     }
 
@@ -274,15 +272,13 @@ impl Sockets<'_> {
     /// # Errors
     /// `call.undecodable` if it is of another type.
     pub fn attachment<T: DeserializeOwned>(&self, socket: Socket) -> Result<Option<T>, Error> {
-        let Some(bytes) = self.card(socket).and_then(|card| card.attachment) else {
-            return Ok(None);
-        };
-        let value = postcard::from_bytes(&bytes).map_err(|error| {
+        let decoded = self
+            .card(socket, |card| card.attachment.as_ref().map(|bytes| postcard::from_bytes(bytes)));
+        decoded.flatten().transpose().map_err(|error| {
             Code::CallUndecodable.error(format!(
                 "what is attached to {socket} is of another type: {error}; ask for the type that was attached"
             ))
-        })?;
-        Ok(Some(value))
+        })
     }
 
     /// Answers a text of a socket's other end without the object, exactly this one, such as `ping`. `None`: the object hears all.
@@ -300,7 +296,7 @@ impl Sockets<'_> {
                 )));
             }
         }
-        let pair = pair.map(|(request, response)| Arc::new((request.to_owned(), response.to_owned())));
+        let pair = pair.map(|(request, response)| (request.to_owned(), response.to_owned()));
         self.note(Deed::Card(socket.0, CardDeed::Respond(pair)));
         Ok(())
     }
@@ -313,29 +309,23 @@ impl Sockets<'_> {
     fn listed(&self, is_wanted: impl Fn(&Card) -> bool) -> Vec<Socket> {
         let Some(lobby) = &self.lobby else { return Vec::new() };
         let desk = self.desk.0.lock();
-        let changed: Vec<u64> = desk
-            .deeds
-            .iter()
-            .filter_map(|deed| if let Deed::Card(socket, _) = deed { Some(*socket) } else { None })
-            .collect();
         lobby.with(|sockets| {
-            let all: Vec<u64> = sockets.open().collect();
-            let listed = all.into_iter().filter(|socket| {
-                let Some(card) = sockets.card(*socket) else { return false };
-                if !changed.contains(socket) {
-                    return card.is_in && is_wanted(&card);
-                }
-                let card = with_deeds(card.into_owned(), *socket, &desk.deeds);
+            let listed = sockets.open().filter(|socket| {
+                let card = sockets.card(*socket).expect("it is open");
+                let card = with_deeds(card, *socket, &desk.deeds);
                 card.is_in && is_wanted(&card)
             });
             listed.map(Socket).collect()
         })
     }
 
-    /// What is known of a socket. `None`: it has gone.
-    fn card(&self, socket: Socket) -> Option<Card> {
-        let card = self.lobby.as_ref()?.card(socket)?;
-        Some(with_deeds(card, socket.0, &self.desk.0.lock().deeds))
+    /// Looks at what is known of a socket. `None`: it has gone.
+    fn card<T>(&self, socket: Socket, look: impl FnOnce(&Card) -> T) -> Option<T> {
+        let desk = self.desk.0.lock();
+        self.lobby.as_ref()?.with(|sockets| {
+            let card = sockets.card(socket.0)?;
+            Some(look(&with_deeds(card, socket.0, &desk.deeds)))
+        })
     }
 
     fn send_to(&self, to: Vec<u64>, message: Message) -> Result<(), Error> {
@@ -368,12 +358,12 @@ impl Sockets<'_> {
 }
 
 /// A card, as a turn leaves it that has done this.
-fn with_deeds(mut card: Card, socket: u64, deeds: &[Deed<Message>]) -> Card {
+fn with_deeds<'c>(mut card: Cow<'c, Card>, socket: u64, deeds: &[Deed<Message>]) -> Cow<'c, Card> {
     for deed in deeds {
         if let Deed::Card(about, deed) = deed
             && *about == socket
         {
-            card.apply(deed);
+            card.to_mut().apply(deed);
         }
     }
     card

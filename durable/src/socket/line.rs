@@ -1,14 +1,14 @@
 //! A socket, as whatever brings its messages and takes those of its object has it.
 
 use std::fmt;
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use super::attached::{Attached, Wire};
 use super::{Close, Ending, Lobbies, Lobby, Message, Socket};
 use crate::error::{Error, Outcome};
 use crate::exposed::{Request, Response};
-use crate::host::Host;
+use crate::host::{Clock, Host};
 use crate::id::ObjectId;
 use crate::kernel::sockets::{CardDeed, Deed, Out};
 use crate::object::BoxFuture;
@@ -22,7 +22,11 @@ pub(crate) trait Port: Send + Sync {
     fn message(&self, socket: Socket, message: Message) -> Option<Heard>;
 
     /// It has ended. `None`: nobody hears of that.
-    fn ended(&self, socket: Socket, ending: Ending) -> Option<BoxFuture<'static, Result<(), Error>>>;
+    fn ended(
+        &self,
+        socket: Socket,
+        ending: Ending,
+    ) -> Option<BoxFuture<'static, Result<(), Error>>>;
 }
 
 /// The object's answer to who wants to come in.
@@ -50,9 +54,7 @@ pub enum Refused {
 }
 
 /// What is to be written next.
-#[doc(hidden)]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// A message.
     Message(Message),
     /// The last thing, and how it ends.
@@ -100,6 +102,15 @@ impl Line {
         &**self.port.as_ref().expect("it has not ended")
     }
 
+    /// Serves it to its end. `closes` ends when whoever serves it takes no more; `None`: he never says so.
+    pub async fn attend(self, wire: impl Wire, closes: Option<BoxFuture<'static, ()>>) {
+        Attached::new(wire, self, closes).run().await;
+    }
+
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.host.clock
+    }
+
     /// Which socket it is.
     pub fn socket(&self) -> Socket {
         self.socket
@@ -108,26 +119,28 @@ impl Line {
     /// The protocol that the object has chosen. `None`: none.
     pub fn protocol(&self) -> Option<String> {
         // It was let in, so what its object said of it then is durable.
-        self.lobby.card(self.socket)?.protocol.map(|protocol| protocol.to_string())
+        self.lobby.with(|sockets| sockets.card(self.socket.0)?.protocol.clone())
     }
 
     /// A message has come. What it gives ends when the object has had it and what it did is durable; the object has messages in
-    /// the order in which these are first polled. `Err`: it has not had it, and the socket is about to be closed.
-    pub fn hear(&self, message: Message) -> Hearing {
+    /// the order in which these are first polled. `None`: there is nothing to wait for.
+    pub(super) fn hear(&self, message: Message) -> Option<BoxFuture<'static, ()>> {
         if !self.lobby.with(|sockets| sockets.hears(self.socket.0)) {
-            return Hearing(None);
+            return None;
         }
         let text = message.as_text();
-        if let Some(pair) = text.and_then(|text| self.lobby.with(|all| all.response(self.socket.0, text))) {
+        let response = text.and_then(|text| {
+            self.lobby.with(|all| all.response(self.socket.0, text).map(Message::from))
+        });
+        if let Some(response) = response {
             let to = vec![self.socket.0];
-            let response = Message::from(pair.1.clone());
             let bytes = response.as_bytes().len();
             self.lobby.hold(0, vec![Deed::Write { to, message: response, bytes }]).leave();
-            return Hearing(None);
+            return None;
         }
-        let Some(heard) = self.port().message(self.socket, message) else { return Hearing(None) };
+        let heard = self.port().message(self.socket, message)?;
         let (lobby, socket) = (Arc::clone(&self.lobby), self.socket);
-        Hearing(Some(Box::pin(async move {
+        Some(Box::pin(async move {
             let close = match heard.await {
                 Ok(close) => close,
                 // The object has failed at it, which costs what the turn did, and no more.
@@ -137,30 +150,25 @@ impl Line {
             if let Some(close) = close {
                 lobby.close(socket, close);
             }
-        })))
+        }))
     }
 
     /// What is to be written next.
-    pub fn poll_next(&self, task: &mut Context<'_>) -> Poll<Next> {
+    pub(super) fn poll_next(&self, task: &mut Context<'_>) -> Poll<Next> {
         self.lobby.poll_out(self.socket, task).map(|out| match out {
             Out::Message(message) => Next::Message(message),
-            Out::Close(closing) => Next::Close(Close::new(closing.code, &*closing.reason)),
+            Out::Close(closing) => Next::Close(Close::new(closing.code, closing.reason)),
             Out::Cut => Next::Cut,
         })
     }
 
-    /// What is to be written next, when there is something.
-    pub async fn next(&self) -> Next {
-        poll_fn(|task| self.poll_next(task)).await
-    }
-
     /// Closes it when what waits for it is written.
-    pub fn close(&self, close: Close) {
+    pub(super) fn close(&self, close: Close) {
         self.lobby.close(self.socket, close);
     }
 
     /// It has ended; what it gives is over when the object has heard of that.
-    pub async fn end(mut self, ending: Ending) {
+    pub(super) async fn end(mut self, ending: Ending) {
         if let Some(telling) = self.telling(ending) {
             telling.await;
         }
@@ -207,23 +215,9 @@ impl Drop for Line {
 impl fmt::Debug for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (object, socket) = (self.object, self.socket);
-        f.debug_struct("Line").field("object", &object).field("socket", &socket).finish_non_exhaustive()
-    }
-}
-
-/// A message on its way to its object.
-#[doc(hidden)]
-#[expect(missing_debug_implementations, reason = "it says nothing")]
-pub struct Hearing(Option<BoxFuture<'static, ()>>);
-
-impl Hearing {
-    /// Whether nothing is to be waited for.
-    pub fn is_over(&self) -> bool {
-        self.0.is_none()
-    }
-
-    /// What is to be waited for.
-    pub fn into_future(self) -> Option<BoxFuture<'static, ()>> {
-        self.0
+        f.debug_struct("Line")
+            .field("object", &object)
+            .field("socket", &socket)
+            .finish_non_exhaustive()
     }
 }

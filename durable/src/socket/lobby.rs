@@ -13,7 +13,7 @@ use super::{Close, Message, Socket};
 use crate::error::{Code, Error};
 use crate::host::{Event, Host};
 use crate::id::ObjectId;
-use crate::kernel::sockets::{Card, Deed, Out, Sockets};
+use crate::kernel::sockets::{Deed, Out, Sockets};
 use crate::limits::{SOCKETS_MAX, SOCKETS_OF_OBJECT_MAX};
 use crate::storage::Release;
 
@@ -63,7 +63,11 @@ impl Lobbies {
     ///
     /// # Errors
     /// `socket.overloaded`.
-    pub(crate) fn come(&self, host: &Host, object: ObjectId) -> Result<(Arc<Lobby>, Socket), Error> {
+    pub(crate) fn come(
+        &self,
+        host: &Host,
+        object: ObjectId,
+    ) -> Result<(Arc<Lobby>, Socket), Error> {
         let mut by_object = self.by_object.lock();
         let lobby = match by_object.entry(object) {
             Entry::Occupied(entry) => Arc::clone(entry.get()),
@@ -139,11 +143,6 @@ impl Lobby {
     /// Looks at them, or does something that nobody waits for.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&mut Sockets<Message>) -> T) -> T {
         look(&mut self.state.lock().sockets)
-    }
-
-    /// What is known of a socket, as turns see it. `None`: it is gone.
-    pub(crate) fn card(&self, socket: Socket) -> Option<Card> {
-        self.with(|sockets| sockets.card(socket.0).map(|card| card.into_owned()))
     }
 
     /// What waits to be written, or is told when there is something.

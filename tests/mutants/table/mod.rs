@@ -13,6 +13,7 @@ mod press;
 mod quarantine;
 mod schedule;
 mod send;
+mod sockets;
 mod sql;
 mod start;
 mod storage;
@@ -40,6 +41,7 @@ pub fn all() -> Vec<&'static Mutant> {
         quarantine::MUTANTS,
         schedule::MUTANTS,
         send::MUTANTS,
+        sockets::MUTANTS,
         sql::MUTANTS,
         start::MUTANTS,
         storage::MUTANTS,

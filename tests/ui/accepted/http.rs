@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use durable::http::{Request, Response};
 use durable::prelude::*;
+use durable::socket::{Close, Closed, Message, Socket, SocketError};
 use futures_util::Stream;
 use serde::{Deserialize, Serialize};
 
@@ -111,5 +112,45 @@ impl Frame {
     #[fetch]
     pub fn show(&self, r#type: Request) -> Response {
         Response::new(r#type.uri().to_string())
+    }
+}
+
+/// Hears of sockets, in whatever way.
+#[derive(Default, DurableState)]
+pub struct Line {}
+
+#[durable_object(name = "ui.Line", http, on_crash = "keep_sockets")]
+impl Line {
+    #[on_connect]
+    async fn come(&self, r#type: Socket, request: Request) -> Result<(), Response> {
+        let _ = (r#type, request);
+        Ok(())
+    }
+
+    #[on_message]
+    #[rpc(timeout = "5s")]
+    pub async fn hear(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        from: Socket,
+        message: Message,
+    ) -> Result<(), Close> {
+        let sent = cx.sockets().send(from, message);
+        sent.map_err(|error| Close::new(4_000, error.code()))
+    }
+
+    #[cfg(any())]
+    #[on_close]
+    fn never(&mut self, from: Socket, closed: Missing) {}
+
+    #[cfg(all())]
+    #[on_close]
+    fn leave(&self, _: &Context<'_, Self>, socket: Socket, closed: Closed) {
+        let _ = (socket, closed);
+    }
+
+    #[on_error]
+    fn fail(&mut self, socket: Socket, error: SocketError) {
+        let _ = (socket, error);
     }
 }

@@ -21,6 +21,7 @@ fn hazard(what: &What) -> Hazard {
         What::ClockJump { .. } => Hazard::ClockJumps,
         What::EvictAll => Hazard::Evictions,
         What::Restart => Hazard::Restarts,
+        What::NetCut | What::NetSilent => Hazard::NetFaults,
         What::LaneSlow { .. } => Hazard::SlowLanes,
         What::Disk { kind: FaultKind::SlowSync(_), .. } => Hazard::SlowDisk,
         What::Disk { kind: FaultKind::LyingSync, .. } => Hazard::LyingSyncs,

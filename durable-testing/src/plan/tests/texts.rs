@@ -75,7 +75,7 @@ fn what_is_wrong_with_a_plan_is_said_with_its_place() {
             "fault 1 `op1=power`: `power` is no fault; there are process, power_drop_all, \
              power_torn, read_error, short_read, write_error, no_space, sync_error, \
              dir_sync_error, lying_sync, slow_sync:20ms, lane_slow:20ms, clock+5000ms, evict_all, \
-             restart",
+             restart, net_cut, net_silent",
         ),
     ];
     for (text, message) in wrong {

@@ -22,11 +22,11 @@ use crate::kernel::activation::EndWish;
 use crate::limits::RELIEF_OBJECTS_AT_ONCE;
 use crate::object::errand::Errand;
 use crate::object::{BoxFuture, Firing, Kin, LetterDeed, Object, Rung, Slot, gone};
+#[cfg(feature = "http")]
+use crate::socket::Close;
 use crate::state::Schemas;
 use crate::storage::{ClassNo, Shard};
 use crate::stub::Sent;
-#[cfg(feature = "http")]
-use crate::socket::Close;
 use crate::supervise::ClassStatus;
 
 /// A class group without its type, for what a runtime does to all of them.
