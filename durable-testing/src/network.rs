@@ -44,7 +44,7 @@ impl Network {
 #[derive(Debug)]
 pub enum Unconnected {
     /// The object has answered this.
-    Answered(Box<Response>),
+    Answered(Response),
     /// The object could not be asked.
     Failed(Error),
     /// The connection broke before there was an answer.

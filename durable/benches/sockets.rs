@@ -15,6 +15,7 @@ mod report;
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::pin;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,7 @@ use axum::routing::any;
 use durable::http::Server;
 use durable::prelude::*;
 use durable::socket::{Message, Socket};
+use futures_util::future::{Either, select};
 use tokio::io::{AsyncBufReadExt, BufReader as Lines};
 use tokio::net::TcpListener;
 use tokio::sync::broadcast;
@@ -114,9 +116,10 @@ async fn by_hand(told: broadcast::Sender<()>) -> SocketAddr {
 
 async fn attend(mut socket: WebSocket, mut told: broadcast::Receiver<()>) {
     loop {
-        let frame = tokio::select! {
-            frame = socket.recv() => frame,
-            told = told.recv() => told.is_ok().then(|| Ok(Frame::text(TEXT))),
+        let (comes, goes) = (pin!(socket.recv()), pin!(told.recv()));
+        let frame = match select(comes, goes).await {
+            Either::Left((frame, _)) => frame,
+            Either::Right((told, _)) => told.is_ok().then(|| Ok(Frame::text(TEXT))),
         };
         let Some(Ok(frame)) = frame else { return };
         if let Frame::Text(_) = frame
@@ -221,7 +224,7 @@ async fn reading(what: &str, dir: &Path, count: usize, path: fn(usize) -> String
     } else {
         rates.push(0.0);
     }
-    Reading { bytes, told_per_second: median(rates.into_iter()) }
+    Reading { bytes, told_per_second: median(rates) }
 }
 
 /// A server in a process of its own.

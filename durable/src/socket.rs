@@ -20,7 +20,7 @@ use crate::state::DurableState;
 
 #[doc(hidden)]
 pub use self::attached::{Signal, Wire};
-pub(crate) use self::line::{Connecting, Heard, Joining, Port};
+pub(crate) use self::line::{Connecting, Heard, Joining, Port, Told};
 #[doc(hidden)]
 pub use self::line::{Line, Refused};
 pub(crate) use self::lobby::{Lobbies, Lobby, Numbers};
@@ -31,6 +31,7 @@ pub(crate) use self::lobby::{Lobbies, Lobby, Numbers};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Schema)]
 pub struct Socket(pub(crate) u64);
 
+#[diagnostic::do_not_recommend]
 impl DurableState for Socket {}
 
 impl fmt::Debug for Socket {

@@ -1,5 +1,7 @@
 //! Rooms with sockets over a network that fails, while everything else goes wrong, too.
 
+#![allow(clippy::unwrap_used, reason = "what fails is what is looked for")]
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 

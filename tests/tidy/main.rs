@@ -97,6 +97,7 @@ const FLOORS: [&[&str]; 7] = [
         "supervise",
         "caller",
         "exposed",
+        "socket",
         "stub",
         "client",
         "runtime",
@@ -193,10 +194,11 @@ fn dependencies_stay_in_their_rooms() {
         ("croner::", &["when.rs"]),
         ("jiff::", &["when.rs"]),
         ("axum::", &["http.rs", "http/"]),
-        ("hyper::", &["exposed/fetch.rs", "http/", "remote.rs", "remote/"]),
+        ("hyper::", &["exposed/fetch.rs", "socket.rs", "http/", "remote.rs", "remote/"]),
         ("h2::", &["remote/"]),
         ("tokio_rustls::", &["http.rs", "http/", "remote.rs", "remote/"]),
         ("schemars::", &["exposed/", "http/openapi/"]),
+        ("tokio_tungstenite::", &["http/"]),
         ("tokio::net", &["http/", "remote/"]),
     ]);
     let mut broken = Vec::new();

@@ -218,12 +218,17 @@ pub(crate) enum SocketEvent {
 impl SocketEvent {
     /// The event of an attribute.
     fn of(attribute: &Ident) -> Option<Self> {
-        match () {
-            () if attribute == names::ON_CONNECT => Some(SocketEvent::Connect),
-            () if attribute == names::ON_MESSAGE => Some(SocketEvent::Message),
-            () if attribute == names::ON_CLOSE => Some(SocketEvent::Close),
-            () if attribute == names::ON_ERROR => Some(SocketEvent::Error),
-            () => None,
+        let all = [Self::Connect, Self::Message, Self::Close, Self::Error];
+        all.into_iter().find(|event| attribute == event.attribute())
+    }
+
+    /// Its attribute.
+    pub(crate) fn attribute(self) -> &'static str {
+        match self {
+            SocketEvent::Connect => names::ON_CONNECT,
+            SocketEvent::Message => names::ON_MESSAGE,
+            SocketEvent::Close => names::ON_CLOSE,
+            SocketEvent::Error => names::ON_ERROR,
         }
     }
 }

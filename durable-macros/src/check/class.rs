@@ -175,9 +175,8 @@ fn name(options: &ClassOptions, errors: &mut Errors) {
 
 /// Sorts the functions of the block into methods, hooks and the user's own business.
 fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
-    let (mut activations, mut inits) = (Vec::<&Function>::new(), Vec::<&Function>::new());
-    let [mut alarms, mut exits, mut downs, mut fetches] = [const { Vec::<&Function>::new() }; 4];
-    let mut heard: Vec<(String, &Function)> = Vec::new();
+    // Each with what it is marked as.
+    let mut marked: Vec<(&str, &Function)> = Vec::new();
     let mut steps_are_whole = true;
     for item in &block.items {
         let Item::Function(function) = item else { continue };
@@ -189,36 +188,37 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
                 if errors.count() == before {
                     class.on_activate.get_or_insert_with(|| Hook::new(function));
                 }
-                activations.push(function);
+                marked.push((names::ON_ACTIVATE, function));
             }
             method::Role::Alarm => {
                 hook::alarm(function, class, errors);
                 if errors.count() == before {
                     class.alarms.push(Hook::new(function));
                 }
-                alarms.push(function);
+                marked.push((names::ALARM, function));
             }
             method::Role::OnChildExit => {
                 hook::on_child_exit(function, class, errors);
                 if errors.count() == before {
                     class.child_exits.push(Hook::new(function));
                 }
-                exits.push(function);
+                marked.push((names::ON_CHILD_EXIT, function));
             }
             method::Role::OnDown => {
                 hook::on_down(function, class, errors);
                 if errors.count() == before {
                     class.downs.push(Hook::new(function));
                 }
-                downs.push(function);
+                marked.push((names::ON_DOWN, function));
             }
             method::Role::Init => {
                 hook::init(function, class, errors);
-                class.birth = match errors.count() == before && inits.is_empty() {
-                    true => Birth::Init(Box::new(Hook::new(function))),
-                    false => Birth::Broken,
-                };
-                inits.push(function);
+                class.birth =
+                    match errors.count() == before && matches!(class.birth, Birth::Default) {
+                        true => Birth::Init(Box::new(Hook::new(function))),
+                        false => Birth::Broken,
+                    };
+                marked.push((names::INIT, function));
             }
             method::Role::Migrate => {
                 let migration = migrate::migration(function, &marks, class, errors);
@@ -226,27 +226,19 @@ fn functions(block: &ImplBlock, class: &mut Class, errors: &mut Errors) {
                 class.migrations.extend(migration);
             }
             method::Role::Rpc => {
-                fetches.extend(marks.fetch.is_some().then_some(&**function));
+                marked.extend(marks.fetch.is_some().then_some((names::FETCH, &**function)));
                 rpc(function, &marks, class, errors);
             }
             method::Role::Socket => {
-                heard
-                    .extend(marks.socket.as_ref().map(|(mark, _)| (mark.to_string(), &**function)));
+                marked.extend(
+                    marks.socket.as_ref().map(|(_, event)| (event.attribute(), &**function)),
+                );
                 socket(function, &marks, class, errors);
             }
             method::Role::Private => {}
         }
     }
-    at_most_one(&activations, names::ON_ACTIVATE, errors);
-    at_most_one(&inits, names::INIT, errors);
-    at_most_one(&alarms, names::ALARM, errors);
-    at_most_one(&exits, names::ON_CHILD_EXIT, errors);
-    at_most_one(&downs, names::ON_DOWN, errors);
-    at_most_one(&fetches, names::FETCH, errors);
-    for attribute in [names::ON_CONNECT, names::ON_MESSAGE, names::ON_CLOSE, names::ON_ERROR] {
-        let marked = heard.iter().filter(|(mark, _)| mark == attribute);
-        at_most_one(&marked.map(|(_, function)| *function).collect::<Vec<_>>(), attribute, errors);
-    }
+    each_stands_once(&marked, errors);
     // What a wrong step would have joined is not to be reported as missing.
     if !(steps_are_whole && migrate::chain(class, errors)) {
         class.migrations.clear();
@@ -275,16 +267,19 @@ fn socket(function: &Function, marks: &Marks, class: &mut Class, errors: &mut Er
 }
 
 /// Rule 14: each hook stands once, unless `cfg` chooses between two.
-fn at_most_one(functions: &[&Function], attribute: &str, errors: &mut Errors) {
-    let Some((first, others)) = functions.split_first() else { return };
-    for other in others.iter().filter(|other| cfgs(other).is_empty() || cfgs(first).is_empty()) {
-        errors.at(
-            &other.sig.ident,
-            format!(
-                "`#[{attribute}]` is already on `{}`; keep one and call the other from it",
-                first.sig.ident
-            ),
-        );
+fn each_stands_once(marked: &[(&str, &Function)], errors: &mut Errors) {
+    for (place, (attribute, function)) in marked.iter().enumerate() {
+        let first = marked[..place].iter().find(|(other, _)| other == attribute);
+        let Some((_, first)) = first else { continue };
+        if cfgs(function).is_empty() || cfgs(first).is_empty() {
+            errors.at(
+                &function.sig.ident,
+                format!(
+                    "`#[{attribute}]` is already on `{}`; keep one and call the other from it",
+                    first.sig.ident
+                ),
+            );
+        }
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Request(hyper::Request<Bytes>);
 /// assert_eq!(response.status(), 200);
 /// ```
 #[derive(Clone, Debug, Default)]
-pub struct Response(hyper::Response<Bytes>);
+pub struct Response(Box<hyper::Response<Bytes>>);
 
 impl Request {
     /// A request with this body, by `GET` for `/`.
@@ -49,7 +49,7 @@ impl Request {
 impl Response {
     /// A response with this body and status 200.
     pub fn new(body: impl Into<Bytes>) -> Self {
-        Response(hyper::Response::new(body.into()))
+        Response(Box::new(hyper::Response::new(body.into())))
     }
 
     /// A response without a body, with this status; 500 if it is none from 100 to 999.
@@ -62,7 +62,7 @@ impl Response {
 
     /// The response itself.
     pub fn into_inner(self) -> hyper::Response<Bytes> {
-        self.0
+        *self.0
     }
 }
 
@@ -102,7 +102,7 @@ impl<B: Into<Bytes>> From<hyper::Request<B>> for Request {
 
 impl<B: Into<Bytes>> From<hyper::Response<B>> for Response {
     fn from(response: hyper::Response<B>) -> Self {
-        Response(response.map(Into::into))
+        Response(Box::new(response.map(Into::into)))
     }
 }
 

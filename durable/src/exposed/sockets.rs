@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::metadata::Metadata;
 use crate::object::{BoxFuture, Object};
 use crate::socket::{
-    Close, Closed, Connecting, Ending, Heard, Joining, Message, Port, Socket, SocketError,
+    Close, Closed, Connecting, Ending, Heard, Joining, Message, Port, Socket, SocketError, Told,
 };
 use crate::stub::Address;
 
@@ -61,12 +61,15 @@ impl Handled for Result<(), Close> {
     }
 }
 
+/// What a method's reply says. `Err`: it is another method's.
+pub(crate) type Said<O, T> = fn(<O as Object>::Reply) -> Result<T, <O as Object>::Reply>;
+
 /// The method that is asked whether a socket comes in. Made by the macro.
 #[derive(Debug)]
 pub struct OnConnect<O: Object> {
     pub(super) method: ExposedMethod,
     pub(super) call: fn(Socket, Request) -> O::Call,
-    pub(super) answer: fn(O::Reply) -> Result<Result<(), Response>, O::Reply>,
+    pub(super) answer: Said<O, Result<(), Response>>,
 }
 
 /// The method that takes messages. Made by the macro.
@@ -74,7 +77,7 @@ pub struct OnConnect<O: Object> {
 pub struct OnMessage<O: Object> {
     pub(super) method: ExposedMethod,
     pub(super) call: fn(Socket, Message) -> O::Call,
-    pub(super) answer: fn(O::Reply) -> Result<Option<Close>, O::Reply>,
+    pub(super) answer: Said<O, Option<Close>>,
 }
 
 /// The method that hears that a socket has ended. Made by the macro.
@@ -90,7 +93,7 @@ impl<O: Object> OnConnect<O> {
     pub const fn new(
         name: &'static str,
         call: fn(Socket, Request) -> O::Call,
-        answer: fn(O::Reply) -> Result<Result<(), Response>, O::Reply>,
+        answer: Said<O, Result<(), Response>>,
     ) -> Self {
         OnConnect { method: ExposedMethod::new(name, Verb::Post, &[]), call, answer }
     }
@@ -101,7 +104,7 @@ impl<O: Object> OnMessage<O> {
     pub const fn new(
         name: &'static str,
         call: fn(Socket, Message) -> O::Call,
-        answer: fn(O::Reply) -> Result<Option<Close>, O::Reply>,
+        answer: Said<O, Option<Close>>,
     ) -> Self {
         OnMessage { method: ExposedMethod::new(name, Verb::Post, &[]), call, answer }
     }
@@ -182,11 +185,7 @@ impl<O: Exposed> Port for Way<O> {
         }))
     }
 
-    fn ended(
-        &self,
-        socket: Socket,
-        ending: Ending,
-    ) -> Option<BoxFuture<'static, Result<(), Error>>> {
+    fn ended(&self, socket: Socket, ending: Ending) -> Option<Told> {
         let (on_close, on_error) = (const { &O::ON_CLOSE }, const { &O::ON_ERROR });
         let call = match (ending, on_error) {
             (Ending::Failed(error), Some(on)) => (on.0)(socket, error),

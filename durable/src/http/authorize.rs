@@ -71,6 +71,7 @@ where
 /// A request for a call, before its body is read.
 pub struct Asking<'a> {
     pub(super) headers: &'a HeaderMap,
+    pub(super) query: &'a str,
     pub(super) certificate: Option<&'a [u8]>,
     pub(super) class: &'a str,
     pub(super) object: &'a WhoKey,
@@ -82,6 +83,13 @@ impl<'a> Asking<'a> {
     /// The headers of the request.
     pub fn headers(&self) -> &'a HeaderMap {
         self.headers
+    }
+
+    /// The request's query, what stands behind the `?`, as it came. A page of a browser can send no headers with a socket that it opens, so
+    /// that a ticket for it stands here, in a cookie, or in `Sec-WebSocket-Protocol`; servers write queries into logs, so let it be one
+    /// that is used once.
+    pub fn query(&self) -> &'a str {
+        self.query
     }
 
     /// The text of `Authorization: Bearer …`. `None`: there is none, or more than one.

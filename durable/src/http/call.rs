@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use http_body_util::LengthLimitError;
@@ -46,10 +47,18 @@ struct Target<'a> {
     door: &'a dyn Door,
     method: &'static ExposedMethod,
     object: WhoKey,
-    /// What stands behind the object, for the method that takes whole requests, or sockets. `None`: it is another method.
-    rest: Option<&'a str>,
-    /// A socket wants to come in.
-    is_socket: bool,
+    way: Way<'a>,
+}
+
+/// How the object is asked.
+#[derive(Clone, Copy)]
+enum Way<'a> {
+    /// By the name of the method.
+    Named,
+    /// By a whole request, for what stands behind the object.
+    Fetch(&'a str),
+    /// By a socket that would come in, for what stands behind the object.
+    Socket(&'a str),
 }
 
 impl Service {
@@ -59,31 +68,13 @@ impl Service {
         let place = parts.extensions.get::<Placed>().and_then(Placed::take);
         let is_typed = is_typed(&parts.headers);
         let wants_socket = !is_typed && socket::is_wanted(&parts);
-        let Target { door, method, object, rest, is_socket } =
-            self.target(parts.uri.path(), (is_typed, wants_socket))?;
-        match rest {
-            _ if is_socket => socket::check_origin(&parts, &self.origins)?,
-            _ if is_typed => check_verb(&parts.method, Verb::Post)?,
-            None => check_verb(&parts.method, method.verb)?,
-            Some(_) => {}
-        }
-        let asking = Asking {
-            headers: &parts.headers,
-            certificate: parts.extensions.get::<Certificate>().map(|shown| &*shown.0),
-            class: door.class(),
-            object: &object,
-            method: method.name,
-            verb: match rest {
-                Some(_) if !is_socket => fetch::verb(door, method, &parts.method),
-                _ => method.verb,
-            },
-        };
-        let passed = self.authorize.ask(&asking).await.map_err(Problem::denied)?;
-        if is_socket {
-            let request = fetch::request(&parts, rest.unwrap_or_default(), Bytes::new());
+        let target = self.target(parts.uri.path(), (is_typed, wants_socket))?;
+        let passed = self.pass(&parts, &target, is_typed).await?;
+        let Target { door, method, object, way } = target;
+        if let Way::Socket(rest) = way {
+            let request = fetch::request(&parts, rest, Bytes::new());
             let metadata = with_trace(passed, &parts.headers);
-            let class = door.class();
-            let comes = Comes { class, object, request, metadata };
+            let comes = Comes { class: door.class(), object, request, metadata };
             return self.take_socket(comes, parts).await;
         }
         let timeout = timeout(&parts.headers, &self.settings)?;
@@ -98,7 +89,7 @@ impl Service {
             return self.answer_typed(call, body).await.map_err(|problem| problem.about(label()));
         }
         drop(place);
-        let key = if rest.is_some() { None } else { idempotency_key(&parts.headers)? };
+        let key = if let Way::Named = way { idempotency_key(&parts.headers)? } else { None };
         let asked = Asked {
             who: Who { key: object, placement: None },
             method,
@@ -109,19 +100,17 @@ impl Service {
             metadata: with_trace(passed, &parts.headers),
             wishing: Wishing::default(),
         };
-        let call = match (rest, method.verb) {
-            (Some(rest), _) => {
+        let call = match (way, method.verb) {
+            (Way::Fetch(rest) | Way::Socket(rest), _) => {
                 let body = self.body(&parts.headers, body).await?;
-                door.call(Asked {
-                    args: Args::Fetch(Box::new(fetch::request(&parts, rest, body))),
-                    ..asked
-                })
+                let request = Box::new(fetch::request(&parts, rest, body));
+                door.call(Asked { args: Args::Fetch(request), ..asked })
             }
-            (None, Verb::Get) => {
+            (Way::Named, Verb::Get) => {
                 let query = parts.uri.query().unwrap_or_default();
                 door.call(Asked { args: Args::Query(query), ..asked })
             }
-            (None, Verb::Post) => {
+            (Way::Named, Verb::Post) => {
                 if !is_json(&parts.headers) {
                     return Err(Problem::wrong_type());
                 }
@@ -131,6 +120,35 @@ impl Service {
             }
         };
         self.answered(call.await, label)
+    }
+
+    /// Whether a request may pass. Gives what travels with it.
+    async fn pass(
+        &self,
+        parts: &Parts,
+        target: &Target<'_>,
+        is_typed: bool,
+    ) -> Result<Metadata, Problem> {
+        let Target { door, method, object, way } = target;
+        match way {
+            Way::Socket(_) => socket::check_origin(parts, &self.origins)?,
+            _ if is_typed => check_verb(&parts.method, Verb::Post)?,
+            Way::Named => check_verb(&parts.method, method.verb)?,
+            Way::Fetch(_) => {}
+        }
+        let asking = Asking {
+            headers: &parts.headers,
+            query: parts.uri.query().unwrap_or_default(),
+            certificate: parts.extensions.get::<Certificate>().map(|shown| &*shown.0),
+            class: door.class(),
+            object,
+            method: method.name,
+            verb: match way {
+                Way::Fetch(_) => fetch::verb(*door, method, &parts.method),
+                Way::Named | Way::Socket(_) => method.verb,
+            },
+        };
+        self.authorize.ask(&asking).await.map_err(Problem::denied)
     }
 
     /// The response to a call that is not typed. `label`: its object.
@@ -178,14 +196,13 @@ impl Service {
             && let Some((door, method)) = door.and_then(|door| Some((door, door.entrance()?)))
         {
             let object = object_of(&plain(object)?)?;
-            let rest = Some(rest.unwrap_or_default());
-            return Ok(Target { door, method, object, rest, is_socket: true });
+            return Ok(Target { door, method, object, way: Way::Socket(rest.unwrap_or_default()) });
         }
         let fetch = door.and_then(|door| Some((door, door.fetch()?)));
         let name = rest.filter(|rest| !rest.contains('/')).map(plain).transpose()?;
-        let (door, method, rest) = match (name, fetch) {
+        let (door, method, way) = match (name, fetch) {
             (None, None) => return Err(Problem::unknown_path()),
-            (None, Some((door, fetch))) => (door, fetch, Some(rest.unwrap_or_default())),
+            (None, Some((door, fetch))) => (door, fetch, Way::Fetch(rest.unwrap_or_default())),
             (Some(name), fetch) => {
                 let door = door.ok_or_else(|| {
                     Code::ClassUnknown.error(format!(
@@ -194,11 +211,13 @@ impl Service {
                     ))
                 })?;
                 match (door.method(&name), fetch) {
-                    (Some(method), _) => (door, method, None),
+                    (Some(method), _) => (door, method, Way::Named),
                     (None, Some((_, fetch))) if is_typed && fetch.name == name => {
-                        (door, fetch, None)
+                        (door, fetch, Way::Named)
                     }
-                    (None, Some((_, fetch))) if !is_typed => (door, fetch, rest),
+                    (None, Some((_, fetch))) if !is_typed => {
+                        (door, fetch, Way::Fetch(rest.unwrap_or_default()))
+                    }
                     (None, _) => {
                         return Err(Problem::from(Code::CallUnknownMethod.error(format!(
                             "class {class} has no method `{}` that is served here; ask for one that is",
@@ -209,7 +228,7 @@ impl Service {
             }
         };
         let object = object_of(&plain(object)?)?;
-        Ok(Target { door, method, object, rest, is_socket: false })
+        Ok(Target { door, method, object, way })
     }
 
     async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {

@@ -76,7 +76,7 @@ impl Service {
         let joining = door.join(who, metadata, self.settings.timeout)?;
         let line = match joining.connect(request).await {
             Ok(line) => line,
-            Err(Refused::Answered(response)) => return Ok(fetch::response(*response)?),
+            Err(Refused::Answered(response)) => return Ok(fetch::response(response)?),
             Err(Refused::Failed(error)) => return Err(error.into()),
         };
         let serving = parts.extensions.remove::<Serving>();

@@ -239,8 +239,8 @@ impl<'a, O: Object> Context<'a, O> {
         self.scheduled.as_ref()
     }
 
-    /// Runs `inside`, and takes back what it did to the KV, in SQL, to the alarm, to schedules, about sends and about sockets if it returns `Err` or
-    /// panics; what the turn did before stays. Savepoints nest, 64 deep.
+    /// Runs `inside`, and takes back what it did to the KV, in SQL, to the alarm, to schedules, about sends and about sockets if it
+    /// returns `Err` or panics; what the turn did before stays. Savepoints nest, 64 deep.
     ///
     /// The object's struct is not looked at: change it when `inside` has returned `Ok`. In a turn that takes `&self`
     /// there is nothing to take back.

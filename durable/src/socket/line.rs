@@ -22,15 +22,14 @@ pub(crate) trait Port: Send + Sync {
     fn message(&self, socket: Socket, message: Message) -> Option<Heard>;
 
     /// It has ended. `None`: nobody hears of that.
-    fn ended(
-        &self,
-        socket: Socket,
-        ending: Ending,
-    ) -> Option<BoxFuture<'static, Result<(), Error>>>;
+    fn ended(&self, socket: Socket, ending: Ending) -> Option<Told>;
 }
 
 /// The object's answer to who wants to come in.
 pub(crate) type Connecting = BoxFuture<'static, Result<Result<(), Response>, Error>>;
+
+/// What is over when the object has heard of an end.
+pub(crate) type Told = BoxFuture<'static, Result<(), Error>>;
 
 /// What the object makes of a message. `Some`: it refuses it, and closes the socket.
 pub(crate) type Heard = BoxFuture<'static, Result<Option<Close>, Error>>;
@@ -48,7 +47,7 @@ pub(crate) struct Joining {
 #[derive(Debug)]
 pub enum Refused {
     /// The object answers this.
-    Answered(Box<Response>),
+    Answered(Response),
     /// The object could not be asked.
     Failed(Error),
 }
@@ -89,7 +88,7 @@ impl Joining {
             None => line.lobby.hold(0, vec![Deed::Card(socket.0, CardDeed::LetIn)]).leave(),
             Some(asked) => match asked.await {
                 Ok(Ok(())) => {}
-                Ok(Err(response)) => return Err(Refused::Answered(Box::new(response))),
+                Ok(Err(response)) => return Err(Refused::Answered(response)),
                 Err(error) => return Err(Refused::Failed(error)),
             },
         }

@@ -42,6 +42,9 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn keep(self: Arc<Self>, request: Request, delay: Option<Duration>) -> Kept;
     /// Delivers a send to one object, of which the sender knows so much.
     fn receive(self: Arc<Self>, id: ObjectId, known: (Known, Option<Lineage>), firing: Firing);
+    /// Closes the sockets of its objects.
+    #[cfg(feature = "http")]
+    fn close_sockets(&self);
     /// A call that came over a wire, which is queued when this returns. `number`: a director's name for it.
     fn call(
         self: Arc<Self>,
@@ -107,9 +110,6 @@ pub(crate) trait ClassGroup: Send + Sync {
     fn status(&self) -> ClassStatus;
     /// Objects that are in memory.
     fn resident(&self) -> usize;
-    /// Closes the sockets of its objects.
-    #[cfg(feature = "http")]
-    fn close_sockets(&self);
 }
 
 impl<O: Object> ClassGroup for Group<O> {
