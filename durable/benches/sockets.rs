@@ -116,10 +116,12 @@ async fn by_hand(told: broadcast::Sender<()>) -> SocketAddr {
 
 async fn attend(mut socket: WebSocket, mut told: broadcast::Receiver<()>) {
     loop {
-        let (comes, goes) = (pin!(socket.recv()), pin!(told.recv()));
-        let frame = match select(comes, goes).await {
-            Either::Left((frame, _)) => frame,
-            Either::Right((told, _)) => told.is_ok().then(|| Ok(Frame::text(TEXT))),
+        let frame = {
+            let (comes, goes) = (pin!(socket.recv()), pin!(told.recv()));
+            match select(comes, goes).await {
+                Either::Left((frame, _)) => frame,
+                Either::Right((told, _)) => told.is_ok().then(|| Ok(Frame::text(TEXT))),
+            }
         };
         let Some(Ok(frame)) = frame else { return };
         if let Frame::Text(_) = frame

@@ -42,7 +42,7 @@ fn the_same_numbers_give_the_same_plan() {
 #[test]
 fn nothing_is_drawn_of_what_nobody_asked_for() {
     assert!((0..100).all(|seed| draw(&Faults::none(), seed, &HORIZON).is_empty()));
-    let opt_in = [Hazard::LyingSyncs, Hazard::ShortReads];
+    let opt_in = [Hazard::LyingSyncs, Hazard::ShortReads, Hazard::NetFaults];
     for seed in 0..2_000 {
         let plan = draw(&Faults::all(), seed, &HORIZON);
         assert!(plan.faults.iter().all(|fault| !opt_in.contains(&hazard(&fault.what))), "{plan}");
@@ -51,7 +51,7 @@ fn nothing_is_drawn_of_what_nobody_asked_for() {
 
 #[test]
 fn every_hazard_that_is_asked_for_takes_part_in_some_seeds_and_not_in_others() {
-    let faults = Faults::all().lying_syncs(0..3).short_reads(0..3);
+    let faults = Faults::all().lying_syncs(0..3).short_reads(0..3).net_faults(0..3);
     let mut seeds = BTreeMap::<Hazard, u32>::new();
     for seed in 0..1_000 {
         let plan = draw(&faults, seed, &HORIZON);

@@ -9,7 +9,8 @@ use crate::disk::{Crash, FaultKind};
 const EVERYTHING: &str = "op212=power_torn,step431=process,gate.commit.stored#3=power_drop_all,\
     t12500us=clock+5000ms,op40=sync_error,op41=no_space:x3,op42=slow_sync:20ms,\
     op43=slow_sync:1500us:x2,step1=clock-1ms,step2=evict_all,step3=restart,step4=lane_slow:7ms,\
-    op5=read_error,op6=short_read,op7=write_error,op8=dir_sync_error,op9=lying_sync";
+    op5=read_error,op6=short_read,op7=write_error,op8=dir_sync_error,op9=lying_sync,\
+    step10=net_cut,step11=net_silent";
 
 #[test]
 fn every_fault_has_a_text_that_reads_back() {
@@ -119,12 +120,14 @@ fn any_what(random: &mut dyn FnMut() -> u64) -> What {
         FaultKind::SlowSync(Duration::from_micros(number(random))),
         FaultKind::SlowSync(Duration::from_millis(number(random))),
     ];
-    match random() % 8 {
+    match random() % 10 {
         0 => What::Crash(Crash::ALL[(random() % 3) as usize]),
         1 => What::ClockJump { ms: number(random).cast_signed() },
         2 => What::EvictAll,
         3 => What::Restart,
         4 => What::LaneSlow { ms: number(random) },
+        5 => What::NetCut,
+        6 => What::NetSilent,
         _ => {
             let kind = kinds[(random() % kinds.len() as u64) as usize];
             What::Disk { kind, times: if random().is_multiple_of(2) { 1 } else { number(random) } }
