@@ -15,7 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Code, Error};
 use crate::limits::{SOCKET_MESSAGE_BYTES_MAX, SOCKET_REASON_BYTES_MAX};
-pub use crate::object::Sockets;
+pub use crate::object::{Event, Followed, Sockets};
 use crate::state::DurableState;
 
 #[doc(hidden)]

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use durable::http::{Edge, Request, Response};
+use durable::limits::EVENTS_KEPT;
 use durable::prelude::*;
-use durable::socket::{Close, Closed, Message, Socket, SocketError};
+use durable::socket::{Close, Closed, Event, Followed, Message, Socket, SocketError};
 use futures_util::{SinkExt, StreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
@@ -171,10 +172,38 @@ impl Echo {
     }
 }
 
+/// Counts, and tells everybody who follows.
+#[derive(Default, DurableState)]
+pub struct Ticker {
+    count: u64,
+}
+
+#[durable_object(name = "edge.Ticker", http)]
+impl Ticker {
+    pub async fn tick(&mut self, cx: &mut Context<'_, Self>) -> Result<u64, Error> {
+        self.count += 1;
+        cx.broadcast("ticks", &self.count).await
+    }
+
+    #[on_connect]
+    async fn come(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        socket: Socket,
+        request: Request,
+    ) -> Result<(), Response> {
+        let after = request.uri().query().unwrap().strip_prefix("after=").unwrap().parse().unwrap();
+        let failed = |error: Error| Response::new(error.code());
+        let Followed { newest, has_gap } =
+            cx.follow(socket, "ticks", after).await.map_err(failed)?;
+        cx.sockets().send(socket, format!("{newest} {has_gap}")).map_err(failed)
+    }
+}
+
 async fn served(settings: impl FnOnce(Edge) -> Edge) -> Served {
     let dir = tempfile::tempdir().unwrap();
     let builder = Runtime::builder(dir.path()).register::<Room>().register::<Echo>();
-    let builder = builder.register::<crate::Account>();
+    let builder = builder.register::<crate::Account>().register::<Ticker>();
     let runtime = builder.start().await.unwrap();
     let server = settings(Edge::new(&runtime)).serve(([127, 0, 0, 1], 0)).await.unwrap();
     Served { runtime, server, dir }
@@ -446,4 +475,44 @@ async fn many_messages_of_many_sockets_come_in_their_order_each() {
     });
     futures_util::future::join_all(clients).await;
     assert_eq!(served.runtime.get::<Room>("hall").said().await.unwrap(), 3_200);
+}
+
+async fn ticks(socket: &mut Client, seqs: std::ops::RangeInclusive<u64>) {
+    for expected in seqs {
+        let Event { tag, seq, event }: Event<u64> =
+            serde_json::from_str(&text(socket).await).unwrap();
+        assert_eq!((tag.as_str(), seq, event), ("ticks", expected, expected));
+    }
+}
+
+#[tokio::test]
+async fn whoever_follows_misses_nothing_that_is_kept() {
+    let served = served(|edge| edge).await;
+    let ticker = served.runtime.get::<Ticker>("t");
+    let mut early = open(&served, "/edge.Ticker/t?after=0").await;
+    assert_eq!(text(&mut early).await, "0 false");
+    for expected in 1..=3 {
+        assert_eq!(ticker.tick().await.unwrap(), expected);
+    }
+    ticks(&mut early, 1..=3).await;
+    served.runtime.evict(ticker.id().unwrap()).await.unwrap();
+    let mut late = open(&served, "/edge.Ticker/t?after=2").await;
+    ticks(&mut late, 3..=3).await;
+    assert_eq!(text(&mut late).await, "3 false");
+    ticker.tick().await.unwrap();
+    ticks(&mut early, 4..=4).await;
+    ticks(&mut late, 4..=4).await;
+    // Of another life, as when the object was deleted.
+    let mut stranger = open(&served, "/edge.Ticker/t?after=9").await;
+    ticks(&mut stranger, 1..=4).await;
+    assert_eq!(text(&mut stranger).await, "4 true");
+    for _ in 0..EVENTS_KEPT {
+        ticker.tick().await.unwrap();
+    }
+    let newest = 4 + EVENTS_KEPT;
+    for (after, from, has_gap) in [(4, 5, false), (3, 5, true), (newest, newest + 1, false)] {
+        let mut socket = open(&served, &format!("/edge.Ticker/t?after={after}")).await;
+        ticks(&mut socket, from..=newest).await;
+        assert_eq!(text(&mut socket).await, format!("{newest} {has_gap}"));
+    }
 }

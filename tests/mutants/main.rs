@@ -79,6 +79,8 @@ const TOGETHER: &str = "workload::families_that_act_later_and_are_poisoned_keep_
 const WAITS: &str = "workload::calls_that_would_wait_for_themselves_are_refused_and_no_others";
 /// Objects whose sockets go over a network that fails.
 const SOCKETS: &str = "workload::sockets_keep_every_promise";
+/// Events that are followed by sockets that break.
+const FEEDS: &str = "workload::whoever_follows_a_feed_misses_nothing";
 /// Objects that spawn work.
 const WORK: &str = "workload::work_that_turns_spawn_begins_after_them_and_ends_with_their_object";
 /// Objects that cannot be read at once.
@@ -114,7 +116,7 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
     let healthy = [
         CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, SENDS, LEAVING, KEYED, FORGETFUL,
         PRESS, HURRY, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS, WORK, STREAMS, SOCKETS,
-        BEDS,
+        FEEDS, BEDS,
     ];
     let healthy = healthy.map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {

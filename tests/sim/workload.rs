@@ -8,6 +8,7 @@ use durable_testing::prelude::*;
 use tests::alarms::{bells, ring_and_work};
 use tests::classes::{Account, bank};
 use tests::drain::{guests, work_and_stop};
+use tests::feeds::{feed_and_follow, feeds};
 use tests::keyed::{forgetful_tills, pay_and_forget, pay_and_work, tills};
 use tests::kin;
 use tests::past;
@@ -109,6 +110,12 @@ fn what_an_erased_object_has_sent_goes_with_it() {
 fn sockets_keep_every_promise() {
     let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
     simulation.check(rooms, async |sim| chat_and_work(sim, Faults::all()).await);
+}
+
+#[test]
+fn whoever_follows_a_feed_misses_nothing() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(feeds, async |sim| feed_and_follow(sim, Faults::all()).await);
 }
 
 #[test]

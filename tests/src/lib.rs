@@ -5,6 +5,7 @@ pub mod alarms;
 pub mod classes;
 pub mod diary;
 pub mod drain;
+pub mod feeds;
 pub mod keyed;
 pub mod kin;
 pub mod past;

@@ -95,6 +95,9 @@ pub const SOCKET_PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a socket's other end has to say that it closes, too, and to take what it is sent.
 pub const SOCKET_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Events of a tag that are kept for those who follow it.
+pub const EVENTS_KEPT: u64 = 1_000;
+
 /// How often a client tries to connect, and how often it sends a call that servers do not take, before it gives up.
 pub const CLIENT_TRIES: u32 = 6;
 

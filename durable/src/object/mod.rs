@@ -3,6 +3,8 @@
 mod activation;
 mod alarm;
 pub(crate) mod alone;
+#[cfg(feature = "http")]
+mod broadcast;
 mod call;
 mod carried;
 mod children;
@@ -40,6 +42,8 @@ mod write;
 
 pub(crate) use activation::{Activation, ActivationMessage};
 pub use alarm::{Alarm, Alarmed, Rang};
+#[cfg(feature = "http")]
+pub use broadcast::{Event, Followed};
 pub(crate) use call::{CallSpec, Extras, PendingCall};
 pub(crate) use carried::{carried, is_carrying};
 pub use children::{Children, OwnedChild};

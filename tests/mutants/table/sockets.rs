@@ -1,7 +1,7 @@
 //! Frames that leave too early, of turns that were undone, in another order or to the wrong ones; sockets that are forgotten, and
 //! whose end is heard twice or never.
 
-use crate::{Edit, Mutant, SOCKETS};
+use crate::{Edit, FEEDS, Mutant, SOCKETS};
 
 pub const MUTANTS: &[Mutant] = &[
     Mutant {
@@ -165,5 +165,31 @@ pub const MUTANTS: &[Mutant] = &[
         seeds: 100,
         found_by: &["panic"],
         test: SOCKETS,
+    },
+    Mutant {
+        name: "event_not_kept",
+        bug: "an event that is broadcast is not there for those who follow later",
+        edits: &[Edit {
+            file: "durable/src/object/broadcast.rs",
+            find: "        self.kv().put_bytes(key(tag, seq), message.as_bytes())?;",
+            replace: r#"        if !crate::mutant("event_not_kept") {
+            self.kv().put_bytes(key(tag, seq), message.as_bytes())?;
+        }"#,
+        }],
+        seeds: 30,
+        found_by: &["panic"],
+        test: FEEDS,
+    },
+    Mutant {
+        name: "event_followed_twice",
+        bug: "whoever follows gets the event again that he has seen last",
+        edits: &[Edit {
+            file: "durable/src/object/broadcast.rs",
+            find: "oldest.max(after.saturating_add(1))",
+            replace: r#"oldest.max(after.saturating_add(u64::from(!crate::mutant("event_followed_twice"))))"#,
+        }],
+        seeds: 30,
+        found_by: &["panic"],
+        test: FEEDS,
     },
 ];
