@@ -262,8 +262,10 @@ impl<M: Clone> Sockets<M> {
         (request == text).then_some(response)
     }
 
-    /// Its other end is gone. Gives whether the object is to hear of it: once, and only of one that was let in.
+    /// Its other end is gone. Gives whether the object is to hear of it: once, and only of one that it has let in, be
+    /// that durable or not.
     pub(crate) fn end(&mut self, socket: u64) -> bool {
+        let is_in = self.card(socket).is_some_and(|card| card.is_in);
         let Some(one) = self.all.get_mut(&socket) else { return false };
         if one.stage == Stage::Ended {
             return false;
@@ -271,7 +273,7 @@ impl<M: Clone> Sockets<M> {
         one.stage = Stage::Ended;
         one.queue = VecDeque::new();
         one.queued_bytes = 0;
-        one.card.is_in
+        is_in
     }
 
     /// Nothing of it is known any more.

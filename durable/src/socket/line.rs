@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use tokio::sync::oneshot;
+
 use super::attached::{Attached, Wire};
 use super::{Close, Ending, Lobbies, Lobby, Message, Socket};
 use crate::error::{Error, Outcome};
@@ -11,7 +13,7 @@ use crate::exposed::{Request, Response};
 use crate::host::{Clock, Host};
 use crate::id::ObjectId;
 use crate::kernel::sockets::{CardDeed, Deed, Out};
-use crate::object::BoxFuture;
+use crate::object::{BoxFuture, gone};
 
 /// Brings to an object what happens to a socket.
 pub(crate) trait Port: Send + Sync {
@@ -79,20 +81,29 @@ impl Joining {
     ///
     /// # Errors
     /// Why it is not let in.
+    ///
+    /// # Cancel safety
+    /// The object is asked all the same, and hears that a socket has gone that it has let in.
     pub(crate) async fn connect(self, request: Request) -> Result<Line, Refused> {
         let Joining { host, object, lobbies, port } = self;
         let (lobby, socket) = lobbies.come(&host, object).map_err(Refused::Failed)?;
+        let tasks = Arc::clone(&host.tasks);
         let line = Line { host, object, socket, lobby, lobbies, port: Some(port) };
-        let asked = line.port().connect(socket, request);
-        match asked {
-            None => line.lobby.hold(0, vec![Deed::Card(socket.0, CardDeed::LetIn)]).leave(),
-            Some(asked) => match asked.await {
-                Ok(Ok(())) => {}
-                Ok(Err(response)) => return Err(Refused::Answered(response)),
-                Err(error) => return Err(Refused::Failed(error)),
-            },
-        }
-        Ok(line)
+        let Some(asked) = line.port().connect(socket, request) else {
+            line.lobby.hold(0, vec![Deed::Card(socket.0, CardDeed::LetIn)]).leave();
+            return Ok(line);
+        };
+        let (tell, told) = oneshot::channel();
+        tasks.spawn(Box::pin(async move {
+            let connected = match asked.await {
+                Ok(Ok(())) => Ok(line),
+                Ok(Err(response)) => Err(Refused::Answered(response)),
+                Err(error) => Err(Refused::Failed(error)),
+            };
+            // If nobody waits for it any more, its other end is gone.
+            drop(tell.send(connected));
+        }));
+        told.await.unwrap_or_else(|_| Err(Refused::Failed(gone())))
     }
 }
 

@@ -186,12 +186,12 @@ impl Lobby {
     }
 
     fn settle(&self, call: u64, ticket: u64, is_durable: bool) {
-        let mut state = self.state.lock();
-        let poked = state.sockets.settle(ticket, is_durable);
         if is_durable {
             // Before anybody can read what leaves.
             self.host.report(|| Event::FramesLeave { object: &self.object, call });
         }
+        let mut state = self.state.lock();
+        let poked = state.sockets.settle(ticket, is_durable);
         let poked = state.wakers_of(&poked);
         drop(state);
         poked.iter().for_each(|waker| waker.wake());
