@@ -14,6 +14,8 @@ use crate::directory::{ClassGroup, Group, Relief, Residents};
 use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::id::ObjectId;
+#[cfg(feature = "http")]
+use crate::limits::SOCKET_SHUTDOWN_GRACE;
 use crate::limits::{CUT_GRACE, CUTS_NAMED_MAX};
 use crate::object::inside::Waits;
 use crate::object::{BoxFuture, Object, Places};
@@ -167,7 +169,7 @@ impl Registry {
         }
         // While its objects can still hear of that.
         #[cfg(feature = "http")]
-        self.groups.iter().for_each(|group| group.close_sockets());
+        self.close_sockets().await;
         self.shared.drain();
         let cut = self.drain_in_time().await;
         self.abandon();
@@ -176,6 +178,17 @@ impl Registry {
         let how = if cut.is_empty() { Ok(()) } else { Err(self.cut_off(cut)) };
         *shut_down = Some(how.clone());
         how
+    }
+
+    /// Says to all sockets that they are closed, and gives them a moment to say so, too.
+    #[cfg(feature = "http")]
+    async fn close_sockets(&self) {
+        let Shared { host, sockets, .. } = &*self.shared;
+        self.groups.iter().for_each(|group| group.close_sockets());
+        let end = host.clock.now() + SOCKET_SHUTDOWN_GRACE;
+        while sockets.count() > 0 && host.clock.now() < end {
+            host.clock.sleep_until(host.clock.now() + SOCKET_SHUTDOWN_GRACE / 200).await;
+        }
     }
 
     /// Gives what was cut off.

@@ -55,7 +55,6 @@ struct Seat {
 impl Room {
     /// `?name=ada&since=41`: ada comes, and has all messages up to number 41.
     #[on_connect]
-    #[allow(clippy::result_large_err, reason = "the response is what is answered")]
     fn come(
         &mut self,
         cx: &mut Context<'_, Self>,
@@ -260,8 +259,8 @@ impl Room {
 fn others_hear(cx: &Context<'_, Room>, name: &str, frame: &Frame<'_>) -> Result<(), Error> {
     let (sockets, message) = (cx.sockets(), frame.to_message()?);
     let own: BTreeSet<Socket> = sockets.tagged(name).into_iter().collect();
-    let mut others = sockets.all().into_iter().filter(|socket| !own.contains(socket));
-    others.try_for_each(|other| sockets.send(other, message.clone()))
+    let others = sockets.all().into_iter().filter(|socket| !own.contains(socket));
+    sockets.send_each(others, message)
 }
 
 /// What is answered to who may not come in.

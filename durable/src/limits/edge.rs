@@ -95,6 +95,9 @@ pub const SOCKET_PING_INTERVAL: Duration = Duration::from_secs(30);
 /// How long a socket's other end has to say that it closes, too, and to take what it is sent.
 pub const SOCKET_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a runtime that is shut down waits for its sockets to close.
+pub const SOCKET_SHUTDOWN_GRACE: Duration = Duration::from_secs(1);
+
 /// Events of a tag that are kept for those who follow it.
 pub const EVENTS_KEPT: u64 = 1_000;
 

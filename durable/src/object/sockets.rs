@@ -77,9 +77,8 @@ impl<O: Object> Context<'_, O> {
     ///     fn heard(&mut self, cx: &mut Context<'_, Self>, from: Socket, message: Message) {
     ///         let Some(text) = message.as_text() else { return };
     ///         self.said.push(text.to_owned());
-    ///         for other in cx.sockets().all().into_iter().filter(|other| *other != from) {
-    ///             let _ = cx.sockets().send(other, text);
-    ///         }
+    ///         let others = cx.sockets().all().into_iter().filter(|other| *other != from);
+    ///         let _ = cx.sockets().send_each(others, text);
     ///     }
     /// }
     /// ```
@@ -157,7 +156,7 @@ pub struct Sockets<'a> {
 }
 
 impl Sockets<'_> {
-    /// All that are open, the one that came first first.
+    /// All that are open, the one that came first first. In the turn of `#[on_connect]` the one that comes is among them.
     pub fn all(&self) -> Vec<Socket> {
         self.listed(|_| true)
     }
@@ -193,7 +192,7 @@ impl Sockets<'_> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_tagged(&self, tag: &str, message: impl Into<Message>) -> Result<(), Error> {
-        self.send_to(self.tagged(tag).into_iter().map(|socket| socket.0).collect(), message.into())
+        self.send_each(self.tagged(tag), message)
     }
 
     /// Sends a message to all sockets.
@@ -201,7 +200,19 @@ impl Sockets<'_> {
     /// # Errors
     /// As [`send`](Self::send).
     pub fn send_all(&self, message: impl Into<Message>) -> Result<(), Error> {
-        self.send_to(self.all().into_iter().map(|socket| socket.0).collect(), message.into())
+        self.send_each(self.all(), message)
+    }
+
+    /// Sends a message to each of these sockets.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn send_each(
+        &self,
+        sockets: impl IntoIterator<Item = Socket>,
+        message: impl Into<Message>,
+    ) -> Result<(), Error> {
+        self.send_to(sockets.into_iter().map(|socket| socket.0).collect(), message.into())
     }
 
     /// Closes a socket, after what was sent to it before.

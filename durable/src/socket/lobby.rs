@@ -36,6 +36,11 @@ impl Numbers {
         Arc::new(Numbers { next: Mutex::new(None), count: AtomicUsize::new(0) })
     }
 
+    /// How many sockets there are.
+    pub(crate) fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// Sockets of an earlier run have other numbers, most likely. Those of one run are in the order in which they came.
     fn next(&self, host: &Host) -> Socket {
         let mut next = self.next.lock();
