@@ -316,7 +316,7 @@ async fn serve<O: Object>(
         }
     };
     connection.send(Side::Client, Arrived::Open);
-    line.attend(NodeEnd(connection), None).await;
+    line.attend(NodeEnd(connection), Vec::new()).await;
 }
 
 /// What the node reads and writes.

@@ -167,9 +167,6 @@ impl Registry {
         if let Some(how) = &*shut_down {
             return how.clone();
         }
-        // While its objects can still hear of that.
-        #[cfg(feature = "http")]
-        self.close_sockets().await;
         self.shared.drain();
         let cut = self.drain_in_time().await;
         self.abandon();
@@ -184,6 +181,7 @@ impl Registry {
     #[cfg(feature = "http")]
     async fn close_sockets(&self) {
         let Shared { host, sockets, .. } = &*self.shared;
+        sockets.close();
         self.groups.iter().for_each(|group| group.close_sockets());
         let end = host.clock.now() + SOCKET_SHUTDOWN_GRACE;
         while sockets.count() > 0 && host.clock.now() < end {
@@ -195,6 +193,9 @@ impl Registry {
     async fn drain_in_time(&self) -> Vec<CutOff> {
         let Shared { host, config, service, .. } = &*self.shared;
         let mut draining: BoxFuture<'_, ()> = Box::pin(async {
+            // Its objects still hear of that.
+            #[cfg(feature = "http")]
+            self.close_sockets().await;
             service.stop().await;
             // A turn that ends may still call an object of a class that was emptied.
             while self.groups.iter().any(|group| group.resident() > 0) {

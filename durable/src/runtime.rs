@@ -240,7 +240,7 @@ impl Runtime {
             )))
         })?;
         let joining = door.join(who, Metadata::new(), HTTP_TIMEOUT).map_err(Refused::Failed)?;
-        joining.connect(request).await
+        joining.connect(request, ()).await
     }
 
     /// The classes that callers outside of Rust may reach.

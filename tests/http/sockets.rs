@@ -150,6 +150,10 @@ impl Room {
         self.heard.clone()
     }
 
+    pub fn flood(&self, cx: &Context<'_, Self>) -> Result<(), Error> {
+        cx.sockets().send_all("x".repeat(1_000_000))
+    }
+
     pub fn sockets(&self, cx: &Context<'_, Self>) -> usize {
         cx.sockets().count()
     }
@@ -515,4 +519,33 @@ async fn whoever_follows_misses_nothing_that_is_kept() {
         ticks(&mut socket, from..=newest).await;
         assert_eq!(text(&mut socket).await, format!("{newest} {has_gap}"));
     }
+}
+
+#[tokio::test]
+async fn whoever_takes_nothing_is_given_up() {
+    let served = served(|edge| edge).await;
+    let room = served.runtime.get::<Room>("hall");
+    let mut lively = enter(&served, "/edge.Room/hall").await;
+    let lazy = enter(&served, "/edge.Room/hall").await;
+    for _ in 0..30 {
+        room.flood().await.unwrap();
+        assert_eq!(text(&mut lively).await.len(), 1_000_000);
+    }
+    hears(&room, "failed Slow").await;
+    assert_eq!(room.sockets().await.unwrap(), 1);
+    drop(lazy);
+}
+
+#[tokio::test]
+async fn a_runtime_that_is_shut_down_says_so_to_its_sockets() {
+    let Served { runtime, server, dir } = served(|edge| edge).await;
+    let served = Served { runtime: runtime.clone(), server, dir };
+    let mut socket = enter(&served, "/edge.Room/hall").await;
+    let heard = tokio::spawn(async move { closed(&mut socket).await });
+    runtime.shutdown().await.unwrap();
+    assert_eq!(heard.await.unwrap().0, 1001);
+    let again = Runtime::builder(served.dir.path()).register::<Room>().register::<Echo>();
+    let again = again.register::<crate::Account>().register::<Ticker>().start().await.unwrap();
+    let heard = again.get::<Room>("hall").heard().await.unwrap();
+    assert_eq!(heard, ["come", "closed 1001 the runtime is shut down true 0"]);
 }

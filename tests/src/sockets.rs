@@ -150,7 +150,7 @@ struct Seen {
 struct Ear<'s> {
     socket: SimSocket,
     seen: &'s Mutex<Seen>,
-    /// The place of what was said last. `None`: nothing was.
+    /// The place of what was said last. `None`: nothing ever was.
     last: Option<u64>,
 }
 
@@ -178,11 +178,17 @@ impl Ear<'_> {
         let mut seen = self.seen.lock().unwrap();
         match (verb, &numbers[..]) {
             ("pong", []) => {}
-            ("count", [count]) => seen.count = seen.count.max(*count),
-            ("said", [place, who, number]) => {
+            ("count", [count]) => {
                 if let Some(last) = self.last {
-                    assert_eq!(*place, last + 1, "a socket misses nothing, and in order");
+                    assert_eq!(*count, last + 1, "what a turn sees was sent before it sends");
                 }
+                // From here on it hears everything.
+                self.last = count.checked_sub(1);
+                seen.count = seen.count.max(*count);
+            }
+            ("said", [place, who, number]) => {
+                let next = self.last.map_or(0, |last| last + 1);
+                assert_eq!(*place, next, "a socket misses nothing, and in order");
                 self.last = Some(*place);
                 seen.said.insert((*place, *who, *number));
             }

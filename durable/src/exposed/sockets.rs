@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Exposed, ExposedMethod, Request, Response, Verb};
 use crate::caller::Who;
+use crate::class::Durability;
 use crate::directory::Group;
 use crate::error::Error;
 use crate::metadata::Metadata;
@@ -13,7 +14,7 @@ use crate::object::{BoxFuture, Object};
 use crate::socket::{
     Close, Closed, Connecting, Ending, Heard, Joining, Message, Port, Socket, SocketError, Told,
 };
-use crate::stub::Address;
+use crate::stub::{Address, Call};
 
 /// What a method with `#[on_connect]` may return.
 #[diagnostic::on_unimplemented(
@@ -141,14 +142,16 @@ pub(super) fn join<O: Exposed>(
     timeout: Duration,
 ) -> Result<Joining, Error> {
     let object = group.id_of(&who)?;
-    let address = group.address_of(who)?;
+    let address = group.address_of(who.clone())?;
     let (host, lobbies) = (group.host().clone(), Arc::clone(group.lobbies()));
-    let port = Box::new(Way { address, metadata, timeout });
+    let port = Box::new(Way { group: Arc::clone(group), who, address, metadata, timeout });
     Ok(Joining { host, object, lobbies, port })
 }
 
 /// The way of what happens to a socket to its object.
 struct Way<O: Object> {
+    group: Arc<Group<O>>,
+    who: Who,
     address: Address<O>,
     /// What travels with everything.
     metadata: Metadata,
@@ -163,8 +166,18 @@ impl<O: Exposed> Way<O> {
         unpack: fn(O::Reply) -> Option<Result<T, Error>>,
     ) -> BoxFuture<'static, Result<T, Error>> {
         let timeout = O::method(&call).timeout.unwrap_or(self.timeout);
-        let call = self.address.clone().call(call, unpack).carrying(self.metadata.clone());
-        Box::pin(call.timeout(timeout).wait_for_capacity().into_future())
+        Box::pin(self.made(self.address.clone(), call, unpack).timeout(timeout).into_future())
+    }
+
+    /// Whatever a class says, what leaves by a socket waits for the disk.
+    fn made<T: Send + 'static>(
+        &self,
+        address: Address<O>,
+        call: O::Call,
+        unpack: fn(O::Reply) -> Option<Result<T, Error>>,
+    ) -> Call<O, Result<T, Error>> {
+        let call = address.call(call, unpack).carrying(self.metadata.clone());
+        call.wants(Durability::Synced).wait_for_capacity()
     }
 }
 
@@ -185,6 +198,7 @@ impl<O: Exposed> Port for Way<O> {
         }))
     }
 
+    /// It has as much time as it takes.
     fn ended(&self, socket: Socket, ending: Ending) -> Option<Told> {
         let (on_close, on_error) = (const { &O::ON_CLOSE }, const { &O::ON_ERROR });
         let call = match (ending, on_error) {
@@ -192,6 +206,8 @@ impl<O: Exposed> Port for Way<O> {
             (Ending::Failed(error), None) => (on_close.as_ref()?.0)(socket, error.into_closed()),
             (Ending::Closed(closed), _) => (on_close.as_ref()?.0)(socket, closed),
         };
-        Some(self.call(call, |_| Some(Ok(()))))
+        // A runtime that is shut down lets it in all the same.
+        let address = self.group.address_of(self.who.clone()).ok()?.within_service();
+        Some(Box::pin(self.made(address, call, |_| Some(Ok(()))).into_future()))
     }
 }

@@ -54,9 +54,9 @@ pub(super) struct Serving {
 }
 
 impl Serving {
-    /// Ends when it takes no more requests, or is gone.
-    pub(super) fn closes(&self) -> BoxFuture<'static, ()> {
-        reached(&self.stage, Stage::Closing)
+    /// End when it takes no more requests, and when it closes all connections.
+    pub(super) fn closes(&self) -> Vec<BoxFuture<'static, ()>> {
+        vec![reached(&self.stage, Stage::Closed), reached(&self.stage, Stage::Closing)]
     }
 }
 

@@ -72,14 +72,14 @@ impl Service {
         let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
             .await
             .map_err(|rejection| Problem::malformed(rejection.body_text()))?;
+        let serving = parts.extensions.remove::<Serving>();
         let who = Who { key: object, placement: None };
         let joining = door.join(who, metadata, self.settings.timeout)?;
-        let line = match joining.connect(request).await {
+        let line = match joining.connect(request, serving.clone()).await {
             Ok(line) => line,
             Err(Refused::Answered(response)) => return Ok(fetch::response(response)?),
             Err(Refused::Failed(error)) => return Err(error.into()),
         };
-        let serving = parts.extensions.remove::<Serving>();
         let protocol = line.protocol();
         let upgrade = upgrade
             .read_buffer_size(READ_BUFFER_BYTES)
@@ -87,7 +87,7 @@ impl Service {
             .max_message_size(SOCKET_MESSAGE_BYTES_MAX)
             .max_frame_size(SOCKET_MESSAGE_BYTES_MAX);
         let mut response = upgrade.on_upgrade(async move |socket| {
-            let closes = serving.as_ref().map(Serving::closes);
+            let closes = serving.as_ref().map_or_else(Vec::new, Serving::closes);
             line.attend(OnWire(socket), closes).await;
             // Until then it keeps its place among the server's connections.
             drop(serving);

@@ -2,8 +2,8 @@
 //! durable yet.
 //!
 //! A socket stays when its object leaves memory, so nothing here knows of activations. What a turn does is [held](Sockets::hold)
-//! when the turn is kept, and [settled](Sockets::settle) in the order of turns: then it happens, or it never does. Turns that come
-//! meanwhile see it as done.
+//! when the turn is kept, and [settled](Sockets::settle) later: then it happens, or it never does, but whatever is said first, it
+//! happens in the order of turns. Turns that come meanwhile see it as done.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +15,8 @@ use crate::limits::{SOCKET_QUEUE_BYTES_MAX, SOCKET_QUEUE_MAX};
 pub(crate) struct Card {
     /// It was let in.
     pub(crate) is_in: bool,
+    /// It is to be closed.
+    pub(crate) is_leaving: bool,
     /// In the order in which they were given, each once.
     pub(crate) tags: Vec<String>,
     /// Encoded. `None`: nothing is attached.
@@ -37,7 +39,7 @@ pub(crate) enum CardDeed {
 }
 
 impl Card {
-    pub(crate) fn apply(&mut self, deed: &CardDeed) {
+    fn apply(&mut self, deed: &CardDeed) {
         match deed {
             CardDeed::LetIn => self.is_in = true,
             CardDeed::Tag(tag) => {
@@ -52,6 +54,20 @@ impl Card {
         }
     }
 
+    /// Whether turns see it among the object's sockets.
+    pub(crate) fn is_listed(&self) -> bool {
+        self.is_in && !self.is_leaving
+    }
+
+    /// As a turn leaves it that has done this about a socket.
+    pub(crate) fn after<M>(&mut self, deed: &Deed<M>) {
+        match deed {
+            Deed::Card(_, deed) => self.apply(deed),
+            Deed::Close(..) => self.is_leaving = true,
+            Deed::Write { .. } => {}
+        }
+    }
+
     pub(crate) fn has(&self, tag: &str) -> bool {
         self.tags.iter().any(|one| one == tag)
     }
@@ -63,6 +79,16 @@ pub(crate) enum Deed<M> {
     Card(u64, CardDeed),
     Write { to: Vec<u64>, message: M, bytes: usize },
     Close(u64, Closing),
+}
+
+impl<M> Deed<M> {
+    /// The one socket that it is about. `None`: it is a message.
+    pub(crate) fn about(&self) -> Option<u64> {
+        match self {
+            Deed::Card(socket, _) | Deed::Close(socket, _) => Some(*socket),
+            Deed::Write { .. } => None,
+        }
+    }
 }
 
 /// How a socket is closed.
@@ -82,6 +108,17 @@ pub(crate) enum Out<M> {
     Cut,
 }
 
+/// What becomes of a socket that takes nothing at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is waited for.
+    Open,
+    /// It is about to be closed.
+    Closing,
+    /// It is given up.
+    Cut,
+}
+
 /// How far a socket is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -95,7 +132,7 @@ enum Stage {
 
 struct One<M> {
     card: Card,
-    /// How many deeds that are held are about its card.
+    /// How many deeds that are held are about it.
     held: usize,
     stage: Stage,
     queue: VecDeque<(Out<M>, usize)>,
@@ -105,6 +142,8 @@ struct One<M> {
 struct Held<M> {
     ticket: u64,
     deeds: Vec<Deed<M>>,
+    /// Whether it is to happen. `None`: it is not known yet.
+    is_durable: Option<bool>,
 }
 
 /// The sockets of an object. `M`: a message.
@@ -151,60 +190,61 @@ impl<M: Clone> Sockets<M> {
             return Some(Cow::Borrowed(&one.card));
         }
         let mut card = one.card.clone();
-        for deed in self.held.iter().flat_map(|held| &held.deeds) {
-            if let Deed::Card(about, deed) = deed
-                && *about == socket
-            {
-                card.apply(deed);
-            }
-        }
+        let live = self.held.iter().filter(|held| held.is_durable != Some(false));
+        let deeds = live.flat_map(|held| &held.deeds);
+        deeds.filter(|deed| deed.about() == Some(socket)).for_each(|deed| card.after(deed));
         Some(Cow::Owned(card))
     }
 
     /// A turn is kept that has done this. Gives what it is settled by.
     pub(crate) fn hold(&mut self, deeds: Vec<Deed<M>>) -> u64 {
         self.next += 1;
-        for deed in &deeds {
-            if let Deed::Card(socket, _) = deed
-                && let Some(one) = self.all.get_mut(socket)
-            {
+        for socket in deeds.iter().filter_map(Deed::about) {
+            if let Some(one) = self.all.get_mut(&socket) {
                 one.held += 1;
             }
         }
-        self.held.push_back(Held { ticket: self.next, deeds });
+        self.held.push_back(Held { ticket: self.next, deeds, is_durable: None });
         self.next
     }
 
-    /// What was held is durable and happens, or is lost and never does. Gives those for whom there is something to be written; each
-    /// may stand there more than once.
+    /// What was held is durable and happens as soon as all that was held before it is settled, or is lost and never does. Gives those for
+    /// whom there is something to be written; each may stand there more than once.
     pub(crate) fn settle(&mut self, ticket: u64, is_durable: bool) -> Vec<u64> {
-        let Some(place) = self.held.iter().position(|held| held.ticket == ticket) else {
+        let Some(held) = self.held.iter_mut().find(|held| held.ticket == ticket) else {
             return Vec::new();
         };
-        let held = self.held.remove(place).expect("it is there");
+        held.is_durable.get_or_insert(is_durable);
         let mut poked = Vec::new();
-        for deed in held.deeds {
-            match deed {
-                Deed::Card(socket, deed) => {
-                    if let Some(one) = self.all.get_mut(&socket) {
-                        one.held -= 1;
-                        if is_durable {
-                            one.card.apply(&deed);
-                        }
-                    }
-                }
-                _ if !is_durable => {}
-                Deed::Write { to, message, bytes } => {
-                    let written =
-                        to.into_iter().filter(|socket| self.write(*socket, &message, bytes));
-                    poked.extend(written.collect::<Vec<_>>());
-                }
-                Deed::Close(socket, closing) => {
-                    poked.extend(self.close(socket, closing).then_some(socket));
-                }
+        while let Some(is_durable) = self.held.front().and_then(|held| held.is_durable) {
+            let held = self.held.pop_front().expect("it is there");
+            for deed in held.deeds {
+                self.settle_one(deed, is_durable, &mut poked);
             }
         }
         poked
+    }
+
+    fn settle_one(&mut self, deed: Deed<M>, is_durable: bool, poked: &mut Vec<u64>) {
+        if let Some(socket) = deed.about()
+            && let Some(one) = self.all.get_mut(&socket)
+        {
+            one.held -= 1;
+            if let Deed::Card(_, deed) = &deed
+                && is_durable
+            {
+                one.card.apply(deed);
+            }
+        }
+        match deed {
+            Deed::Write { to, message, bytes } if is_durable => {
+                poked.extend(to.into_iter().filter(|socket| self.write(*socket, &message, bytes)));
+            }
+            Deed::Close(socket, closing) if is_durable => {
+                poked.extend(self.close(socket, closing).then_some(socket));
+            }
+            Deed::Card(..) | Deed::Write { .. } | Deed::Close(..) => {}
+        }
     }
 
     /// Gives whether there is something to be written that was not there.
@@ -228,7 +268,7 @@ impl<M: Clone> Sockets<M> {
     }
 
     /// Closes a socket when what waits for it is written. Gives whether there was one to close.
-    pub(crate) fn close(&mut self, socket: u64, closing: Closing) -> bool {
+    fn close(&mut self, socket: u64, closing: Closing) -> bool {
         let Some(one) = self.all.get_mut(&socket) else { return false };
         if one.stage != Stage::Open {
             return false;
@@ -236,6 +276,15 @@ impl<M: Clone> Sockets<M> {
         one.stage = Stage::Closing;
         one.queue.push_back((Out::Close(closing), 0));
         true
+    }
+
+    /// Whether what waits for a socket is to be written, and how far it is otherwise.
+    pub(crate) fn fate(&self, socket: u64) -> Fate {
+        match self.all.get(&socket) {
+            Some(one) if matches!(one.queue.front(), Some((Out::Cut, _))) => Fate::Cut,
+            Some(one) if one.stage == Stage::Open => Fate::Open,
+            _ => Fate::Closing,
+        }
     }
 
     /// Takes what is to be written next.
@@ -331,7 +380,21 @@ mod tests {
     /// Whether turns see it among the object's sockets.
     fn is_listed(sockets: &Sockets<&str>, socket: u64) -> bool {
         sockets.open().any(|one| one == socket)
-            && sockets.card(socket).is_some_and(|card| card.is_in)
+            && sockets.card(socket).is_some_and(|card| card.is_listed())
+    }
+
+    #[test]
+    fn what_turns_have_done_happens_in_their_order_whatever_is_durable_first() {
+        let mut sockets = two();
+        let first = sockets.hold(vec![write(&[1], "a")]);
+        let second = sockets.hold(vec![write(&[1], "b")]);
+        let third = sockets.hold(vec![Deed::Close(1, closing(4_000))]);
+        assert!(sockets.settle(third, true).is_empty());
+        assert!(!is_listed(&sockets, 1), "turns see that it is about to be closed");
+        assert!(sockets.settle(second, true).is_empty());
+        assert_eq!(sockets.settle(first, true), [1, 1, 1]);
+        let closed = Out::Close(closing(4_000));
+        assert_eq!(outs(&mut sockets, 1), [Out::Message("a"), Out::Message("b"), closed]);
     }
 
     #[test]
@@ -371,7 +434,8 @@ mod tests {
         let ticket = sockets.hold(deeds);
         sockets.settle(ticket, true);
         assert!(!is_listed(&sockets, 1) && !sockets.hears(1));
-        assert!(!sockets.close(1, closing(1_001)), "it is closed once");
+        let again = sockets.hold(vec![Deed::Close(1, closing(1_001))]);
+        assert!(sockets.settle(again, true).is_empty(), "it is closed once");
         assert_eq!(outs(&mut sockets, 1), [Out::Message("a"), Out::Close(closing(4_000))]);
         assert!(sockets.end(1));
         assert!(!sockets.end(1), "an object hears of an end once");

@@ -83,7 +83,7 @@ pub const SOCKET_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// What a turn may do about sockets; a message to many of them counts once.
 pub const SOCKET_TURN_MAX: usize = 16_384;
 
-/// Bytes of the messages that a turn sends; one to many sockets counts once.
+/// Bytes of the messages that a turn sends, and of what it attaches; of a message to many sockets, once, and 8 for each of them.
 pub const SOCKET_TURN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Messages of one socket that are on their way to its object.
@@ -94,6 +94,16 @@ pub const SOCKET_PING_INTERVAL: Duration = Duration::from_secs(30);
 
 /// How long a socket's other end has to say that it closes, too, and to take what it is sent.
 pub const SOCKET_CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long it is waited each time before an object is told again that a socket has ended that could not hear it.
+#[cfg(feature = "http")]
+pub(crate) const SOCKET_END_PAUSES: &[Duration] = &[
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+];
 
 /// How long a runtime that is shut down waits for its sockets to close.
 pub const SOCKET_SHUTDOWN_GRACE: Duration = Duration::from_secs(1);

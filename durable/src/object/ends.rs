@@ -144,9 +144,21 @@ impl Unstarted {
 
 /// Too many of its children have crashed, which counts as a crash of its own.
 async fn melted<O: Object>(slot: &Arc<Slot<O>>, exit: Exit) {
+    #[cfg(feature = "http")]
+    close_sockets(slot);
     let text = exit.text.clone();
     slot.crashed(exit);
     slot.group().on_fault(slot, Fault::Crash, &text).await;
+}
+
+/// Closes the sockets of an object that has crashed, if its class wants that.
+#[cfg(feature = "http")]
+fn close_sockets<O: Object>(slot: &Slot<O>) {
+    if O::CLASS.crash_closes_sockets
+        && let Some(lobby) = slot.group().lobbies().of(slot.id_ref())
+    {
+        lobby.close_all(&Close::new(1011, "the object has crashed"));
+    }
 }
 
 /// Tells the slot, and the class, how the activation has ended.
@@ -167,11 +179,7 @@ pub(super) async fn ended<O: Object>(slot: &Arc<Slot<O>>, end: End) -> Result<()
         }
         End::Crash(Crash { text, fault }) => {
             #[cfg(feature = "http")]
-            if O::CLASS.crash_closes_sockets
-                && let Some(lobby) = slot.group().lobbies().of(slot.id_ref())
-            {
-                lobby.close_all(&Close::new(1011, "the object has crashed"));
-            }
+            close_sockets(slot);
             if fault != Fault::System {
                 slot.crashed(Exit::new(ExitReason::Panic, text.clone()));
             }

@@ -21,6 +21,7 @@ use crate::object::slot::Work;
 use crate::object::uncalled::Firing;
 use crate::object::witness::{self, Told};
 use crate::object::work::begin_work;
+use crate::object::write::in_time;
 use crate::object::{BoxFuture, Dealt, Object, PendingCall, Slot};
 
 /// Why no more reads run.
@@ -152,6 +153,7 @@ fn settle_read<O: Object>(
     method: &'static MethodSpec,
     (ran, left): (Came<O::Reply>, Option<Box<Dealt>>),
 ) -> Result<(), Crash> {
+    let ran = in_time(&running, ran);
     let (spawned, fault) = left.map_or_else(Default::default, |dealt| {
         let Dealt { spawned, fault, .. } = *dealt;
         (spawned, fault)

@@ -33,20 +33,23 @@ pub(super) struct SocketDesk(Mutex<Desk>);
 #[derive(Default)]
 struct Desk {
     deeds: SocketDeeds,
-    /// Of all messages, each counted once.
+    /// Of messages, attachments and whom they are for.
     bytes: usize,
     fault: Option<Error>,
 }
 
 impl SocketDesk {
     /// How much there is.
-    pub(super) fn mark(&self) -> usize {
-        self.0.lock().deeds.len()
+    pub(super) fn mark(&self) -> (usize, usize) {
+        let desk = self.0.lock();
+        (desk.deeds.len(), desk.bytes)
     }
 
     /// Goes back to so much.
-    pub(super) fn reset(&self, mark: usize) {
-        self.0.lock().deeds.truncate(mark);
+    pub(super) fn reset(&self, (mark, bytes): (usize, usize)) {
+        let mut desk = self.0.lock();
+        desk.deeds.truncate(mark);
+        desk.bytes = bytes;
     }
 
     pub(super) fn has_dealt(&mut self) -> bool {
@@ -106,7 +109,7 @@ impl<O: Object> Context<'_, O> {
     #[doc(hidden)]
     pub fn let_in(&self, socket: Socket) {
         let sockets = self.sockets();
-        sockets.note(Deed::Card(socket.0, CardDeed::LetIn));
+        sockets.note_small(Deed::Card(socket.0, CardDeed::LetIn));
     }
 }
 
@@ -141,7 +144,10 @@ pub(super) fn close_sockets<O: Object>(
 ) {
     let Some(lobby) = slot.group().lobbies().of(slot.id_ref()) else { return };
     let closing = Close::new(1001, "the object is deleted").sent();
-    let all: Vec<u64> = lobby.with(|sockets| sockets.open().collect());
+    let all: Vec<u64> = lobby.with(|sockets| {
+        let is_in = |socket: &u64| sockets.card(*socket).is_some_and(|card| card.is_in);
+        sockets.open().filter(is_in).collect()
+    });
     deeds.extend(all.into_iter().map(|socket| Deed::Close(socket, closing.clone())));
     let_frames_out(slot, live, call, deeds);
 }
@@ -217,7 +223,7 @@ impl Sockets<'_> {
 
     /// Closes a socket, after what was sent to it before.
     pub fn close(&self, socket: Socket, close: Close) {
-        self.note(Deed::Close(socket.0, close.sent()));
+        self.note_small(Deed::Close(socket.0, close.sent()));
     }
 
     /// The socket's tags.
@@ -244,13 +250,12 @@ impl Sockets<'_> {
                 "a socket would have more than {SOCKET_TAGS_MAX} tags; take one away before"
             )));
         }
-        self.note(Deed::Card(socket.0, CardDeed::Tag(tag.into())));
-        Ok(())
+        self.note(Deed::Card(socket.0, CardDeed::Tag(tag.into())), tag.len())
     }
 
     /// Takes a tag away.
     pub fn untag(&self, socket: Socket, tag: &str) {
-        self.note(Deed::Card(socket.0, CardDeed::Untag(tag.into())));
+        self.note_small(Deed::Card(socket.0, CardDeed::Untag(tag.into())));
     }
 
     /// Keeps a value with a socket, as long as it is open, whether its object is in memory or not.
@@ -269,13 +274,13 @@ impl Sockets<'_> {
                 bytes.len()
             )));
         }
-        self.note(Deed::Card(socket.0, CardDeed::Attach(Some(bytes))));
-        Ok(())
+        let count = bytes.len();
+        self.note(Deed::Card(socket.0, CardDeed::Attach(Some(bytes))), count)
     }
 
     /// Takes the value away that is kept with a socket.
     pub fn detach(&self, socket: Socket) {
-        self.note(Deed::Card(socket.0, CardDeed::Attach(None)));
+        self.note_small(Deed::Card(socket.0, CardDeed::Attach(None)));
     }
 
     /// The value that is kept with a socket. `None`: there is none.
@@ -283,9 +288,10 @@ impl Sockets<'_> {
     /// # Errors
     /// `call.undecodable` if it is of another type.
     pub fn attachment<T: DeserializeOwned>(&self, socket: Socket) -> Result<Option<T>, Error> {
-        let decoded = self
-            .card(socket, |card| card.attachment.as_ref().map(|bytes| postcard::from_bytes(bytes)));
-        decoded.flatten().transpose().map_err(|error| {
+        // Decoding is the user's code, which nobody else is to wait for.
+        let bytes = self.card(socket, |card| card.attachment.clone()).flatten();
+        let decoded = bytes.map(|bytes| postcard::from_bytes(&bytes));
+        decoded.transpose().map_err(|error| {
             Code::CallUndecodable.error(format!(
                 "what is attached to {socket} is of another type: {error}; ask for the type that was attached"
             ))
@@ -308,13 +314,13 @@ impl Sockets<'_> {
             }
         }
         let pair = pair.map(|(request, response)| (request.to_owned(), response.to_owned()));
-        self.note(Deed::Card(socket.0, CardDeed::Respond(pair)));
-        Ok(())
+        let bytes = pair.as_ref().map_or(0, |(request, response)| request.len() + response.len());
+        self.note(Deed::Card(socket.0, CardDeed::Respond(pair)), bytes)
     }
 
     /// Says in `#[on_connect]` which of the protocols is spoken that the request has offered in `Sec-WebSocket-Protocol`.
     pub fn speak(&self, socket: Socket, protocol: &str) {
-        self.note(Deed::Card(socket.0, CardDeed::Speak(protocol.into())));
+        self.note_small(Deed::Card(socket.0, CardDeed::Speak(protocol.into())));
     }
 
     fn listed(&self, is_wanted: impl Fn(&Card) -> bool) -> Vec<Socket> {
@@ -324,7 +330,7 @@ impl Sockets<'_> {
             let listed = sockets.open().filter(|socket| {
                 let card = sockets.card(*socket).expect("it is open");
                 let card = with_deeds(card, *socket, &desk.deeds);
-                card.is_in && is_wanted(&card)
+                card.is_listed() && is_wanted(&card)
             });
             listed.map(Socket).collect()
         })
@@ -345,37 +351,38 @@ impl Sockets<'_> {
             return Ok(());
         }
         let bytes = message.as_bytes().len();
-        {
-            let mut desk = self.desk.0.lock();
-            desk.bytes += bytes;
-            if desk.bytes > SOCKET_TURN_BYTES_MAX || desk.deeds.len() >= SOCKET_TURN_MAX {
-                let error = Code::SocketOverloaded.error(format!(
-                    "a turn sends more than {SOCKET_TURN_MAX} messages, or {SOCKET_TURN_BYTES_MAX} bytes, to sockets; \
-                     send less in a turn"
-                ));
-                desk.fault.get_or_insert_with(|| error.clone());
-                return Err(error);
-            }
-        }
-        self.note(Deed::Write { to, message, bytes });
-        Ok(())
+        let whom = to.len() * size_of::<u64>();
+        self.note(Deed::Write { to, message, bytes }, bytes + whom)
     }
 
-    fn note(&self, deed: Deed<Message>) {
-        if self.lobby.is_some() {
-            self.desk.0.lock().deeds.push(deed);
+    fn note_small(&self, deed: Deed<Message>) {
+        // If it is too much the turn fails.
+        let _ = self.note(deed, 0);
+    }
+
+    fn note(&self, deed: Deed<Message>, bytes: usize) -> Result<(), Error> {
+        if self.lobby.is_none() {
+            return Ok(());
         }
+        let mut desk = self.desk.0.lock();
+        if desk.bytes + bytes > SOCKET_TURN_BYTES_MAX || desk.deeds.len() >= SOCKET_TURN_MAX {
+            let error = Code::SocketOverloaded.error(format!(
+                "a turn does more than {SOCKET_TURN_MAX} things about sockets, or sends them more than {SOCKET_TURN_BYTES_MAX} bytes; \
+                 do less in a turn"
+            ));
+            desk.fault.get_or_insert_with(|| error.clone());
+            return Err(error);
+        }
+        desk.bytes += bytes;
+        desk.deeds.push(deed);
+        Ok(())
     }
 }
 
 /// A card, as a turn leaves it that has done this.
 fn with_deeds<'c>(mut card: Cow<'c, Card>, socket: u64, deeds: &[Deed<Message>]) -> Cow<'c, Card> {
-    for deed in deeds {
-        if let Deed::Card(about, deed) = deed
-            && *about == socket
-        {
-            card.to_mut().apply(deed);
-        }
+    for deed in deeds.iter().filter(|deed| deed.about() == Some(socket)) {
+        card.to_mut().after(deed);
     }
     card
 }

@@ -162,7 +162,7 @@ fn settle_write<O: Object>(
 }
 
 /// A turn that has returned when its caller was told already that its time is over: it is late.
-fn in_time<O: Object>(running: &Running<O>, ran: Came<O::Reply>) -> Came<O::Reply> {
+pub(super) fn in_time<O: Object>(running: &Running<O>, ran: Came<O::Reply>) -> Came<O::Reply> {
     match ran {
         Came::Returned(ran) if !running.call().ends() => {
             discard(ran.reply);

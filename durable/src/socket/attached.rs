@@ -13,6 +13,7 @@ use futures_util::{Sink, SinkExt, Stream};
 use super::line::Next;
 use super::{Close, Closed, Ending, Line, Message, SocketError, SocketErrorKind};
 use crate::host::Clock;
+use crate::kernel::sockets::Fate;
 use crate::limits::{SOCKET_CLOSE_TIMEOUT, SOCKET_PING_INTERVAL, SOCKET_UNDER_WAY_MAX};
 use crate::object::BoxFuture;
 
@@ -40,6 +41,9 @@ pub enum Signal {
     Close(Option<Close>),
 }
 
+/// Messages that are taken before anything is written again.
+const READ_AT_ONCE: usize = 64;
+
 /// A socket, from both sides.
 pub(super) struct Attached<W> {
     wire: W,
@@ -48,10 +52,12 @@ pub(super) struct Attached<W> {
     /// Messages on their way to the object, in the order in which they came.
     under_way: VecDeque<BoxFuture<'static, ()>>,
     stage: Stage,
-    /// Ends when whoever serves it takes no more. `None`: he has said so, or never does.
-    closes: Option<BoxFuture<'static, ()>>,
+    /// The last one ends when whoever serves it takes no more, the one before it when he closes all at once.
+    closes: Vec<BoxFuture<'static, ()>>,
     /// When something is to be heard of the other end.
     time_over: BoxFuture<'static, ()>,
+    /// It is about to be closed, and takes too little to be told.
+    is_leaving: bool,
     /// It was asked whether it is there.
     is_asked: bool,
     /// Something was written that has not left.
@@ -66,7 +72,7 @@ enum Stage {
 }
 
 impl<W: Wire> Attached<W> {
-    pub(super) fn new(wire: W, line: Line, closes: Option<BoxFuture<'static, ()>>) -> Self {
+    pub(super) fn new(wire: W, line: Line, closes: Vec<BoxFuture<'static, ()>>) -> Self {
         let clock = Arc::clone(line.clock());
         let time_over = clock.sleep_until(clock.now() + SOCKET_PING_INTERVAL);
         Attached {
@@ -77,6 +83,7 @@ impl<W: Wire> Attached<W> {
             stage: Stage::Open,
             closes,
             time_over,
+            is_leaving: false,
             is_asked: false,
             is_unwritten: false,
         }
@@ -100,8 +107,11 @@ impl<W: Wire> Attached<W> {
     }
 
     fn poll(&mut self, task: &mut Context<'_>) -> Poll<Ending> {
-        if self.closes.as_mut().is_some_and(|closes| closes.as_mut().poll(task).is_ready()) {
-            self.closes = None;
+        while self.closes.last_mut().is_some_and(|closes| closes.as_mut().poll(task).is_ready()) {
+            self.closes.pop();
+            if self.closes.is_empty() {
+                return Poll::Ready(self.ended_by(Ending::gone()));
+            }
             self.line.close(Close::new(1001, "the server is closed"));
         }
         if let Poll::Ready(ending) = self.poll_write(task) {
@@ -121,35 +131,51 @@ impl<W: Wire> Attached<W> {
     /// Writes what there is, as far as the other end takes it.
     fn poll_write(&mut self, task: &mut Context<'_>) -> Poll<Ending> {
         loop {
-            match ready!(Pin::new(&mut self.wire).poll_ready(task)) {
-                Ok(()) => {}
-                Err(ending) => return Poll::Ready(ending),
+            match Pin::new(&mut self.wire).poll_ready(task) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(ending)) => return Poll::Ready(self.ended_by(ending)),
+                Poll::Pending => return self.poll_blocked(task),
             }
             let Poll::Ready(next) = self.poll_next(task) else { break };
             let signal = match next {
-                Next::Cut => {
-                    let text = "it takes too little of what it is sent";
-                    return Poll::Ready(Ending::failed(SocketErrorKind::Slow, text));
-                }
+                Next::Cut => return Poll::Ready(too_slow()),
                 Next::Message(message) => Signal::Message(message),
                 Next::Close(close) => {
-                    self.stage = Stage::Closing(close.clone());
-                    self.wait(SOCKET_CLOSE_TIMEOUT);
+                    self.closes_by(close.clone());
                     Signal::Close(Some(close))
                 }
             };
             self.is_unwritten = true;
             if let Err(ending) = Pin::new(&mut self.wire).start_send(signal) {
-                return Poll::Ready(ending);
+                return Poll::Ready(self.ended_by(ending));
             }
         }
         if self.is_unwritten {
             match ready!(Pin::new(&mut self.wire).poll_flush(task)) {
                 Ok(()) => self.is_unwritten = false,
-                Err(ending) => return Poll::Ready(ending),
+                Err(ending) => return Poll::Ready(self.ended_by(ending)),
             }
         }
         Poll::Pending
+    }
+
+    /// The other end takes nothing at the moment. It has only so much time to take that it is closed.
+    fn poll_blocked(&mut self, task: &mut Context<'_>) -> Poll<Ending> {
+        match (&self.stage, self.line.fate(task)) {
+            (_, Fate::Cut) => return Poll::Ready(too_slow()),
+            (Stage::Open, Fate::Closing) if !self.is_leaving => {
+                self.is_leaving = true;
+                self.wait(SOCKET_CLOSE_TIMEOUT);
+            }
+            (Stage::Open | Stage::Closing(_), _) => {}
+        }
+        Poll::Pending
+    }
+
+    /// This side closes it, and waits only so long.
+    fn closes_by(&mut self, close: Close) {
+        self.stage = Stage::Closing(close);
+        self.wait(SOCKET_CLOSE_TIMEOUT);
     }
 
     /// What is to be written next, until it is closed.
@@ -162,13 +188,20 @@ impl<W: Wire> Attached<W> {
 
     /// Takes what comes, as far as its object does.
     fn poll_read(&mut self, task: &mut Context<'_>) -> Poll<Ending> {
+        let mut taken = 0;
         while self.under_way.len() < SOCKET_UNDER_WAY_MAX {
+            if taken == READ_AT_ONCE {
+                // What was answered by itself is written first.
+                task.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            taken += 1;
             let signal = match ready!(Pin::new(&mut self.wire).poll_next(task)) {
                 Some(Ok(signal)) => signal,
                 Some(Err(ending)) => return Poll::Ready(self.ended_by(ending)),
                 None => return Poll::Ready(self.ended_by(Ending::gone())),
             };
-            if let Stage::Open = self.stage {
+            if matches!(self.stage, Stage::Open) && !self.is_leaving {
                 self.is_asked = false;
                 self.wait(SOCKET_PING_INTERVAL);
             }
@@ -217,6 +250,7 @@ impl<W: Wire> Attached<W> {
     fn poll_time(&mut self, task: &mut Context<'_>) -> Poll<Ending> {
         while self.time_over.as_mut().poll(task).is_ready() {
             match self.stage {
+                Stage::Open if self.is_leaving => return Poll::Ready(Ending::gone()),
                 Stage::Closing(_) => return Poll::Ready(self.ended_by(Ending::gone())),
                 // Its object has not heard yet what it has said.
                 Stage::Open if self.under_way.len() >= SOCKET_UNDER_WAY_MAX => {}
@@ -240,13 +274,17 @@ impl<W: Wire> Attached<W> {
         let mut wire = Pin::new(&mut self.wire);
         if matches!(wire.as_mut().poll_ready(task), Poll::Ready(Ok(()))) {
             let _ = wire.as_mut().start_send(Signal::Beat);
-            let _ = wire.poll_flush(task);
+            self.is_unwritten = wire.poll_flush(task).is_pending();
         }
     }
 
     fn wait(&mut self, time: Duration) {
         self.time_over = self.clock.sleep_until(self.clock.now() + time);
     }
+}
+
+fn too_slow() -> Ending {
+    Ending::failed(SocketErrorKind::Slow, "it takes too little of what it is sent")
 }
 
 /// Tells the other end why it is given up, if it listens.

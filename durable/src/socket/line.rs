@@ -8,11 +8,12 @@ use tokio::sync::oneshot;
 
 use super::attached::{Attached, Wire};
 use super::{Close, Ending, Lobbies, Lobby, Message, Socket};
-use crate::error::{Error, Outcome};
+use crate::error::{Code, Error, Outcome};
 use crate::exposed::{Request, Response};
 use crate::host::{Clock, Host};
 use crate::id::ObjectId;
-use crate::kernel::sockets::{CardDeed, Deed, Out};
+use crate::kernel::sockets::{CardDeed, Deed, Fate, Out};
+use crate::limits::SOCKET_END_PAUSES;
 use crate::object::{BoxFuture, gone};
 
 /// Brings to an object what happens to a socket.
@@ -23,7 +24,7 @@ pub(crate) trait Port: Send + Sync {
     /// A message has come. `None`: nobody hears it.
     fn message(&self, socket: Socket, message: Message) -> Option<Heard>;
 
-    /// It has ended. `None`: nobody hears of that.
+    /// Says that it has ended. `None`: nobody hears of that.
     fn ended(&self, socket: Socket, ending: Ending) -> Option<Told>;
 }
 
@@ -77,14 +78,18 @@ pub struct Line {
 }
 
 impl Joining {
-    /// Asks the object.
+    /// Asks the object. `place`: what it takes up, until the object has answered.
     ///
     /// # Errors
     /// Why it is not let in.
     ///
     /// # Cancel safety
     /// The object is asked all the same, and hears that a socket has gone that it has let in.
-    pub(crate) async fn connect(self, request: Request) -> Result<Line, Refused> {
+    pub(crate) async fn connect(
+        self,
+        request: Request,
+        place: impl Send + 'static,
+    ) -> Result<Line, Refused> {
         let Joining { host, object, lobbies, port } = self;
         let (lobby, socket) = lobbies.come(&host, object).map_err(Refused::Failed)?;
         let tasks = Arc::clone(&host.tasks);
@@ -95,25 +100,33 @@ impl Joining {
         };
         let (tell, told) = oneshot::channel();
         tasks.spawn(Box::pin(async move {
-            let connected = match asked.await {
-                Ok(Ok(())) => Ok(line),
-                Ok(Err(response)) => Err(Refused::Answered(response)),
-                Err(error) => Err(Refused::Failed(error)),
+            let _place = place;
+            let refused = match asked.await {
+                // If nobody waits for it any more, its other end is gone.
+                Ok(Ok(())) => return drop(tell.send(Ok(line))),
+                Ok(Err(response)) => Refused::Answered(response),
+                Err(error) => Refused::Failed(error),
             };
-            // If nobody waits for it any more, its other end is gone.
-            drop(tell.send(connected));
+            line.turn_away();
+            drop(tell.send(Err(refused)));
         }));
         told.await.unwrap_or_else(|_| Err(Refused::Failed(gone())))
     }
 }
 
 impl Line {
+    /// It was not let in, and nobody hears of its end.
+    fn turn_away(mut self) {
+        self.port = None;
+        self.lobbies.forget(&self.object, self.socket);
+    }
+
     fn port(&self) -> &dyn Port {
         &**self.port.as_ref().expect("it has not ended")
     }
 
-    /// Serves it to its end. `closes` ends when whoever serves it takes no more; `None`: he never says so.
-    pub async fn attend(self, wire: impl Wire, closes: Option<BoxFuture<'static, ()>>) {
+    /// Serves it to its end. `closes` end when whoever serves it takes no more, and when it closes all connections at once.
+    pub async fn attend(self, wire: impl Wire, closes: Vec<BoxFuture<'static, ()>>) {
         Attached::new(wire, self, closes).run().await;
     }
 
@@ -172,6 +185,11 @@ impl Line {
         })
     }
 
+    /// What becomes of it while it takes nothing.
+    pub(super) fn fate(&self, task: &mut Context<'_>) -> Fate {
+        self.lobby.fate(self.socket, task)
+    }
+
     /// Closes it when what waits for it is written.
     pub(super) fn close(&self, close: Close) {
         self.lobby.close(self.socket, close);
@@ -188,14 +206,23 @@ impl Line {
     fn telling(&mut self, ending: Ending) -> Option<BoxFuture<'static, ()>> {
         let port = self.port.take()?;
         let is_to_hear = self.lobby.with(|sockets| sockets.end(self.socket.0));
-        let told = is_to_hear.then(|| port.ended(self.socket, ending)).flatten();
         let (object, socket) = (self.object, self.socket);
         let rest = Rest { lobbies: Arc::clone(&self.lobbies), object, socket };
+        let told = is_to_hear.then(|| port.ended(socket, ending.clone())).flatten();
         let told = told?;
+        let clock = Arc::clone(self.clock());
         Some(Box::pin(async move {
-            let Rest { object, socket, .. } = &rest;
-            if let Err(error) = told.await {
+            let (rest, mut told) = (rest, told);
+            for pause in SOCKET_END_PAUSES {
+                let Err(error) = told.await else { return };
+                let Rest { object, socket, .. } = &rest;
                 tracing::warn!(%object, %socket, %error, "an object has not heard that a socket has ended");
+                let is_over = error.is(Code::CallPanicked) || error.is(Code::RuntimeClosed);
+                let Some(again) = port.ended(*socket, ending.clone()).filter(|_| !is_over) else {
+                    return;
+                };
+                clock.sleep_until(clock.now() + error.retry_after().unwrap_or(*pause)).await;
+                told = again;
             }
         }))
     }

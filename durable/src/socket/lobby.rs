@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
@@ -13,8 +13,9 @@ use super::{Close, Message, Socket};
 use crate::error::{Code, Error};
 use crate::host::{Event, Host};
 use crate::id::ObjectId;
-use crate::kernel::sockets::{Deed, Out, Sockets};
+use crate::kernel::sockets::{Deed, Fate, Out, Sockets};
 use crate::limits::{SOCKETS_MAX, SOCKETS_OF_OBJECT_MAX};
+use crate::object::gone;
 use crate::storage::Release;
 
 /// The sockets of all objects of a class.
@@ -29,16 +30,27 @@ pub(crate) struct Numbers {
     next: Mutex<Option<(u64, u64)>>,
     /// How many sockets there are.
     count: AtomicUsize,
+    /// No more come.
+    is_closed: AtomicBool,
 }
 
 impl Numbers {
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Numbers { next: Mutex::new(None), count: AtomicUsize::new(0) })
+        Arc::new(Numbers {
+            next: Mutex::new(None),
+            count: AtomicUsize::new(0),
+            is_closed: AtomicBool::new(false),
+        })
     }
 
     /// How many sockets there are.
     pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Relaxed)
+    }
+
+    /// No more come.
+    pub(crate) fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
     }
 
     /// Sockets of an earlier run have other numbers, most likely. Those of one run are in the order in which they came.
@@ -67,13 +79,16 @@ impl Lobbies {
     /// A socket comes.
     ///
     /// # Errors
-    /// `socket.overloaded`.
+    /// `socket.overloaded`; `runtime.closed`.
     pub(crate) fn come(
         &self,
         host: &Host,
         object: ObjectId,
     ) -> Result<(Arc<Lobby>, Socket), Error> {
         let mut by_object = self.by_object.lock();
+        if self.numbers.is_closed.load(Ordering::Acquire) {
+            return Err(gone());
+        }
         let lobby = match by_object.entry(object) {
             Entry::Occupied(entry) => Arc::clone(entry.get()),
             Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(Lobby::new(host, object)))),
@@ -162,26 +177,26 @@ impl Lobby {
         Poll::Pending
     }
 
-    pub(crate) fn close(&self, socket: Socket, close: Close) {
-        let mut state = self.state.lock();
-        if state.sockets.close(socket.0, close.sent()) {
-            let poked = state.wakers_of(&[socket.0]);
-            drop(state);
-            poked.iter().for_each(|waker| waker.wake());
-        }
+    /// Closes a socket, after what turns until now have done.
+    pub(crate) fn close(self: &Arc<Self>, socket: Socket, close: Close) {
+        self.hold(0, vec![Deed::Close(socket.0, close.sent())]).leave();
     }
 
-    pub(crate) fn close_all(&self, close: &Close) {
-        let mut state = self.state.lock();
-        let all: Vec<_> = state.sockets.all().collect();
+    /// Closes all of them, after what turns until now have done.
+    pub(crate) fn close_all(self: &Arc<Self>, close: &Close) {
         let closing = close.clone().sent();
-        let closed: Vec<_> = all
-            .into_iter()
-            .filter(|socket| state.sockets.close(*socket, closing.clone()))
-            .collect();
-        let poked = state.wakers_of(&closed);
-        drop(state);
-        poked.iter().for_each(|waker| waker.wake());
+        let all: Vec<u64> = self.with(|sockets| sockets.all().collect());
+        let deeds = all.into_iter().map(|socket| Deed::Close(socket, closing.clone()));
+        self.hold(0, deeds.collect()).leave();
+    }
+
+    /// What becomes of a socket that takes nothing at the moment; whoever asks is told when there is something to be written.
+    pub(crate) fn fate(&self, socket: Socket, task: &mut Context<'_>) -> Fate {
+        let state = self.state.lock();
+        if let Some(waker) = state.wakers.get(&socket.0) {
+            waker.register(task.waker());
+        }
+        state.sockets.fate(socket.0)
     }
 
     /// A turn is kept that has done this. What it gives does it when it is released.

@@ -35,9 +35,9 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "what was sent to sockets inside of a savepoint that was undone leaves",
         edits: &[Edit {
             file: "durable/src/object/sockets.rs",
-            find: "        self.0.lock().deeds.truncate(mark);",
+            find: "        desk.deeds.truncate(mark);",
             replace: r#"        if !crate::mutant("frames_of_savepoint") {
-            self.0.lock().deeds.truncate(mark);
+            desk.deeds.truncate(mark);
         }"#,
         }],
         seeds: 20,
@@ -61,6 +61,23 @@ pub const MUTANTS: &[Mutant] = &[
         }],
         seeds: 20,
         found_by: &["work"],
+        test: SOCKETS,
+    },
+    Mutant {
+        name: "frames_overtake",
+        bug: "what a turn sends that has stored nothing leaves before what an earlier one sends whose commit was just stored",
+        edits: &[Edit {
+            file: "durable/src/kernel/sockets.rs",
+            find: "        held.is_durable.get_or_insert(is_durable);",
+            replace: r#"        held.is_durable.get_or_insert(is_durable);
+        if crate::mutant("frames_overtake") {
+            let place = self.held.iter().position(|held| held.ticket == ticket);
+            let held = self.held.remove(place.expect("it is there")).expect("it is there");
+            self.held.push_front(held);
+        }"#,
+        }],
+        seeds: 300,
+        found_by: &["panic"],
         test: SOCKETS,
     },
     Mutant {
@@ -102,10 +119,10 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "tags and attachments that turns give are lost when the turns are durable",
         edits: &[Edit {
             file: "durable/src/kernel/sockets.rs",
-            find: "                        if is_durable {\n                            one.card.apply(&deed);",
-            replace: r#"                        let is_lost = crate::mutant("card_not_settled") && !matches!(deed, CardDeed::LetIn);
-                        if is_durable && !is_lost {
-                            one.card.apply(&deed);"#,
+            find: "            if let Deed::Card(_, deed) = &deed\n                && is_durable",
+            replace: r#"            if let Deed::Card(_, deed) = &deed
+                && (matches!(deed, CardDeed::LetIn) || !crate::mutant("card_not_settled"))
+                && is_durable"#,
         }],
         seeds: 20,
         found_by: &["panic"],

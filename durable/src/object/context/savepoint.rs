@@ -26,7 +26,7 @@ pub(super) struct OpenSavepoint<'c, 'a, O: Object> {
     pub(super) work: usize,
     /// How much it had done about sockets.
     #[cfg(feature = "http")]
-    pub(super) sockets: usize,
+    pub(super) sockets: (usize, usize),
 }
 
 /// What a turn has done to the KV.
