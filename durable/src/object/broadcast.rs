@@ -38,8 +38,8 @@ impl<O: Object> Context<'_, O> {
     /// [follow](Self::follow) the tag from an earlier one on. Gives the event's number, which is one more than that of the tag's event
     /// before it. As all that a turn does, it happens with the turn, or never.
     ///
-    /// The newest [`EVENTS_KEPT`](crate::limits::EVENTS_KEPT) events of a tag are kept, in the object's [KV](Self::kv), under keys that begin
-    /// with `durable.events/`.
+    /// The newest [`EVENTS_KEPT`](crate::limits::EVENTS_KEPT) events of a tag are kept, in the object's [KV](Self::kv), under keys that
+    /// begin with `durable.events/`.
     ///
     /// ```
     /// use durable::http::{Request, Response};
@@ -108,8 +108,8 @@ impl<O: Object> Context<'_, O> {
         Ok(seq)
     }
 
-    /// Gives a socket this tag, and sends it the tag's events that came after the one with the number `after`, which it has seen last; 0: it
-    /// has seen none. From then on it has all that are [broadcast](Self::broadcast), each once and in their order.
+    /// Gives a socket this tag, and sends it the tag's events that came after the one with the number `after`, which it has seen last; 0:
+    /// it has seen none. From then on it has all that are [broadcast](Self::broadcast), each once and in their order.
     ///
     /// # Errors
     /// `socket.tag_invalid`; `storage.*`; else as [`Sockets::send`](crate::socket::Sockets::send).

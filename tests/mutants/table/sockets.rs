@@ -64,23 +64,6 @@ pub const MUTANTS: &[Mutant] = &[
         test: SOCKETS,
     },
     Mutant {
-        name: "frames_overtake",
-        bug: "what a turn sends that has stored nothing leaves before what an earlier one sends whose commit was just stored",
-        edits: &[Edit {
-            file: "durable/src/kernel/sockets.rs",
-            find: "        held.is_durable.get_or_insert(is_durable);",
-            replace: r#"        held.is_durable.get_or_insert(is_durable);
-        if crate::mutant("frames_overtake") {
-            let place = self.held.iter().position(|held| held.ticket == ticket);
-            let held = self.held.remove(place.expect("it is there")).expect("it is there");
-            self.held.push_front(held);
-        }"#,
-        }],
-        seeds: 300,
-        found_by: &["panic"],
-        test: SOCKETS,
-    },
-    Mutant {
         name: "frames_in_another_order",
         bug: "what waits to be written to a socket is written last in, first out",
         edits: &[Edit {
