@@ -1,6 +1,6 @@
 //! `serve --data DIR` serves counters that are objects, `serve --ceiling` one counter in memory by axum alone, either with `--port PORT`.
 //!
-//! Prints where, and ends with its input or by Ctrl-C. For `.ci/peers`; `worker.js` is the same for workerd.
+//! Prints where, and ends with its input. For `.ci/peers`; `worker.js` is the same for workerd.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a program of a bench")]
 
 use std::net::SocketAddr;
@@ -92,12 +92,8 @@ async fn ceiling(address: SocketAddr) {
     served.await.expect("it listens until the end");
 }
 
-/// Waits for the end of the input, or for Ctrl-C.
+/// Waits for the end of the input.
 async fn end() {
     let mut input = Vec::new();
-    let mut stdin = tokio::io::stdin();
-    tokio::select! {
-        _ = stdin.read_to_end(&mut input) => {}
-        _ = tokio::signal::ctrl_c() => std::process::exit(130),
-    }
+    let _ = tokio::io::stdin().read_to_end(&mut input).await;
 }
