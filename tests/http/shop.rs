@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use durable::WallMs;
-use durable::http::{Edge, OpenApi};
+use durable::http::{Edge, OpenApi, Request, Response};
 use durable::prelude::*;
+use durable::socket::{Close, Followed, Message, Socket};
 use futures_util::{Stream, stream};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -141,10 +142,61 @@ impl Shop {
         NoType
     }
 
+    /// Tells everybody who follows of a price.
+    pub async fn price(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        article: String,
+        cents: u32,
+    ) -> Result<u64, String> {
+        let told = cx.broadcast("prices", &Price { article, cents }).await;
+        told.map_err(|error| error.to_string())
+    }
+
+    /// Closes all sockets, whose pages come again.
+    pub fn close(&mut self, cx: &mut Context<'_, Self>) -> u64 {
+        let all = cx.sockets().all();
+        all.iter().for_each(|socket| cx.sockets().close(*socket, Close::new(4_000, "come again")));
+        all.len() as u64
+    }
+
+    #[on_connect]
+    async fn come(
+        &mut self,
+        cx: &mut Context<'_, Self>,
+        socket: Socket,
+        request: Request,
+    ) -> Result<(), Response> {
+        let Seen { after, who } = request.query()?;
+        let followed = cx.follow(socket, "prices", after).await;
+        let Followed { newest, has_gap } = followed.map_err(|error| Response::new(error.code()))?;
+        let greeted = cx.sockets().send(socket, format!("{who} {newest} {has_gap}"));
+        greeted.map_err(|error| Response::new(error.code()))
+    }
+
+    #[on_message]
+    fn hear(&mut self, cx: &mut Context<'_, Self>, from: Socket, message: Message) {
+        let _ = cx.sockets().send(from, message);
+    }
+
     #[rpc(http = "off")]
     pub fn hidden(&mut self, rare: Rare) -> u8 {
         rare.value
     }
+}
+
+/// An event.
+#[derive(Serialize)]
+struct Price {
+    article: String,
+    cents: u32,
+}
+
+/// What a page says that follows.
+#[derive(Deserialize)]
+struct Seen {
+    after: u64,
+    who: String,
 }
 
 /// Only a method that is not served knows it.

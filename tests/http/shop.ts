@@ -25,11 +25,15 @@ export type Tree = { below: Tree[]; name: string };
 export interface Classes {
   "edge.Shop": {
     called(args?: Record<string, never>, options?: Options): Promise<string | null>;
+    /** Closes all sockets, whose pages come again. */
+    close(args?: Record<string, never>, options?: Options): Promise<number>;
     each(args: { times: number }, options?: Options): AsyncIterable<Line>;
     find(args: { among: number[]; pay: Pay; text: string; wide: boolean }, options?: Options): Promise<string | null>;
     grow(args: { tree: Tree }, options?: Options): Promise<Tree>;
     lines(args: { from: number; type?: Size }, options?: Options): Promise<Page>;
     number(args: { line: Line2 }, options?: Options): Promise<number>;
+    /** Tells everybody who follows of a price. */
+    price(args: { article: string; cents: number }, options?: Options): Promise<number>;
     /**
      * Puts something in.
      *
@@ -47,6 +51,7 @@ export interface Classes {
 /** What methods return as their errors, by class. */
 export interface Rejections {
   "edge.Shop": {
+    price: string;
     take: Refused;
     tell: unknown;
   };
@@ -55,11 +60,13 @@ export interface Rejections {
 const WAYS: { [C in keyof Classes]: Record<keyof Classes[C], Way> } = {
   "edge.Shop": {
     called: { verb: "POST" },
+    close: { verb: "POST" },
     each: { verb: "GET", streams: true },
     find: { verb: "GET" },
     grow: { verb: "POST" },
     lines: { verb: "GET" },
     number: { verb: "POST" },
+    price: { verb: "POST" },
     put: { verb: "POST" },
     take: { verb: "POST" },
     tell: { verb: "POST" },
@@ -157,6 +164,15 @@ export class Client {
     return Object.fromEntries(methods) as unknown as Classes[C];
   }
 
+  /**
+   * Follows the events of a tag that an object tells of, in order, each once: it opens a socket to the object, and again whenever it has
+   * broken, and says in `?after=` which event it has seen last. The object lets it follow in `#[on_connect]`.
+   */
+  subscribe<Event>(of: string, name: string | { id: string }, wishes: Wishes<Event>): Subscription {
+    const path = `${this.#base}/${encodeURIComponent(of)}/${segment(name)}/`;
+    return new Subscription(path, wishes as Wishes<unknown>);
+  }
+
   async #call(way: Way, url: string, args: Args, options: Options): Promise<unknown> {
     const response = await this.#ask(way, url, args, options);
     return response.json();
@@ -188,6 +204,113 @@ export class Client {
     const response = await carry(url, request);
     if (!response.ok) throw await problem(response);
     return response;
+  }
+}
+
+/** What of an object is followed, and how. */
+export interface Wishes<Event> {
+  tag: string;
+  /** The number of the event that was seen last; 0 unless it is said. */
+  after?: number;
+  /** Stands in the query beside `after`, whenever the socket is opened: a ticket, say. */
+  query?: Args | (() => Args | Promise<Args>);
+  /** Something has happened. */
+  event: (event: Event, seq: number) => void;
+  /** Something else was sent, a text or bytes: how things are now, say, if events that were missed are not kept any more. */
+  other?: (data: unknown) => void;
+  /** The socket is open, or is not. */
+  open?: (isOpen: boolean) => void;
+  /** What opens sockets; `WebSocket` unless it is said. */
+  socket?: (url: string) => WebSocket;
+}
+
+/** How long it is waited before a socket is opened again, at first and at most. */
+const PAUSE_MS = [250, 15_000] as const;
+
+/** Follows events until it is closed. */
+export class Subscription {
+  readonly #url: string;
+  readonly #wishes: Wishes<unknown>;
+  #seq: number;
+  #socket: WebSocket | undefined;
+  #pause: number = PAUSE_MS[0];
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #isClosed = false;
+
+  constructor(url: string, wishes: Wishes<unknown>) {
+    this.#url = url.replace(/^http/, "ws");
+    this.#wishes = wishes;
+    this.#seq = wishes.after ?? 0;
+    void this.#open();
+  }
+
+  /** The number of the event that was seen last. */
+  get seq(): number {
+    return this.#seq;
+  }
+
+  /** Sends the object a message, if the socket is open. */
+  send(message: string | ArrayBuffer): boolean {
+    const isOpen = this.#socket?.readyState === 1;
+    if (isOpen) this.#socket?.send(message);
+    return isOpen;
+  }
+
+  /** Follows no more. */
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#timer);
+    this.#socket?.close();
+  }
+
+  async #open(): Promise<void> {
+    const { query: given, socket: make = (url: string) => new WebSocket(url) } = this.#wishes;
+    let socket: WebSocket;
+    try {
+      const said = typeof given === "function" ? await given() : given;
+      if (this.#isClosed) return;
+      socket = make(this.#url + query({ ...said, after: this.#seq }));
+    } catch {
+      return this.#again();
+    }
+    this.#socket = socket;
+    let wasOpen = false;
+    socket.onopen = () => {
+      wasOpen = true;
+      this.#pause = PAUSE_MS[0];
+      this.#wishes.open?.(true);
+    };
+    socket.onmessage = ({ data }) => this.#hear(data);
+    socket.onclose = () => {
+      if (wasOpen) this.#wishes.open?.(false);
+      this.#again();
+    };
+  }
+
+  #hear(data: unknown): void {
+    const said = typeof data === "string" ? happened(data) : undefined;
+    if (said?.tag !== this.#wishes.tag) return this.#wishes.other?.(data);
+    // One that was seen already comes only if nobody is to see it again.
+    if (said.seq <= this.#seq) return;
+    this.#seq = said.seq;
+    this.#wishes.event(said.event, said.seq);
+  }
+
+  #again(): void {
+    if (this.#isClosed) return;
+    this.#timer = setTimeout(() => void this.#open(), this.#pause * (0.5 + Math.random()));
+    this.#pause = Math.min(2 * this.#pause, PAUSE_MS[1]);
+  }
+}
+
+/** The event that a text is. `undefined`: it is something else. */
+function happened(text: string): { tag: string; seq: number; event: unknown } | undefined {
+  try {
+    const said = JSON.parse(text);
+    const isEvent = typeof said?.tag === "string" && typeof said.seq === "number" && "event" in said;
+    return isEvent ? said : undefined;
+  } catch {
+    return undefined;
   }
 }
 

@@ -1,7 +1,7 @@
 // What a program does with the client of the shop: `use_shop.js ADDRESS`. Run by `.ci/typescript`.
 
 import { Client, Problem, rejection } from "./shop.js";
-import type { Line, Page } from "./shop.js";
+import type { Line, Page, Subscription } from "./shop.js";
 
 declare const process: { argv: string[] };
 
@@ -60,6 +60,43 @@ for await (const line of shop.each({ times: 200 })) {
 const badly = shop.each({ times: 5 }, { timeout: "soon" })[Symbol.asyncIterator]();
 equal((await fails(badly.next())).code, "request.malformed");
 
+type Price = { article: string; cents: number };
+const [seen, others, opens]: [number[], unknown[], boolean[]] = [[], [], []];
+const until = async (isSo: () => boolean): Promise<void> => {
+  for (let tries = 0; !isSo(); tries += 1) {
+    if (tries > 2_000) throw new Error(`it never is: ${isSo}, ${JSON.stringify([seen, others, opens])}`);
+    await new Promise((over) => setTimeout(over, 10));
+  }
+};
+await shop.price({ article: "pen", cents: 1 });
+await shop.price({ article: "pen", cents: 2 });
+const feed: Subscription = client.subscribe<Price>("edge.Shop", "s", {
+  tag: "prices",
+  after: 1,
+  query: async () => ({ who: "a & b" }),
+  event: ({ cents }, seq) => seen.push(cents === seq ? seq : -1),
+  other: (data) => others.push(data),
+  open: (isOpen) => opens.push(isOpen),
+});
+await until(() => seen.length === 1 && others.length === 1);
+equal([seen, others, opens, feed.seq], [[2], ["a & b 2 false"], [true], 2]);
+equal(feed.send("hello"), true);
+await until(() => others[1] === "hello");
+equal(await shop.close(), 1);
+await shop.price({ article: "pen", cents: 3 });
+await shop.price({ article: "pen", cents: 4 });
+await until(() => seen.length === 3);
+equal([seen, opens, feed.seq], [[2, 3, 4], [true, false, true], 4]);
+for (let cents = 5; cents < 30; cents += 1) {
+  if (cents % 7 === 0) await shop.close();
+  await shop.price({ article: "pen", cents });
+}
+await until(() => feed.seq === 29);
+equal(seen, Array.from({ length: 28 }, (_, place) => place + 2));
+feed.close();
+await until(() => opens[opens.length - 1] === false);
+equal([feed.send("gone"), await shop.close()], [false, 0]);
+
 for (const name of ["", ".", "..", "id:5", "name:x", "a/b?c#d%", "名🐙", "a b+c"]) {
   equal(await client.object("edge.Shop", name).called(), name);
 }
@@ -90,6 +127,8 @@ export function refusedByTypes() {
   shop.called({ more: 1 });
   // @ts-expect-error
   rejection("edge.Shop", "put", undefined);
+  // @ts-expect-error
+  client.subscribe<Price>("edge.Shop", "s", { tag: "prices", event: ({ euros }) => euros });
 }
 
 console.log("the client has met its server");

@@ -6,9 +6,10 @@ use std::ops::{Deref, DerefMut};
 use hyper::body::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode, Uri};
-use serde::de::Error as _;
+use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::query::query;
 use super::{ExposedMethod, Verb};
 use crate::object::Object;
 
@@ -38,6 +39,36 @@ impl Request {
     /// The value of a header, if it is a plain text. `None`: there is none.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers().get(name)?.to_str().ok()
+    }
+
+    /// What stands in the query, as the fields of `T`: texts as they are, everything else as in JSON. Fields that are not there are
+    /// missing, others are ignored unless `T` says otherwise.
+    ///
+    /// ```
+    /// use durable::http::Request;
+    /// use serde::Deserialize;
+    ///
+    /// #[derive(Deserialize)]
+    /// struct Wish { color: String, size: Option<u32> }
+    ///
+    /// let mut request = Request::default();
+    /// *request.uri_mut() = "/hat?color=light+blue&size=7".parse().unwrap();
+    /// let wish: Wish = request.query().unwrap();
+    /// assert_eq!((&*wish.color, wish.size), ("light blue", Some(7)));
+    /// ```
+    ///
+    /// # Errors
+    /// What is to be answered: 400, and what is wrong.
+    pub fn query<T: DeserializeOwned>(&self) -> Result<T, Response> {
+        let text = self.uri().query().unwrap_or_default();
+        let value = query(text).and_then(|pairs| {
+            T::deserialize(pairs).map_err(|error: serde::de::value::Error| error.to_string())
+        });
+        value.map_err(|why| {
+            let mut response = Response::new(format!("the query is wrong: {why}"));
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            response
+        })
     }
 
     /// The request itself.

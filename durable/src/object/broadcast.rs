@@ -50,6 +50,9 @@ impl<O: Object> Context<'_, O> {
     /// #[derive(Serialize, Deserialize)]
     /// enum Moved { Left, Right }
     ///
+    /// #[derive(Deserialize)]
+    /// struct Seen { after: u64 }
+    ///
     /// #[derive(Default, DurableState)]
     /// struct Robot { place: i64 }
     ///
@@ -63,8 +66,8 @@ impl<O: Object> Context<'_, O> {
     ///     /// `?after=12`: the page has seen the moves up to the twelfth.
     ///     #[on_connect]
     ///     async fn come(&mut self, cx: &mut Context<'_, Self>, socket: Socket, request: Request) -> Result<(), Response> {
-    ///         let after = request.uri().query().and_then(|query| query.strip_prefix("after=")?.parse().ok());
-    ///         let followed = cx.follow(socket, "moves", after.unwrap_or(0)).await;
+    ///         let Seen { after } = request.query()?;
+    ///         let followed = cx.follow(socket, "moves", after).await;
     ///         let followed = followed.map_err(|error| Response::new(error.message().to_owned()))?;
     ///         if followed.has_gap {
     ///             let now = format!(r#"{{"place": {}, "seq": {}}}"#, self.place, followed.newest);
