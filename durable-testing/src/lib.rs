@@ -39,7 +39,7 @@ pub use durable_macros::durable_test as test;
 pub use history::Recorded;
 pub use lock::{assert_locked, assert_state_golden};
 #[cfg(feature = "http")]
-pub use network::{SimSocket, Unconnected};
+pub use network::{SimListener, SimSocket, Unconnected};
 pub use plan::{Faults, Hazard};
 pub use result::{Holds, IntoResult, TestError, TestResult};
 pub use sim::Sim;

@@ -1,6 +1,8 @@
 //! Sockets of objects over a simulated network: what is sent takes its time, what one connection carries stays in order, and what
 //! two carry does not; a connection may break, or let nothing through any more and say so to nobody.
 
+mod listen;
+
 use std::collections::VecDeque;
 use std::fmt;
 use std::future::poll_fn;
@@ -15,6 +17,8 @@ use durable::{Error, Object, Runtime, Stub};
 use futures_util::{Sink, Stream};
 use parking_lot::Mutex;
 
+pub(crate) use self::listen::Listeners;
+pub use self::listen::SimListener;
 use crate::chance;
 use crate::sim::{Sim, Stage};
 use crate::world::{Life, World};
@@ -28,11 +32,17 @@ pub(crate) struct Network {
     /// Some of them are over.
     connections: Vec<Weak<Connection>>,
     count: u64,
+    listeners: Listeners,
 }
 
 impl Network {
     pub(crate) fn new(seed: u64) -> Self {
-        Network { chance: chance::Stream::new(seed, NETWORK), connections: Vec::new(), count: 0 }
+        Network {
+            chance: chance::Stream::new(seed, NETWORK),
+            connections: Vec::new(),
+            count: 0,
+            listeners: Listeners::default(),
+        }
     }
 
     fn coin(&mut self) -> bool {
@@ -121,6 +131,11 @@ impl State {
 }
 
 impl Connection {
+    /// One on a real machine.
+    fn on_machine() -> Arc<Self> {
+        Arc::new(Connection { number: 0, world: None, life: None, state: Mutex::default() })
+    }
+
     /// Something leaves for this end.
     fn send(self: &Arc<Self>, to: Side, what: Arrived) {
         if to == Side::Client && self.life.as_ref().is_some_and(|life| !life.is_alive()) {
@@ -274,12 +289,7 @@ impl Sim {
             }
             Stage::Real(real) => {
                 let runtime = real.runtime().map_err(Unconnected::Failed)?;
-                let connection = Arc::new(Connection {
-                    number: 0,
-                    world: None,
-                    life: None,
-                    state: Mutex::default(),
-                });
+                let connection = Connection::on_machine();
                 let served = serve::<O>(runtime, who, request, Arc::clone(&connection));
                 #[expect(clippy::disallowed_methods, reason = "the machine's own tasks")]
                 drop(tokio::spawn(served));

@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use durable::caller::{Caller, Request, Who};
-use durable::host::{BoxFuture, Clock, Director, Entropy, Event, Host, MonoNs};
+use durable::host::{BoxFuture, Clock, Director, Entropy, Event, Host, MonoNs, Net};
 use durable::{Code, Error, ObjectId, Runtime, RuntimeBuilder, SendId, WallMs};
 use parking_lot::Mutex;
 
 use crate::history::{self, CallIndex, History, Recorded};
 use crate::ledger::{Ledger, Turned};
+#[cfg(feature = "http")]
+use crate::network::Listeners;
 use crate::result::{IntoResult, TestResult};
 use crate::sim::Sim;
 use crate::world::turn_entropy;
@@ -30,6 +32,8 @@ pub(crate) struct Real {
     /// `None`: the node is down.
     runtime: Mutex<Option<Runtime>>,
     ledger: Arc<Mutex<Ledger>>,
+    #[cfg(feature = "http")]
+    listeners: Listeners,
 }
 
 /// Runs `body` on a real runtime, and gives what it says.
@@ -48,9 +52,17 @@ where
         let clock = Host::os().clock;
         let began = clock.now();
         let dir = tempfile::tempdir()?;
-        let (runtime, ledger) = (Mutex::new(None), Arc::default());
-        let real =
-            Arc::new(Real { seed, clock, began, build: Mutex::new(build), dir, runtime, ledger });
+        let real = Arc::new(Real {
+            seed,
+            clock,
+            began,
+            build: Mutex::new(build),
+            dir,
+            runtime: Mutex::new(None),
+            ledger: Arc::default(),
+            #[cfg(feature = "http")]
+            listeners: Listeners::default(),
+        });
         real.start().await?;
         body(Sim::of_machine(&real)).await.into_result()?;
         real.shut_down().await?;
@@ -83,7 +95,7 @@ impl Real {
 
     async fn start(&self) -> Result<(), Error> {
         let watched = Watched { ledger: Arc::clone(&self.ledger), seed: self.seed };
-        let host = Host { director: Some(Arc::new(watched)), ..Host::os() };
+        let host = Host { director: Some(Arc::new(watched)), net: self.net(), ..Host::os() };
         let build = *self.build.lock();
         let builder = build(Runtime::builder(self.dir.path())).host(host);
         *self.runtime.lock() = Some(builder.start().await?);
@@ -93,6 +105,21 @@ impl Real {
     /// From its next start on the node runs another program.
     pub(crate) fn install(&self, program: fn(RuntimeBuilder) -> RuntimeBuilder) {
         *self.build.lock() = program;
+    }
+
+    #[cfg(feature = "http")]
+    pub(crate) fn listeners(&self) -> &Listeners {
+        &self.listeners
+    }
+
+    #[cfg(feature = "http")]
+    fn net(&self) -> Net {
+        Net::new(self.listeners.clone())
+    }
+
+    #[cfg(not(feature = "http"))]
+    fn net(&self) -> Net {
+        Net::none()
     }
 
     async fn shut_down(&self) -> Result<(), Error> {

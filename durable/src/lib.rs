@@ -85,6 +85,8 @@ mod supervise;
 mod time;
 mod trace;
 mod when;
+#[cfg(feature = "http")]
+mod wire;
 
 pub use class::{Access, ChildStrategy, ChildrenSpec, ClassSpec, Durability, MethodSpec, Rate};
 pub use client::Client;

@@ -262,6 +262,9 @@ impl Drop for Registry {
     /// Closes the store as well: a stub that somebody keeps must not keep the data directory.
     fn drop(&mut self) {
         self.abandon();
+        // Those that objects have opened are nobody else's.
+        #[cfg(feature = "http")]
+        self.groups.iter().for_each(|group| group.close_sockets());
         self.shared.store.close();
     }
 }

@@ -6,6 +6,7 @@
 mod arguments;
 mod calls;
 mod client;
+mod dials;
 mod fetch;
 mod fuzz;
 mod guards;

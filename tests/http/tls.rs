@@ -18,7 +18,7 @@ use tokio_rustls::TlsConnector;
 use crate::{Account, started};
 
 /// Whoever signs certificates.
-struct Authority {
+pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     roots: Arc<RootCertStore>,
 }
@@ -30,7 +30,7 @@ struct Identity {
 }
 
 impl Authority {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().unwrap();
@@ -55,6 +55,13 @@ impl Authority {
         Arc::new(config.with_single_cert(vec![certificate], key).unwrap())
     }
 
+    /// A server that takes whoever calls.
+    pub fn open_server(&self) -> Arc<ServerConfig> {
+        let Identity { certificate, key } = self.identity("localhost");
+        let config = ServerConfig::builder().with_no_client_auth();
+        Arc::new(config.with_single_cert(vec![certificate], key).unwrap())
+    }
+
     /// A client that trusts this authority, and is somebody.
     fn client(&self, identity: Identity) -> Arc<ClientConfig> {
         let config = ClientConfig::builder().with_root_certificates(Arc::clone(&self.roots));
@@ -63,7 +70,7 @@ impl Authority {
     }
 
     /// The same without a certificate.
-    fn nobody(&self) -> Arc<ClientConfig> {
+    pub fn nobody(&self) -> Arc<ClientConfig> {
         let config = ClientConfig::builder().with_root_certificates(Arc::clone(&self.roots));
         Arc::new(config.with_no_client_auth())
     }

@@ -79,6 +79,8 @@ const TOGETHER: &str = "workload::families_that_act_later_and_are_poisoned_keep_
 const WAITS: &str = "workload::calls_that_would_wait_for_themselves_are_refused_and_no_others";
 /// Objects whose sockets go over a network that fails.
 const SOCKETS: &str = "workload::sockets_keep_every_promise";
+/// Objects that open sockets themselves.
+const DIALS: &str = "workload::sockets_that_objects_open_keep_every_promise";
 /// Events that are followed by sockets that break.
 const FEEDS: &str = "workload::whoever_follows_a_feed_misses_nothing";
 /// Objects that spawn work.
@@ -116,7 +118,7 @@ fn every_mutant_is_found_by_the_check_that_is_there_for_it() {
     let healthy = [
         CROWD, PLAIN, SMALL, RELEASE, STARTS, ALARMS, SCHEDULES, SENDS, LEAVING, KEYED, FORGETFUL,
         PRESS, HURRY, POISON, EDGE, DRAIN, TREE, KIN, TOGETHER, WAITS, WORK, STREAMS, SOCKETS,
-        FEEDS, BEDS,
+        DIALS, FEEDS, BEDS,
     ];
     let healthy = healthy.map(|test| Job { mutant: None, test, seeds: HEALTHY_SEEDS });
     for (job, course) in healthy.iter().zip(workload.run_all(&healthy)) {

@@ -7,6 +7,7 @@ use durable_testing::disk::FaultKind;
 use durable_testing::prelude::*;
 use tests::alarms::{bells, ring_and_work};
 use tests::classes::{Account, bank};
+use tests::dials::{follow_and_lose, followers};
 use tests::drain::{guests, work_and_stop};
 use tests::feeds::{feed_and_follow, feeds};
 use tests::keyed::{forgetful_tills, pay_and_forget, pay_and_work, tills};
@@ -110,6 +111,12 @@ fn what_an_erased_object_has_sent_goes_with_it() {
 fn sockets_keep_every_promise() {
     let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
     simulation.check(rooms, async |sim| chat_and_work(sim, Faults::all()).await);
+}
+
+#[test]
+fn sockets_that_objects_open_keep_every_promise() {
+    let simulation = Simulation::new().seeds(seeds() / 3).allow_panics();
+    simulation.check(followers, async |sim| follow_and_lose(sim, Faults::all()).await);
 }
 
 #[test]

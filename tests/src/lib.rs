@@ -3,6 +3,7 @@
 
 pub mod alarms;
 pub mod classes;
+pub mod dials;
 pub mod diary;
 pub mod drain;
 pub mod feeds;

@@ -8,7 +8,13 @@ use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker};
 
 use durable::WallMs;
-use durable::host::{BoxFuture, Clock, Entropy, Host, Lane, LaneWork, Lanes, MonoNs, Step, Tasks};
+#[cfg(feature = "http")]
+use durable::host::Dialer;
+use durable::host::{
+    BoxFuture, Clock, Entropy, Host, Lane, LaneWork, Lanes, MonoNs, Net, Step, Tasks,
+};
+#[cfg(feature = "http")]
+use durable::socket::{Goal, Wire};
 use parking_lot::Mutex;
 
 use super::World;
@@ -25,10 +31,21 @@ pub(super) fn host(world: &Arc<World>, life: &Arc<Life>) -> Host {
         disk: Arc::new(life.disk.clone()),
         tasks: Arc::new(part.clone()),
         lanes: Arc::new(part),
+        net: net(world, life),
         parallelism: 1,
         process_id: 1,
         director: Some(Arc::new(Witness::new(world, life))),
     }
+}
+
+#[cfg(feature = "http")]
+fn net(world: &Arc<World>, life: &Arc<Life>) -> Net {
+    Net::new(Part { world: Arc::downgrade(world), life: Arc::clone(life) })
+}
+
+#[cfg(not(feature = "http"))]
+fn net(_: &Arc<World>, _: &Arc<Life>) -> Net {
+    Net::none()
 }
 
 /// What belongs to one life of the node.
@@ -57,6 +74,16 @@ impl Clock for Part {
     fn sleep_until(&self, at: MonoNs) -> BoxFuture<'static, ()> {
         let at_ns = at.0.saturating_add(self.life.began_ns);
         Box::pin(Sleep::until(self.world.clone(), at_ns))
+    }
+}
+
+#[cfg(feature = "http")]
+impl Dialer for Part {
+    fn dial(&self, goal: Goal) -> BoxFuture<'static, Result<Box<dyn Wire>, String>> {
+        match self.world() {
+            Some(world) => world.dial(&self.life, goal),
+            None => Box::pin(std::future::pending()),
+        }
     }
 }
 

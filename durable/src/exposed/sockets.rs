@@ -9,10 +9,13 @@ use crate::caller::Who;
 use crate::class::Durability;
 use crate::directory::Group;
 use crate::error::Error;
+use crate::id::ObjectId;
+use crate::limits::HTTP_TIMEOUT;
 use crate::metadata::Metadata;
-use crate::object::{BoxFuture, Object};
+use crate::object::{BoxFuture, Context, Object};
 use crate::socket::{
-    Close, Closed, Connecting, Ending, Heard, Joining, Message, Port, Socket, SocketError, Told,
+    Close, Closed, Connecting, Dial, Ending, Heard, Joining, Message, Port, Socket, SocketError,
+    Told,
 };
 use crate::stub::{Address, Call};
 
@@ -142,23 +145,84 @@ pub(super) fn join<O: Exposed>(
     timeout: Duration,
 ) -> Result<Joining, Error> {
     let object = group.id_of(&who)?;
-    let address = group.address_of(who.clone())?;
-    let (host, lobbies) = (group.host().clone(), Arc::clone(group.lobbies()));
-    let port = Box::new(Way { group: Arc::clone(group), who, address, metadata, timeout });
-    Ok(Joining { host, object, lobbies, port })
+    let address = || group.address_of(who.clone());
+    let way = Way { address: address()?, last: address()?.within_service(), metadata, timeout };
+    Ok(way.joining(group, object))
+}
+
+impl<O: Exposed> Context<'_, O> {
+    /// Opens a socket to a server elsewhere, when everything is durable that the turn did or may have seen, and never if the turn
+    /// is undone. It is one of the object's [`sockets`](Context::sockets) from here on: it can be tagged at once, what is sent to it waits
+    /// until it is open, and it stays open while the object is not in memory. What comes over it is heard by `#[on_message]`, and its end,
+    /// also if it could not be opened, by `#[on_error]` or `#[on_close]`.
+    ///
+    /// No socket survives the process, and nobody opens it anew: let a schedule look whether it is there.
+    ///
+    /// ```
+    /// use durable::prelude::*;
+    /// use durable::socket::{Closed, Dial, Message, Socket};
+    ///
+    /// #[derive(Default, DurableState)]
+    /// struct Prices { url: String, newest: Option<String> }
+    ///
+    /// #[durable_object(name = "doc.Prices", http)]
+    /// impl Prices {
+    ///     pub fn watch(&mut self, cx: &mut Context<'_, Self>, url: String) -> Result<(), Error> {
+    ///         self.url = url;
+    ///         self.dial(cx)
+    ///     }
+    ///
+    ///     #[on_message]
+    ///     fn hear(&mut self, _from: Socket, message: Message) {
+    ///         self.newest = message.as_text().map(str::to_owned);
+    ///     }
+    ///
+    ///     #[on_close]
+    ///     fn lose(&mut self, cx: &mut Context<'_, Self>, _socket: Socket, _closed: Closed) -> Result<(), Error> {
+    ///         cx.alarm().set_in(std::time::Duration::from_secs(5))
+    ///     }
+    ///
+    ///     #[on_alarm]
+    ///     fn again(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Error> {
+    ///         self.dial(cx)
+    ///     }
+    /// }
+    ///
+    /// impl Prices {
+    ///     fn dial(&self, cx: &Context<'_, Self>) -> Result<(), Error> {
+    ///         let socket = cx.dial(Dial::to(&self.url))?;
+    ///         cx.sockets().send(socket, "prices, please")
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// `config.invalid` if the URL or a header is none; `socket.overloaded`; `runtime.closed`.
+    pub fn dial(&self, dial: Dial) -> Result<Socket, Error> {
+        self.open_line(dial, |slot, metadata| {
+            let last = slot.address().within_service();
+            let way = Way { address: slot.address(), last, metadata, timeout: HTTP_TIMEOUT };
+            way.joining(slot.group(), slot.id())
+        })
+    }
 }
 
 /// The way of what happens to a socket to its object.
 struct Way<O: Object> {
-    group: Arc<Group<O>>,
-    who: Who,
     address: Address<O>,
+    /// The way of its end, which a runtime that is shut down lets in all the same.
+    last: Address<O>,
     /// What travels with everything.
     metadata: Metadata,
     timeout: Duration,
 }
 
 impl<O: Exposed> Way<O> {
+    fn joining(self, group: &Group<O>, object: ObjectId) -> Joining {
+        let (host, lobbies) = (group.host().clone(), Arc::clone(group.lobbies()));
+        Joining { host, object, lobbies, port: Box::new(self) }
+    }
+
     /// A call whose answer is looked at by `unpack`. It waits for room.
     fn call<T: Send + 'static>(
         &self,
@@ -206,8 +270,6 @@ impl<O: Exposed> Port for Way<O> {
             (Ending::Failed(error), None) => (on_close.as_ref()?.0)(socket, error.into_closed()),
             (Ending::Closed(closed), _) => (on_close.as_ref()?.0)(socket, closed),
         };
-        // A runtime that is shut down lets it in all the same.
-        let address = self.group.address_of(self.who.clone()).ok()?.within_service();
-        Some(Box::pin(self.made(address, call, |_| Some(Ok(()))).into_future()))
+        Some(Box::pin(self.made(self.last.clone(), call, |_| Some(Ok(()))).into_future()))
     }
 }

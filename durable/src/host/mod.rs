@@ -4,6 +4,7 @@
 //! [`Host`] of its own runs the very code that ships. Only `os.rs` knows the operating system.
 
 mod director;
+mod net;
 mod os;
 
 use std::fmt;
@@ -16,6 +17,9 @@ pub use crate::sql::SqlChange;
 pub use crate::time::{MonoNs, WallMs};
 
 pub use self::director::{Director, Event, Tended, TurnEnd};
+#[cfg(feature = "http")]
+pub use self::net::Dialer;
+pub use self::net::Net;
 pub use futures_util::future::BoxFuture;
 
 /// What the runtime runs on. Cheap to clone; every clone is the same host.
@@ -31,6 +35,8 @@ pub struct Host {
     pub tasks: Arc<dyn Tasks>,
     /// What runs work that blocks on the disk.
     pub lanes: Arc<dyn Lanes>,
+    /// What reaches other machines.
+    pub net: Net,
     /// How many threads can work at once, at least 1. More actors and lanes for one thing than that are of no use.
     pub parallelism: usize,
     /// What the data directory's lock says of its holder.

@@ -3,6 +3,9 @@
 
 #![allow(clippy::disallowed_methods)]
 
+#[cfg(feature = "http")]
+mod dialer;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +18,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::{BoxFuture, Clock, Disk, Entropy, Host, Lane, LaneWork, Lanes, LockGuard, Step, Tasks};
+use super::{
+    BoxFuture, Clock, Disk, Entropy, Host, Lane, LaneWork, Lanes, LockGuard, Net, Step, Tasks,
+};
 use crate::time::{MonoNs, WallMs};
 
 pub(super) fn host() -> Host {
@@ -25,6 +30,7 @@ pub(super) fn host() -> Host {
         disk: Arc::new(OsDisk),
         tasks: Arc::new(OsTasks(Handle::current())),
         lanes: Arc::new(OsLanes),
+        net: net(),
         parallelism: thread::available_parallelism().map_or(1, usize::from),
         process_id: std::process::id(),
         director: None,
@@ -38,10 +44,21 @@ pub(super) fn host_without_tasks() -> Host {
         disk: Arc::new(OsDisk),
         tasks: Arc::new(NoTasks),
         lanes: Arc::new(OsLanes),
+        net: Net::none(),
         parallelism: thread::available_parallelism().map_or(1, usize::from),
         process_id: std::process::id(),
         director: None,
     }
+}
+
+#[cfg(feature = "http")]
+fn net() -> Net {
+    Net::new(dialer::OsDialer)
+}
+
+#[cfg(not(feature = "http"))]
+fn net() -> Net {
+    Net::none()
 }
 
 /// Tells tokio's time, which is the operating system's unless a test has paused it.

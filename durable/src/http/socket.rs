@@ -11,22 +11,15 @@ use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Sink, Stream};
 use tokio_tungstenite::tungstenite::Error as WireError;
-use tokio_tungstenite::tungstenite::error::ProtocolError;
 
 use super::problem::Problem;
 use super::server::Serving;
 use super::{Service, fetch};
 use crate::caller::{Who, WhoKey};
 use crate::exposed::Request;
-use crate::limits::SOCKET_MESSAGE_BYTES_MAX;
+use crate::limits::{SOCKET_BUFFER_BYTES, SOCKET_MESSAGE_BYTES_MAX};
 use crate::metadata::Metadata;
-use crate::socket::{Close, Ending, Message, Refused, Signal, SocketErrorKind};
-
-/// Bytes that are read of a socket at once.
-const READ_BUFFER_BYTES: usize = 4 * 1024;
-
-/// Bytes that are gathered before they are written.
-const WRITE_BUFFER_BYTES: usize = 4 * 1024;
+use crate::socket::{Close, Ending, Message, Refused, Signal};
 
 /// Whether a request asks for a socket.
 pub(super) fn is_wanted(parts: &Parts) -> bool {
@@ -82,8 +75,8 @@ impl Service {
         };
         let protocol = line.protocol();
         let upgrade = upgrade
-            .read_buffer_size(READ_BUFFER_BYTES)
-            .write_buffer_size(WRITE_BUFFER_BYTES)
+            .read_buffer_size(SOCKET_BUFFER_BYTES)
+            .write_buffer_size(SOCKET_BUFFER_BYTES)
             .max_message_size(SOCKET_MESSAGE_BYTES_MAX)
             .max_frame_size(SOCKET_MESSAGE_BYTES_MAX);
         let mut response = upgrade.on_upgrade(async move |socket| {
@@ -162,14 +155,7 @@ fn frame(signal: Signal) -> Frame {
 
 /// How a socket has ended that gave this error.
 fn failed(error: &axum::Error) -> Ending {
-    let text = error.to_string();
     let source = std::error::Error::source(error);
-    match source.and_then(|source| source.downcast_ref::<WireError>()) {
-        Some(WireError::Capacity(_)) => Ending::failed(SocketErrorKind::TooLarge, text),
-        Some(WireError::Protocol(ProtocolError::ResetWithoutClosingHandshake)) => Ending::gone(),
-        Some(WireError::Protocol(_) | WireError::Utf8(_)) => {
-            Ending::failed(SocketErrorKind::Protocol, text)
-        }
-        _ => Ending::gone(),
-    }
+    let wire = source.and_then(|source| source.downcast_ref::<WireError>());
+    wire.map_or_else(Ending::gone, Ending::of)
 }

@@ -86,6 +86,13 @@ pub const SOCKET_TURN_MAX: usize = 16_384;
 /// Bytes of the messages that a turn sends, and of what it attaches; of a message to many sockets, once, and 8 for each of them.
 pub const SOCKET_TURN_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Bytes that are read of a socket at once, and gathered before they are written to it.
+#[cfg(feature = "http")]
+pub(crate) const SOCKET_BUFFER_BYTES: usize = 4 * 1024;
+
+/// How long it may take to open a socket that an object dials.
+pub const SOCKET_DIAL_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Messages of one socket that are on their way to its object.
 pub const SOCKET_UNDER_WAY_MAX: usize = 16;
 

@@ -17,14 +17,27 @@ use crate::limits::{
     SOCKET_ATTACHMENT_BYTES_MAX, SOCKET_RESPONSE_BYTES_MAX, SOCKET_TAG_BYTES_MAX, SOCKET_TAGS_MAX,
     SOCKET_TURN_BYTES_MAX, SOCKET_TURN_MAX,
 };
+use crate::metadata::Metadata;
 use crate::object::context::Scene;
 use crate::object::kv::Owner;
 use crate::object::live::Live;
 use crate::object::{Context, Object, Slot};
-use crate::socket::{Close, Lobby, Message, Socket};
+use crate::socket::{Close, Dial, Dialing, Joining, Lobby, Message, Socket};
 
-/// What a turn has done about sockets, in order.
-pub(crate) type SocketDeeds = Vec<Deed<Message>>;
+/// What a turn has done about sockets.
+#[derive(Debug, Default)]
+pub(crate) struct SocketDeeds {
+    /// In order.
+    deeds: Vec<Deed<Message>>,
+    /// Those that it opens. Dropped, they never were.
+    dials: Vec<Dialing>,
+}
+
+impl SocketDeeds {
+    pub(super) fn is_empty(&self) -> bool {
+        self.deeds.is_empty()
+    }
+}
 
 /// Where a turn puts what it does about sockets.
 #[derive(Default)]
@@ -32,7 +45,7 @@ pub(super) struct SocketDesk(Mutex<Desk>);
 
 #[derive(Default)]
 struct Desk {
-    deeds: SocketDeeds,
+    dealt: SocketDeeds,
     /// Of messages, attachments and whom they are for.
     bytes: usize,
     fault: Option<Error>,
@@ -40,27 +53,36 @@ struct Desk {
 
 impl SocketDesk {
     /// How much there is.
-    pub(super) fn mark(&self) -> (usize, usize) {
-        let desk = self.0.lock();
-        (desk.deeds.len(), desk.bytes)
+    pub(super) fn mark(&self) -> SocketMark {
+        let Desk { dealt, bytes, .. } = &*self.0.lock();
+        SocketMark { deeds: dealt.deeds.len(), dials: dealt.dials.len(), bytes: *bytes }
     }
 
     /// Goes back to so much.
-    pub(super) fn reset(&self, (mark, bytes): (usize, usize)) {
+    pub(super) fn reset(&self, SocketMark { deeds, dials, bytes }: SocketMark) {
         let mut desk = self.0.lock();
-        desk.deeds.truncate(mark);
+        desk.dealt.deeds.truncate(deeds);
+        desk.dealt.dials.truncate(dials);
         desk.bytes = bytes;
     }
 
     pub(super) fn has_dealt(&mut self) -> bool {
-        let Desk { deeds, fault, .. } = self.0.get_mut();
-        !deeds.is_empty() || fault.is_some()
+        let Desk { dealt, fault, .. } = self.0.get_mut();
+        !dealt.is_empty() || fault.is_some()
     }
 
     pub(super) fn take_dealt(&mut self) -> (SocketDeeds, Option<Error>) {
-        let Desk { deeds, fault, .. } = std::mem::take(self.0.get_mut());
-        (deeds, fault)
+        let Desk { dealt, fault, .. } = std::mem::take(self.0.get_mut());
+        (dealt, fault)
     }
+}
+
+/// How much a turn has done about sockets.
+#[derive(Clone, Copy)]
+pub(super) struct SocketMark {
+    deeds: usize,
+    dials: usize,
+    bytes: usize,
 }
 
 impl<O: Object> Context<'_, O> {
@@ -105,6 +127,28 @@ impl<O: Object> Context<'_, O> {
         Sockets { desk: &self.sockets, lobby }
     }
 
+    /// Opens a socket. `joining`: how things of it come to the object.
+    ///
+    /// # Errors
+    /// As of [`Context::dial`].
+    pub(crate) fn open_line(
+        &self,
+        dial: Dial,
+        joining: impl FnOnce(&Arc<Slot<O>>, Metadata) -> Joining,
+    ) -> Result<Socket, Error> {
+        let goal = dial.goal()?;
+        let Scene::Slot { slot, .. } = self.scene else {
+            self.lacks("opens a socket");
+            return Ok(Socket(0));
+        };
+        let line = joining(slot, self.metadata.clone()).come()?;
+        let socket = line.socket();
+        let sockets = self.sockets();
+        sockets.note(Deed::Card(socket.0, CardDeed::LetIn), 0)?;
+        sockets.desk.0.lock().dealt.dials.push(Dialing { line, goal });
+        Ok(socket)
+    }
+
     /// The turn lets a socket in. Generated dispatchers use it.
     #[doc(hidden)]
     pub fn let_in(&self, socket: Socket) {
@@ -118,14 +162,14 @@ pub(super) fn let_frames_out<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &Live<O>,
     call: u64,
-    deeds: SocketDeeds,
+    SocketDeeds { deeds, dials }: SocketDeeds,
 ) {
     if deeds.is_empty() {
         return;
     }
     // Those whom they are for may all have gone.
     let Some(lobby) = slot.group().lobbies().of(slot.id_ref()) else { return };
-    let leaving = lobby.hold(call, deeds);
+    let leaving = lobby.hold(call, deeds).dialing(dials);
     let shard = slot.group().shard(&slot.id());
     let (submitted, durable) = (live.fence().submitted(), shard.durable());
     let is_broken = live.fence().broken().is_some();
@@ -135,13 +179,14 @@ pub(super) fn let_frames_out<O: Object>(
     }
 }
 
-/// Closes all sockets of an object, after what its last turn has done about them.
+/// Closes all sockets of an object, after what its last turn has done about them. Those that it was to open are not.
 pub(super) fn close_sockets<O: Object>(
     slot: &Arc<Slot<O>>,
     live: &Live<O>,
     call: u64,
-    mut deeds: SocketDeeds,
+    SocketDeeds { mut deeds, dials }: SocketDeeds,
 ) {
+    drop(dials);
     let Some(lobby) = slot.group().lobbies().of(slot.id_ref()) else { return };
     let closing = Close::new(1001, "the object is deleted").sent();
     let all: Vec<u64> = lobby.with(|sockets| {
@@ -149,7 +194,7 @@ pub(super) fn close_sockets<O: Object>(
         sockets.open().filter(is_in).collect()
     });
     deeds.extend(all.into_iter().map(|socket| Deed::Close(socket, closing.clone())));
-    let_frames_out(slot, live, call, deeds);
+    let_frames_out(slot, live, call, SocketDeeds { deeds, dials: Vec::new() });
 }
 
 /// The sockets of an object, as a turn sees them: with what it has done itself and what turns before it did, durable or not.
@@ -329,7 +374,7 @@ impl Sockets<'_> {
         lobby.with(|sockets| {
             let listed = sockets.open().filter(|socket| {
                 let card = sockets.card(*socket).expect("it is open");
-                let card = with_deeds(card, *socket, &desk.deeds);
+                let card = with_deeds(card, *socket, &desk.dealt.deeds);
                 card.is_listed() && is_wanted(&card)
             });
             listed.map(Socket).collect()
@@ -341,7 +386,7 @@ impl Sockets<'_> {
         let desk = self.desk.0.lock();
         self.lobby.as_ref()?.with(|sockets| {
             let card = sockets.card(socket.0)?;
-            Some(look(&with_deeds(card, socket.0, &desk.deeds)))
+            Some(look(&with_deeds(card, socket.0, &desk.dealt.deeds)))
         })
     }
 
@@ -365,7 +410,7 @@ impl Sockets<'_> {
             return Ok(());
         }
         let mut desk = self.desk.0.lock();
-        if desk.bytes + bytes > SOCKET_TURN_BYTES_MAX || desk.deeds.len() >= SOCKET_TURN_MAX {
+        if desk.bytes + bytes > SOCKET_TURN_BYTES_MAX || desk.dealt.deeds.len() >= SOCKET_TURN_MAX {
             let error = Code::SocketOverloaded.error(format!(
                 "a turn does more than {SOCKET_TURN_MAX} things about sockets, or sends them more than {SOCKET_TURN_BYTES_MAX} bytes; \
                  do less in a turn"
@@ -374,7 +419,7 @@ impl Sockets<'_> {
             return Err(error);
         }
         desk.bytes += bytes;
-        desk.deeds.push(deed);
+        desk.dealt.deeds.push(deed);
         Ok(())
     }
 }

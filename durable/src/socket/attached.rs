@@ -7,39 +7,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use futures_util::SinkExt;
 use futures_util::future::select;
-use futures_util::{Sink, SinkExt, Stream};
 
 use super::line::Next;
-use super::{Close, Closed, Ending, Line, Message, SocketError, SocketErrorKind};
+use super::{Close, Closed, Ending, Line, Signal, SocketError, SocketErrorKind, Wire};
 use crate::host::Clock;
 use crate::kernel::sockets::Fate;
 use crate::limits::{SOCKET_CLOSE_TIMEOUT, SOCKET_PING_INTERVAL, SOCKET_UNDER_WAY_MAX};
 use crate::object::BoxFuture;
-
-/// What a socket goes over. It answers by itself whoever asks whether it is there, and whoever closes.
-#[doc(hidden)]
-pub trait Wire:
-    Stream<Item = Result<Signal, Ending>> + Sink<Signal, Error = Ending> + Unpin + Send
-{
-}
-
-impl<W> Wire for W where
-    W: Stream<Item = Result<Signal, Ending>> + Sink<Signal, Error = Ending> + Unpin + Send
-{
-}
-
-/// What goes over it.
-#[doc(hidden)]
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Signal {
-    /// A message.
-    Message(Message),
-    /// Asks the other end whether it is there, or is heard of it.
-    Beat,
-    /// The last thing. `None`: nothing is said about it.
-    Close(Option<Close>),
-}
 
 /// Messages that are taken before anything is written again.
 const READ_AT_ONCE: usize = 64;
@@ -283,7 +259,7 @@ impl<W: Wire> Attached<W> {
     }
 }
 
-fn too_slow() -> Ending {
+pub(super) fn too_slow() -> Ending {
     Ending::failed(SocketErrorKind::Slow, "it takes too little of what it is sent")
 }
 
@@ -292,7 +268,7 @@ async fn say_why(mut wire: impl Wire, error: &SocketError) {
     let code = match error.kind {
         SocketErrorKind::Protocol => 1002,
         SocketErrorKind::TooLarge => 1009,
-        SocketErrorKind::Slow | SocketErrorKind::Silent => 1008,
+        SocketErrorKind::Slow | SocketErrorKind::Silent | SocketErrorKind::Unreachable => 1008,
     };
     let closing = Close::new(code, &*error.text).sent();
     let close = Close::new(closing.code, closing.reason);

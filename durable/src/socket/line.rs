@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 
 use tokio::sync::oneshot;
 
-use super::attached::{Attached, Wire};
-use super::{Close, Ending, Lobbies, Lobby, Message, Socket};
+use super::attached::Attached;
+use super::{Close, Ending, Lobbies, Lobby, Message, Socket, Wire};
 use crate::error::{Code, Error, Outcome};
 use crate::exposed::{Request, Response};
 use crate::host::{Clock, Host};
@@ -78,6 +78,16 @@ pub struct Line {
 }
 
 impl Joining {
+    /// A socket that its object does not see yet. Dropped, there was none.
+    ///
+    /// # Errors
+    /// `socket.overloaded`; `runtime.closed`.
+    pub(crate) fn come(self) -> Result<Line, Error> {
+        let Joining { host, object, lobbies, port } = self;
+        let (lobby, socket) = lobbies.come(&host, object)?;
+        Ok(Line { host, object, socket, lobby, lobbies, port: Some(port) })
+    }
+
     /// Asks the object. `place`: what it takes up, until the object has answered.
     ///
     /// # Errors
@@ -90,12 +100,10 @@ impl Joining {
         request: Request,
         place: impl Send + 'static,
     ) -> Result<Line, Refused> {
-        let Joining { host, object, lobbies, port } = self;
-        let (lobby, socket) = lobbies.come(&host, object).map_err(Refused::Failed)?;
-        let tasks = Arc::clone(&host.tasks);
-        let line = Line { host, object, socket, lobby, lobbies, port: Some(port) };
-        let Some(asked) = line.port().connect(socket, request) else {
-            line.lobby.hold(0, vec![Deed::Card(socket.0, CardDeed::LetIn)]).leave();
+        let line = self.come().map_err(Refused::Failed)?;
+        let tasks = Arc::clone(&line.host.tasks);
+        let Some(asked) = line.port().connect(line.socket, request) else {
+            line.lobby.hold(0, vec![Deed::Card(line.socket.0, CardDeed::LetIn)]).leave();
             return Ok(line);
         };
         let (tell, told) = oneshot::channel();
@@ -132,6 +140,10 @@ impl Line {
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
         &self.host.clock
+    }
+
+    pub(super) fn host(&self) -> &Host {
+        &self.host
     }
 
     /// Which socket it is.
@@ -212,19 +224,33 @@ impl Line {
         let told = told?;
         let clock = Arc::clone(self.clock());
         Some(Box::pin(async move {
-            let (rest, mut told) = (rest, told);
-            for pause in SOCKET_END_PAUSES {
-                let Err(error) = told.await else { return };
-                let Rest { object, socket, .. } = &rest;
-                tracing::warn!(%object, %socket, %error, "an object has not heard that a socket has ended");
-                let is_over = error.is(Code::CallPanicked) || error.is(Code::RuntimeClosed);
-                let Some(again) = port.ended(*socket, ending.clone()).filter(|_| !is_over) else {
-                    return;
-                };
-                clock.sleep_until(clock.now() + error.retry_after().unwrap_or(*pause)).await;
-                told = again;
-            }
+            let rest = rest;
+            tell(&*port, &*clock, &rest, &ending, told).await;
         }))
+    }
+}
+
+/// Tells an object of an end until it has heard of it, or cannot. What may have heard is not told again.
+async fn tell(port: &dyn Port, clock: &dyn Clock, rest: &Rest, ending: &Ending, first: Told) {
+    let Rest { object, socket, .. } = rest;
+    let (mut told, mut pauses) = (first, SOCKET_END_PAUSES.iter());
+    loop {
+        let Err(error) = told.await else { return };
+        tracing::warn!(%object, %socket, %error, "an object has not heard that a socket has ended");
+        let Some(pause) = pauses.next().filter(|_| may_hear_later(&error)) else { return };
+        clock.sleep_until(clock.now() + error.retry_after().unwrap_or(*pause)).await;
+        let Some(again) = port.ended(*socket, ending.clone()) else { return };
+        told = again;
+    }
+}
+
+/// Whether an object that has failed at an end may hear of it later, and has not yet.
+fn may_hear_later(error: &Error) -> bool {
+    match error.outcome() {
+        Outcome::NotStarted => !error.is(Code::RuntimeClosed),
+        // What it did was undone, and it would do the same again.
+        Outcome::RolledBack => !error.is(Code::CallPanicked),
+        Outcome::Committed | Outcome::Unknown => false,
     }
 }
 
@@ -256,5 +282,76 @@ impl fmt::Debug for Line {
             .field("object", &object)
             .field("socket", &socket)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::time::Duration;
+
+    use parking_lot::Mutex;
+
+    use super::*;
+    use crate::socket::lobby::Numbers;
+
+    /// An object that fails at what it hears, and how often it was told.
+    struct Deaf(Mutex<(VecDeque<Error>, usize)>);
+
+    impl Port for Deaf {
+        fn connect(&self, _: Socket, _: Request) -> Option<Connecting> {
+            None
+        }
+
+        fn message(&self, _: Socket, _: Message) -> Option<Heard> {
+            None
+        }
+
+        fn ended(&self, _: Socket, _: Ending) -> Option<Told> {
+            let mut deaf = self.0.lock();
+            deaf.1 += 1;
+            let error = deaf.0.pop_front();
+            Some(Box::pin(async move { error.map_or(Ok(()), Err) }))
+        }
+    }
+
+    /// Tells an object of an end that fails at it like this. Gives how often it was told, and how long that took.
+    async fn told(errors: Vec<Error>) -> (usize, Duration) {
+        let deaf = Deaf(Mutex::new((errors.into(), 0)));
+        let clock = Host::os().clock;
+        let lobbies = Arc::new(Lobbies::new(Numbers::new()));
+        let object = ObjectId::from_bytes([7; 32]);
+        let rest = Rest { lobbies, object, socket: Socket(1) };
+        let begun = clock.now();
+        let first = deaf.ended(rest.socket, Ending::gone()).expect("it hears");
+        tell(&deaf, &*clock, &rest, &Ending::gone(), first).await;
+        let (_, count) = deaf.0.into_inner();
+        (count, clock.now() - begun)
+    }
+
+    fn busy() -> Error {
+        Code::ObjectOverloaded.error("on purpose")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_is_told_of_an_end_until_it_has_heard() {
+        assert_eq!(told(vec![]).await, (1, Duration::ZERO));
+        assert_eq!(told(vec![busy(); 2]).await.0, 3);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_is_told_once_more_than_there_are_pauses_and_then_nobody_waits() {
+        let all: Duration = SOCKET_END_PAUSES.iter().sum();
+        let (count, time) = told(vec![busy(); 20]).await;
+        assert_eq!(count, SOCKET_END_PAUSES.len() + 1);
+        let tick = Duration::from_millis(10);
+        assert!(time >= all && time < all + tick, "it took {time:?} instead of {all:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_it_may_have_heard_is_not_told_again() {
+        for code in [Code::CallPanicked, Code::RuntimeClosed, Code::StorageSyncFailed] {
+            assert_eq!(told(vec![code.error("on purpose"); 3]).await.0, 1, "{code:?}");
+        }
     }
 }

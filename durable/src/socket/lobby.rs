@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use futures_util::task::AtomicWaker;
 use parking_lot::Mutex;
 
-use super::{Close, Message, Socket};
+use super::{Close, Dialing, Message, Socket};
 use crate::error::{Code, Error};
 use crate::host::{Event, Host};
 use crate::id::ObjectId;
@@ -202,7 +202,7 @@ impl Lobby {
     /// A turn is kept that has done this. What it gives does it when it is released.
     pub(crate) fn hold(self: &Arc<Self>, call: u64, deeds: Vec<Deed<Message>>) -> Leaving {
         let ticket = self.with(|sockets| sockets.hold(deeds));
-        Leaving { lobby: Arc::clone(self), call, ticket }
+        Leaving { lobby: Arc::clone(self), call, ticket, dials: Mutex::default() }
     }
 
     fn settle(&self, call: u64, ticket: u64, is_durable: bool) {
@@ -229,12 +229,22 @@ pub(crate) struct Leaving {
     lobby: Arc<Lobby>,
     call: u64,
     ticket: u64,
+    /// Sockets that are opened then.
+    dials: Mutex<Vec<Dialing>>,
 }
 
 impl Leaving {
+    /// With sockets that the turn opens.
+    pub(crate) fn dialing(mut self, dials: Vec<Dialing>) -> Self {
+        *self.dials.get_mut() = dials;
+        self
+    }
+
     /// It happens.
     pub(crate) fn leave(&self) {
         self.lobby.settle(self.call, self.ticket, true);
+        let dials = std::mem::take(&mut *self.dials.lock());
+        dials.into_iter().for_each(Dialing::begin);
     }
 }
 

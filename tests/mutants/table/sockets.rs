@@ -1,9 +1,65 @@
 //! Frames that leave too early, of turns that were undone, in another order or to the wrong ones; sockets that are forgotten, and
 //! whose end is heard twice or never.
 
-use crate::{Edit, FEEDS, Mutant, SOCKETS};
+use crate::{DIALS, Edit, FEEDS, Mutant, SOCKETS};
 
 pub const MUTANTS: &[Mutant] = &[
+    Mutant {
+        name: "dial_before_commit",
+        bug: "a socket that a turn opens is opened when the turn has ended, durable or not",
+        edits: &[Edit {
+            file: "durable/src/socket/lobby.rs",
+            find: "        *self.dials.get_mut() = dials;",
+            replace: r#"        if crate::mutant("dial_before_commit") {
+            dials.into_iter().for_each(Dialing::begin);
+        } else {
+            *self.dials.get_mut() = dials;
+        }"#,
+        }],
+        seeds: 100,
+        found_by: &["panic"],
+        test: DIALS,
+    },
+    Mutant {
+        name: "dial_of_savepoint",
+        bug: "a socket is opened that a savepoint opens which was undone",
+        edits: &[Edit {
+            file: "durable/src/object/sockets.rs",
+            find: "        desk.dealt.dials.truncate(dials);",
+            replace: r#"        if !crate::mutant("dial_of_savepoint") {
+            desk.dealt.dials.truncate(dials);
+        }"#,
+        }],
+        seeds: 20,
+        found_by: &["panic"],
+        test: DIALS,
+    },
+    Mutant {
+        name: "unreachable_untold",
+        bug: "an object does not hear that a socket could not be opened",
+        edits: &[Edit {
+            file: "durable/src/socket/dial.rs",
+            find: "            Err(ending) => line.end(ending).await,",
+            replace: r#"            Err(_) if crate::mutant("unreachable_untold") => std::mem::forget(line),
+            Err(ending) => line.end(ending).await,"#,
+        }],
+        seeds: 20,
+        found_by: &["panic"],
+        test: DIALS,
+    },
+    Mutant {
+        name: "dial_not_given_up",
+        bug: "a socket that is closed before it is open is waited for all the same",
+        edits: &[Edit {
+            file: "durable/src/socket/dial.rs",
+            find: "        Fate::Closing | Fate::Cut => Poll::Ready(()),",
+            replace: r#"        Fate::Closing | Fate::Cut if crate::mutant("dial_not_given_up") => Poll::Pending,
+        Fate::Closing | Fate::Cut => Poll::Ready(()),"#,
+        }],
+        seeds: 20,
+        found_by: &["panic"],
+        test: DIALS,
+    },
     Mutant {
         name: "frames_leave_before_their_commit",
         bug: "what a turn sends to sockets leaves when the turn has ended, durable or not",
@@ -35,9 +91,9 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "what was sent to sockets inside of a savepoint that was undone leaves",
         edits: &[Edit {
             file: "durable/src/object/sockets.rs",
-            find: "        desk.deeds.truncate(mark);",
+            find: "        desk.dealt.deeds.truncate(deeds);",
             replace: r#"        if !crate::mutant("frames_of_savepoint") {
-            desk.deeds.truncate(mark);
+            desk.dealt.deeds.truncate(deeds);
         }"#,
         }],
         seeds: 20,

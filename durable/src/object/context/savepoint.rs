@@ -9,6 +9,8 @@ use crate::kv::{Framed, KvKey};
 use crate::object::Object;
 use crate::object::alarm::Deed;
 use crate::object::send::SendMark;
+#[cfg(feature = "http")]
+use crate::object::sockets::SocketMark;
 use crate::object::sql::Fate;
 
 /// A savepoint that has not ended. Dropped by a panic, it is undone.
@@ -26,7 +28,7 @@ pub(super) struct OpenSavepoint<'c, 'a, O: Object> {
     pub(super) work: usize,
     /// How much it had done about sockets.
     #[cfg(feature = "http")]
-    pub(super) sockets: (usize, usize),
+    pub(super) sockets: SocketMark,
 }
 
 /// What a turn has done to the KV.
