@@ -32,11 +32,12 @@ use axum::http::Method;
 use axum::routing::any;
 
 pub use self::authorize::{Asking, Authorize, Denial};
-use self::authorize::{DynAuthorize, nobody_is_refused};
-use self::call::{answer, unknown_path};
+use self::authorize::{DynAuthorize, Guard};
+use self::call::answer;
 use self::handshake::Handshake;
 #[cfg(feature = "openapi")]
 pub use self::openapi::{OpenApi, Scheme};
+use self::server::Served;
 pub use self::server::Server;
 use crate::error::{Code, Error};
 use crate::exposed::Door;
@@ -131,8 +132,7 @@ pub struct Edge {
     settings: Settings,
     /// Sites, beside the one that is asked, whose pages may open sockets.
     origins: Vec<String>,
-    /// `None`: nobody has said who may call.
-    authorize: Option<Arc<dyn DynAuthorize>>,
+    guard: Guard,
     /// `None`: what is served is not described.
     #[cfg(feature = "openapi")]
     openapi: Option<OpenApi>,
@@ -155,7 +155,8 @@ struct Service {
     doors: BTreeMap<&'static str, Arc<dyn Door>>,
     settings: Settings,
     origins: Vec<String>,
-    authorize: Arc<dyn DynAuthorize>,
+    /// `None`: everyone passes.
+    authorize: Option<Arc<dyn DynAuthorize>>,
 }
 
 impl Edge {
@@ -172,7 +173,7 @@ impl Edge {
             runtime: runtime.clone(),
             settings,
             origins: Vec::new(),
-            authorize: None,
+            guard: Guard::Unsaid,
             #[cfg(feature = "openapi")]
             openapi: Some(OpenApi::default()),
         }
@@ -181,13 +182,13 @@ impl Edge {
     /// Asks `authorize` before every call of a method that there is, before the request's body is read. The last one that is said
     /// stands.
     pub fn authorize(mut self, authorize: impl Authorize) -> Self {
-        self.authorize = Some(Arc::new(authorize));
+        self.guard = Guard::Asked(Arc::new(authorize));
         self
     }
 
     /// Lets everyone call everything that is served, for networks that others guard.
     pub fn allow_all(mut self) -> Self {
-        self.authorize = Some(nobody_is_refused());
+        self.guard = Guard::Open;
         self
     }
 
@@ -320,15 +321,21 @@ impl Edge {
     }
 
     async fn serve_by(self, address: SocketAddr, handshake: Handshake) -> Result<Server, Error> {
-        if self.authorize.is_none() && !address.ip().to_canonical().is_loopback() {
+        if matches!(self.guard, Guard::Unsaid) && !address.ip().to_canonical().is_loopback() {
             return Err(Code::ServerUnguarded.error(format!(
                 "{address} can be reached by other machines, and nothing says who may call; say it with `authorize`, \
                  or `allow_all` if others guard the network, or serve at 127.0.0.1"
             )));
         }
         let host = self.runtime.host().clone();
-        let routes = self.into_router().fallback(unknown_path);
-        Server::start(host, address, (routes, handshake)).await
+        #[cfg(feature = "openapi")]
+        let document = self.openapi.as_ref().map(|_| openapi::Served::new(&self.document()));
+        let served = Served {
+            #[cfg(feature = "openapi")]
+            document,
+            service: self.service(),
+        };
+        Server::start(host, address, (Arc::new(served), handshake)).await
     }
 
     /// These routes, and that of the document.
@@ -346,15 +353,15 @@ impl Edge {
 
     #[cfg(feature = "openapi")]
     fn document(&self) -> serde_json::Value {
-        let scheme = self.authorize.as_ref().map_or_else(Scheme::none, |one| one.scheme());
+        let scheme = self.guard.asked().map_or_else(Scheme::none, |one| one.scheme());
         let settings = self.openapi.clone().unwrap_or_default();
         openapi::document(&self.runtime.doors(), &settings, &scheme)
     }
 
     fn service(self) -> Arc<Service> {
-        let Edge { runtime, settings, origins, authorize, .. } = self;
+        let Edge { runtime, settings, origins, guard, .. } = self;
+        let authorize = guard.asked().cloned();
         let doors = runtime.doors().into_iter().map(|door| (door.class(), door)).collect();
-        let authorize = authorize.unwrap_or_else(nobody_is_refused);
         Arc::new(Service { runtime, doors, settings, origins, authorize })
     }
 }

@@ -178,6 +178,26 @@ impl Denial {
     }
 }
 
+/// Who may call.
+pub(super) enum Guard {
+    /// Nobody has said.
+    Unsaid,
+    /// Everyone.
+    Open,
+    /// Whoever passes here.
+    Asked(Arc<dyn DynAuthorize>),
+}
+
+impl Guard {
+    /// Who is asked. `None`: everyone passes.
+    pub(super) fn asked(&self) -> Option<&Arc<dyn DynAuthorize>> {
+        match self {
+            Guard::Unsaid | Guard::Open => None,
+            Guard::Asked(authorize) => Some(authorize),
+        }
+    }
+}
+
 /// An [`Authorize`] without its type.
 pub(super) trait DynAuthorize: Send + Sync {
     fn ask<'a>(&'a self, asking: &'a Asking<'a>) -> BoxFuture<'a, Result<Metadata, Denial>>;
@@ -194,23 +214,5 @@ impl<A: Authorize> DynAuthorize for A {
     #[cfg(feature = "openapi")]
     fn scheme(&self) -> Scheme {
         Authorize::scheme(self)
-    }
-}
-
-/// Everyone passes.
-pub(super) fn nobody_is_refused() -> Arc<dyn DynAuthorize> {
-    Arc::new(Everyone)
-}
-
-struct Everyone;
-
-impl Authorize for Everyone {
-    fn authorize(&self, _: &Asking<'_>) -> impl Future<Output = Result<Metadata, Denial>> + Send {
-        ready(Ok(Metadata::new()))
-    }
-
-    #[cfg(feature = "openapi")]
-    fn scheme(&self) -> Scheme {
-        Scheme::none()
     }
 }

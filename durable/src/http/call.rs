@@ -6,19 +6,21 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::BoxError;
+use axum::body::{Body, Bytes, HttpBody, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use http_body_util::LengthLimitError;
 
 use super::events::events;
 use super::fetch;
-use super::handshake::Certificate;
-use super::order::Placed;
+use super::order::Place;
 use super::problem::{Problem, plain};
+use super::server::Attended;
 use super::socket::{self, Comes};
 use super::typed::{TypedCall, is_typed};
 use super::{Asking, Service, Settings};
@@ -32,22 +34,26 @@ use crate::trace::{TRACEPARENT, TRACESTATE, TraceContext};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// Answers a request.
+/// Answers a request that a program's own routes have brought.
 pub(super) async fn answer(State(service): State<Arc<Service>>, request: Request) -> Response {
-    service.answer(request).await.unwrap_or_else(Problem::into_response)
+    service.respond(request, Arrival::default()).await
 }
 
-/// Answers a request for a path that there is not.
-pub(super) async fn unknown_path() -> Response {
-    Problem::unknown_path().into_response()
+/// What is known of how a request has come.
+#[derive(Default)]
+pub(super) struct Arrival<'a> {
+    /// The connection. `None`: it is one of the program's own server.
+    pub(super) by: Option<&'a Attended>,
+    /// Whoever comes behind it waits until this call is at its object, or fails. `None`: nobody does.
+    pub(super) place: Option<Place>,
 }
 
 /// What a request is for.
-struct Target<'a> {
-    door: &'a dyn Door,
+struct Target<'s, 'p> {
+    door: &'s dyn Door,
     method: &'static ExposedMethod,
     object: WhoKey,
-    way: Way<'a>,
+    way: Way<'p>,
 }
 
 /// How the object is asked.
@@ -62,20 +68,32 @@ enum Way<'a> {
 }
 
 impl Service {
-    async fn answer(&self, request: Request) -> Result<Response, Problem> {
+    /// Answers a request. Its future is small: each request has one.
+    pub(super) fn respond<'a, B: Incoming>(
+        &'a self,
+        request: Request<B>,
+        arrival: Arrival<'a>,
+    ) -> impl Future<Output = Response> + Send + 'a {
+        self.answer(request, arrival).map(|given| given.unwrap_or_else(Problem::into_response))
+    }
+
+    async fn answer<B: Incoming>(
+        &self,
+        request: Request<B>,
+        arrival: Arrival<'_>,
+    ) -> Result<Response, Problem> {
         let (parts, body) = request.into_parts();
-        // Whoever comes behind it waits until this call is at its object, or fails.
-        let place = parts.extensions.get::<Placed>().and_then(Placed::take);
+        let Arrival { by, place } = arrival;
         let is_typed = is_typed(&parts.headers);
         let wants_socket = !is_typed && socket::is_wanted(&parts);
         let target = self.target(parts.uri.path(), (is_typed, wants_socket))?;
-        let passed = self.pass(&parts, &target, is_typed).await?;
+        let passed = self.pass(&parts, &target, (is_typed, by)).await?;
         let Target { door, method, object, way } = target;
         if let Way::Socket(rest) = way {
             let request = fetch::request(&parts, rest, Bytes::new());
             let metadata = with_trace(passed, &parts.headers);
             let comes = Comes { class: door.class(), object, request, metadata };
-            return self.take_socket(comes, parts).await;
+            return Box::pin(self.take_socket(comes, parts, by.map(Attended::serving))).await;
         }
         let timeout = timeout(&parts.headers, &self.settings)?;
         // Most answers do not say whom they are about.
@@ -84,9 +102,10 @@ impl Service {
             move || label(door.class(), &object)
         };
         if is_typed {
-            let body = self.body(&parts.headers, body).await?;
+            let body = Box::pin(self.body(&parts.headers, body)).await?;
             let call = TypedCall { door, method, object, timeout, metadata: passed, place };
-            return self.answer_typed(call, body).await.map_err(|problem| problem.about(label()));
+            let answered = Box::pin(self.answer_typed(call, body)).await;
+            return answered.map_err(|problem| problem.about(label()));
         }
         drop(place);
         let key = if let Way::Named = way { idempotency_key(&parts.headers)? } else { None };
@@ -102,7 +121,7 @@ impl Service {
         };
         let call = match (way, method.verb) {
             (Way::Fetch(rest) | Way::Socket(rest), _) => {
-                let body = self.body(&parts.headers, body).await?;
+                let body = Box::pin(self.body(&parts.headers, body)).await?;
                 let request = Box::new(fetch::request(&parts, rest, body));
                 door.call(Asked { args: Args::Fetch(request), ..asked })
             }
@@ -114,11 +133,13 @@ impl Service {
                 if !is_json(&parts.headers) {
                     return Err(Problem::wrong_type());
                 }
-                let body = self.body(&parts.headers, body).await?;
+                let body = Box::pin(self.body(&parts.headers, body)).await?;
                 let args = if body.is_empty() { asked.args } else { Args::Json(&body) };
                 door.call(Asked { args, ..asked })
             }
         };
+        // Its texts lie in the buffer that the connection reads into, which is only taken again when nobody has them.
+        drop(parts);
         self.answered(call.await, label)
     }
 
@@ -126,8 +147,8 @@ impl Service {
     async fn pass(
         &self,
         parts: &Parts,
-        target: &Target<'_>,
-        is_typed: bool,
+        target: &Target<'_, '_>,
+        (is_typed, by): (bool, Option<&Attended>),
     ) -> Result<Metadata, Problem> {
         let Target { door, method, object, way } = target;
         match way {
@@ -136,10 +157,11 @@ impl Service {
             Way::Named => check_verb(&parts.method, method.verb)?,
             Way::Fetch(_) => {}
         }
+        let Some(authorize) = &self.authorize else { return Ok(Metadata::new()) };
         let asking = Asking {
             headers: &parts.headers,
             query: parts.uri.query().unwrap_or_default(),
-            certificate: parts.extensions.get::<Certificate>().map(|shown| &*shown.0),
+            certificate: by.and_then(Attended::certificate),
             class: door.class(),
             object,
             method: method.name,
@@ -148,7 +170,7 @@ impl Service {
                 Way::Named | Way::Socket(_) => method.verb,
             },
         };
-        self.authorize.ask(&asking).await.map_err(Problem::denied)
+        authorize.ask(&asking).await.map_err(Problem::denied)
     }
 
     /// The response to a call that is not typed. `label`: its object.
@@ -172,11 +194,11 @@ impl Service {
 
     /// What a path leads to. A class that has not opted in and one that there is not look alike, and so do methods. Methods that
     /// have names come before the one that takes whole requests, which only typed callers call by its name.
-    fn target<'a>(
-        &'a self,
-        path: &'a str,
+    fn target<'s, 'p>(
+        &'s self,
+        path: &'p str,
         (is_typed, wants_socket): (bool, bool),
-    ) -> Result<Target<'a>, Problem> {
+    ) -> Result<Target<'s, 'p>, Problem> {
         let mut segments = path.strip_prefix('/').unwrap_or(path).splitn(3, '/');
         let (Some(class), Some(object), rest) = (segments.next(), segments.next(), segments.next())
         else {
@@ -186,7 +208,7 @@ impl Service {
             // More likely a client's mistake than the object without a name.
             return Err(Problem::unknown_path());
         }
-        let plain = |segment: &'a str| {
+        let plain = |segment: &'p str| {
             unescape(segment).map_err(|why| Problem::malformed(format!("the path: {why}; mend it")))
         };
         let named = |text: &str| text.escape_debug().take(128).collect::<String>();
@@ -199,7 +221,8 @@ impl Service {
             return Ok(Target { door, method, object, way: Way::Socket(rest.unwrap_or_default()) });
         }
         let fetch = door.and_then(|door| Some((door, door.fetch()?)));
-        let name = rest.filter(|rest| !rest.contains('/')).map(plain).transpose()?;
+        let is_name = |rest: &&str| !rest.is_empty() && !rest.contains('/');
+        let name = rest.filter(is_name).map(plain).transpose()?;
         let (door, method, way) = match (name, fetch) {
             (None, None) => return Err(Problem::unknown_path()),
             (None, Some((door, fetch))) => (door, fetch, Way::Fetch(rest.unwrap_or_default())),
@@ -231,7 +254,7 @@ impl Service {
         Ok(Target { door, method, object, way })
     }
 
-    async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Problem> {
+    async fn body<B: Incoming>(&self, headers: &HeaderMap, body: B) -> Result<Bytes, Problem> {
         let bytes_max = self.settings.body_bytes_max;
         let length =
             headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
@@ -240,7 +263,9 @@ impl Service {
         }
         let clock = &self.runtime.host().clock;
         let time_over = || clock.sleep_until(clock.now() + self.settings.body_timeout);
-        let read = before(to_bytes(body, bytes_max), time_over).await.ok_or_else(Problem::slow)?;
+        let read = before(to_bytes(Body::new(body), bytes_max), time_over)
+            .await
+            .ok_or_else(Problem::slow)?;
         read.map_err(|error| {
             let cause = std::error::Error::source(&error);
             match cause.is_some_and(|cause| cause.is::<LengthLimitError>()) {
@@ -250,6 +275,14 @@ impl Service {
         })
     }
 }
+
+/// The body of a request.
+pub(super) trait Incoming:
+    HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static
+{
+}
+
+impl<B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static> Incoming for B {}
 
 /// The object that a segment of a path is about.
 fn object_of(segment: &str) -> Result<WhoKey, Problem> {

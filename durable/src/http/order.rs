@@ -1,9 +1,7 @@
 //! The order of the calls that a connection brings: each waits for those of its stub before it, until they are at their objects.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 /// The stubs whose calls a connection brings.
@@ -26,30 +24,19 @@ pub(super) struct Place {
 /// What a call waits for: the one before it, which says what it waited for itself if it has left its place too early.
 struct Turn(oneshot::Receiver<Option<Turn>>);
 
-/// A place as a request carries it.
-#[derive(Clone)]
-pub(super) struct Placed(Arc<Mutex<Option<Place>>>);
-
 impl Order {
     /// Fewer stubs than these are not worth being looked through.
     const CROWD_MIN: usize = 64;
 
     /// The place of the next call of a stub.
-    pub(super) fn place(&mut self, stub: u64) -> Placed {
+    pub(super) fn place(&mut self, stub: u64) -> Place {
         if self.last.len() >= self.crowd.max(Self::CROWD_MIN) {
             self.last.retain(|_, last| last.is_to_come());
             self.crowd = 2 * self.last.len();
         }
         let (after, turn) = oneshot::channel();
         let before = self.last.insert(stub, Turn(turn));
-        Placed(Arc::new(Mutex::new(Some(Place { before, after: Some(after) }))))
-    }
-}
-
-impl Placed {
-    /// The place, for whoever asks first.
-    pub(super) fn take(&self) -> Option<Place> {
-        self.0.lock().take()
+        Place { before, after: Some(after) }
     }
 }
 
@@ -92,7 +79,7 @@ mod tests {
     #[test]
     fn a_call_waits_for_the_one_before_it_of_its_stub() {
         let mut order = Order::default();
-        let mut next = |stub| order.place(stub).take().expect("nobody else has it");
+        let mut next = |stub| order.place(stub);
         let (mut first, mut second, mut other) = (next(1), next(1), next(2));
         assert!(first.comes().now_or_never().is_some() && other.comes().now_or_never().is_some());
         let mut waits = Box::pin(second.comes());
@@ -104,7 +91,7 @@ mod tests {
     #[test]
     fn one_that_leaves_its_place_lets_nobody_past_those_before_it() {
         let mut order = Order::default();
-        let mut next = || order.place(1).take().expect("nobody else has it");
+        let mut next = || order.place(1);
         let (first, second, third, mut fourth) = (next(), next(), next(), next());
         drop((third, second));
         let mut waits = Box::pin(fourth.comes());

@@ -9,21 +9,25 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use axum::body::{Body, HttpBody};
 use futures_util::FutureExt;
 use futures_util::future::select;
-use hyper::Request;
 use hyper::body::Incoming;
-use hyper::header::HeaderMap;
+use hyper::header::{CONTENT_LENGTH, HeaderMap};
 use hyper::server::conn::{http1, http2};
-use hyper::service::Service;
+use hyper::service::{HttpService, service_fn};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use hyper_util::service::{TowerToHyperService, TowerToHyperServiceFuture};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+use super::Service;
+use super::call::Arrival;
 use super::handshake::{Begun, Certificate, Handshake, Version};
+#[cfg(feature = "openapi")]
+use super::openapi;
 use super::order::Order;
 use super::patient::Patient;
 use crate::error::{Code, Error};
@@ -74,7 +78,7 @@ impl Server {
     pub(super) async fn start(
         host: Host,
         address: SocketAddr,
-        (routes, handshake): (axum::Router, Handshake),
+        (served, handshake): (Arc<Served>, Handshake),
     ) -> Result<Self, Error> {
         let unbound = |error: io::Error| {
             Code::ServerUnbound
@@ -88,7 +92,7 @@ impl Server {
         let door = Listening {
             host: host.clone(),
             listener,
-            routes,
+            served,
             handshake,
             stage: stage.clone(),
             places: Arc::clone(&places),
@@ -138,7 +142,7 @@ impl fmt::Debug for Server {
 struct Listening {
     host: Host,
     listener: TcpListener,
-    routes: axum::Router,
+    served: Arc<Served>,
     handshake: Handshake,
     stage: watch::Sender<Stage>,
     places: Arc<Semaphore>,
@@ -180,10 +184,10 @@ impl Listening {
         place: OwnedSemaphorePermit,
     ) -> impl Future<Output = ()> + Send + use<> {
         let (host, stage) = (self.host.clone(), self.stage.clone());
-        let (routes, handshake) = (self.routes.clone(), self.handshake.clone());
+        let (served, handshake) = (Arc::clone(&self.served), self.handshake.clone());
         let place = Arc::new(place);
         let serving = Serving { stage: stage.clone(), _place: Arc::clone(&place) };
-        let served = Attended::new(routes, stream.peer_addr().ok(), serving);
+        let served = Attended::new(served, stream.peer_addr().ok(), serving);
         async move {
             let _place = place;
             let clock = &host.clock;
@@ -209,6 +213,8 @@ async fn serve<S>(stream: Version<S>, served: Attended, stage: &watch::Sender<St
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let served = Arc::new(served);
+    let served = service_fn(move |request| served.answer(request));
     match stream {
         Version::Http1(stream) => {
             let connection = http1().serve_connection(stream, served).with_upgrades();
@@ -263,25 +269,53 @@ trait Graceful: Future<Output = hyper::Result<()>> {
     fn take_no_more(self: Pin<&mut Self>);
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send + 'static> Graceful
-    for http1::UpgradeableConnection<Patient<S>, Attended>
+impl<S, A> Graceful for http1::UpgradeableConnection<Patient<S>, A>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: HttpService<Incoming, ResBody = Body, Error = Infallible>,
 {
     fn take_no_more(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Graceful
-    for http2::Connection<Patient<S>, Attended, TokioExecutor>
+impl<S, A> Graceful for http2::Connection<Patient<S>, A, TokioExecutor>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    A: HttpService<Incoming, ResBody = Body, Error = Infallible, Future: Send + 'static>,
 {
     fn take_no_more(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
 }
 
-/// What a connection's requests go to.
-struct Attended {
-    routes: TowerToHyperService<axum::Router>,
+/// What a server serves.
+pub(super) struct Served {
+    pub(super) service: Arc<Service>,
+    /// `None`: it is not described.
+    #[cfg(feature = "openapi")]
+    pub(super) document: Option<openapi::Served>,
+}
+
+impl Served {
+    /// What is answered without any object. `None`: an object is asked for.
+    #[cfg(feature = "openapi")]
+    fn known(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
+        let document = self.document.as_ref()?;
+        let is_asked = request.uri().path() == openapi::PATH;
+        is_asked.then(|| document.answer(request.method(), openapi::PATH))
+    }
+
+    /// As above.
+    #[cfg(not(feature = "openapi"))]
+    fn known(&self, _: &Request<Incoming>) -> Option<Response<Body>> {
+        None
+    }
+}
+
+/// A connection that is served.
+pub(super) struct Attended {
+    served: Arc<Served>,
     order: Mutex<Order>,
     /// The address of its other end. `None`: nobody knows.
     peer: Option<String>,
@@ -291,9 +325,19 @@ struct Attended {
 }
 
 impl Attended {
-    fn new(routes: axum::Router, peer: Option<SocketAddr>, serving: Serving) -> Self {
-        let (routes, peer) = (TowerToHyperService::new(routes), peer.map(written));
-        Attended { routes, order: Mutex::default(), peer, certificate: None, serving }
+    fn new(served: Arc<Served>, peer: Option<SocketAddr>, serving: Serving) -> Self {
+        let peer = peer.map(written);
+        Attended { served, order: Mutex::default(), peer, certificate: None, serving }
+    }
+
+    /// The server.
+    pub(super) fn serving(&self) -> Serving {
+        self.serving.clone()
+    }
+
+    /// What its other end has shown of itself.
+    pub(super) fn certificate(&self) -> Option<&[u8]> {
+        self.certificate.as_ref().map(|shown| &*shown.0)
     }
 
     /// The stub whose calls a request is one of, if this is the connection that its client has made.
@@ -303,6 +347,23 @@ impl Attended {
         is_direct.then_some(stub)
     }
 
+    /// Is called in the order in which requests come.
+    fn answer(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+    ) -> impl Future<Output = Result<Response<Body>, Infallible>> + Send + use<> {
+        let by = Arc::clone(self);
+        let place = self.stub_of(request.headers()).map(|stub| self.order.lock().place(stub));
+        async move {
+            let is_head = request.method() == Method::HEAD;
+            let response = match by.served.known(&request) {
+                Some(response) => response,
+                None => by.served.service.respond(request, Arrival { by: Some(&by), place }).await,
+            };
+            Ok(if is_head { without_body(response) } else { response })
+        }
+    }
+
     #[cfg(feature = "tls")]
     fn by(mut self, certificate: Option<Certificate>) -> Self {
         self.certificate = certificate;
@@ -310,23 +371,13 @@ impl Attended {
     }
 }
 
-impl Service<Request<Incoming>> for Attended {
-    type Response = axum::response::Response;
-    type Error = Infallible;
-    type Future = TowerToHyperServiceFuture<axum::Router, Request<Incoming>>;
-
-    /// Is called in the order in which requests come.
-    fn call(&self, mut request: Request<Incoming>) -> Self::Future {
-        if let Some(stub) = self.stub_of(request.headers()) {
-            let place = self.order.lock().place(stub);
-            request.extensions_mut().insert(place);
-        }
-        request.extensions_mut().insert(self.serving.clone());
-        if let Some(certificate) = &self.certificate {
-            request.extensions_mut().insert(certificate.clone());
-        }
-        self.routes.call(request)
+/// What is answered to HEAD.
+fn without_body(response: Response<Body>) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(CONTENT_LENGTH, length.into());
     }
+    Response::from_parts(parts, Body::empty())
 }
 
 /// Ends when the server has come so far, or is gone.

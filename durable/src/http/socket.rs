@@ -59,13 +59,13 @@ impl Service {
         &self,
         comes: Comes,
         mut parts: Parts,
+        serving: Option<Serving>,
     ) -> Result<Response, Problem> {
         let Comes { class, object, request, metadata } = comes;
         let door = &self.doors[class];
         let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &())
             .await
             .map_err(|rejection| Problem::malformed(rejection.body_text()))?;
-        let serving = parts.extensions.remove::<Serving>();
         let who = Who { key: object, placement: None };
         let joining = door.join(who, metadata, self.settings.timeout)?;
         let line = match joining.connect(request, serving.clone()).await {
