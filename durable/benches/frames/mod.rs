@@ -17,6 +17,10 @@ const MESSAGE: &[u8] = b"\x81\x90\0\0\0\0sixteen letters!";
 /// What comes back: the same, not masked.
 const ANSWER: &[u8] = b"\x81\x10sixteen letters!";
 
+/// What a server asks that has heard nothing for a while, and what it is answered.
+const PING: &[u8] = b"\x89\0";
+const PONG: &[u8] = b"\x8a\x80\0\0\0\0";
+
 /// An open socket.
 pub(crate) struct Client {
     stream: TcpStream,
@@ -51,7 +55,12 @@ impl Client {
 
     /// Waits for the next message.
     pub(crate) async fn hear(&mut self) {
-        while self.read.len() < ANSWER.len() {
+        while self.read.len() < ANSWER.len() || self.read.starts_with(PING) {
+            if self.read.starts_with(PING) {
+                self.read.drain(..PING.len());
+                self.stream.write_all(PONG).await.expect("the server takes messages");
+                continue;
+            }
             let read = self.stream.read_buf(&mut self.read).await.expect("the server answers");
             assert!(read > 0, "the server has hung up");
         }

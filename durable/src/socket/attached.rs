@@ -66,9 +66,18 @@ impl<W: Wire> Attached<W> {
     }
 
     /// Ends when the object has heard that it has ended.
-    pub(super) async fn run(mut self) {
-        let ending = poll_fn(|task| self.poll(task)).await;
-        let Attached { wire, line, clock, under_way, .. } = self;
+    pub(super) fn run(self) -> impl Future<Output = ()> + Send {
+        // A future has room for all that it ever holds, twice for what is moved into it, and nearly all sockets are open nearly all of
+        // the time.
+        let mut attached = Box::new(self);
+        async move {
+            let ending = poll_fn(|task| attached.poll(task)).await;
+            Box::pin(attached.end(ending)).await;
+        }
+    }
+
+    async fn end(self: Box<Self>, ending: Ending) {
+        let Attached { wire, line, clock, under_way, .. } = *self;
         if let Ending::Failed(error) = &ending {
             let time_over = clock.sleep_until(clock.now() + SOCKET_CLOSE_TIMEOUT);
             select(Box::pin(say_why(wire, error)), time_over).await;

@@ -134,8 +134,12 @@ impl Line {
     }
 
     /// Serves it to its end. `closes` end when whoever serves it takes no more, and when it closes all connections at once.
-    pub async fn attend(self, wire: impl Wire, closes: Vec<BoxFuture<'static, ()>>) {
-        Attached::new(wire, self, closes).run().await;
+    pub fn attend(
+        self,
+        wire: impl Wire,
+        closes: Vec<BoxFuture<'static, ()>>,
+    ) -> impl Future<Output = ()> + Send {
+        Attached::new(wire, self, closes).run()
     }
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
