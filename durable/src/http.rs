@@ -6,6 +6,7 @@ mod authorize;
 mod call;
 mod events;
 mod fetch;
+mod guest;
 mod handshake;
 #[cfg(feature = "openapi")]
 mod openapi;
@@ -287,6 +288,9 @@ impl Edge {
 
     /// Serves the objects at `address`; port 0 takes a free one. The server goes on until it is shut down or dropped.
     ///
+    /// Where nothing says who may call, only this machine may, and only by a name of its own such as `localhost`: a page of another site
+    /// could otherwise lead its own name here, and have a browser of this machine call.
+    ///
     /// It speaks HTTP/1.1 and HTTP/2 without TLS, takes [`HTTP_CONNECTIONS_MAX`](crate::limits::HTTP_CONNECTIONS_MAX) connections at
     /// a time, and closes one that takes longer than [`HTTP_HEADERS_TIMEOUT`](crate::limits::HTTP_HEADERS_TIMEOUT) for the headers of a
     /// request, or to take what it is sent than [`HTTP_STALL`](crate::limits::HTTP_STALL).
@@ -331,6 +335,7 @@ impl Edge {
         #[cfg(feature = "openapi")]
         let document = self.openapi.as_ref().map(|_| openapi::Served::new(&self.document()));
         let served = Served {
+            is_local: matches!(self.guard, Guard::Unsaid),
             #[cfg(feature = "openapi")]
             document,
             service: self.service(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use durable::Metadata;
 use durable::http::{Asking, Authorize, Denial, Edge, serve};
 
-use crate::client::post_with;
+use crate::client::{ask, post_with};
 use crate::{Account, served, served_as, started};
 
 /// `Bearer {person}-secret`: each has the account of that name.
@@ -53,6 +53,36 @@ async fn only_those_who_may_call() {
     assert_eq!(served.runtime.get::<Account>("ada").balance().await.unwrap(), 5);
 }
 
+#[tokio::test]
+async fn a_site_that_leads_its_own_name_here_has_no_browser_call() {
+    let post = async |served: &crate::Served, host: &str| {
+        let request =
+            "POST /edge.Account/ada/deposit HTTP/1.1\r\ncontent-type: application/json\r\n";
+        let request = format!("{request}host: {host}\r\ncontent-length: 11\r\n\r\n{{\"cents\":5}}");
+        ask(served.address(), &request).await
+    };
+    let local = served().await;
+    let port = local.address().port();
+    for own in
+        ["localhost".to_owned(), format!("127.0.0.1:{port}"), format!("app.localhost:{port}")]
+    {
+        assert_eq!(post(&local, &own).await.status, 200, "{own}");
+    }
+    for foreign in ["evil.example".to_owned(), format!("127.0.0.1.evil.example:{port}")] {
+        let reply = post(&local, &foreign).await;
+        assert_eq!(reply.problem(), (403, "request.foreign_host".to_owned()), "{foreign}");
+    }
+    let whole =
+        "GET http://evil.example/edge.Account/ada/balance HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    assert_eq!(ask(local.address(), whole).await.status, 403);
+    assert_eq!(local.runtime.get::<Account>("ada").balance().await.unwrap(), 15);
+    // Who has said who may call has said it.
+    let open = served_as(Edge::allow_all).await;
+    assert_eq!(post(&open, "bank.example").await.status, 200);
+    let guarded = served_as(|edge| edge.authorize(owners)).await;
+    assert_eq!(post(&guarded, "bank.example").await.status, 401);
+}
+
 /// Counts, and refuses.
 struct Counting(Arc<AtomicUsize>);
 
@@ -78,7 +108,7 @@ async fn it_is_asked_before_the_body_is_read_and_of_what_there_is() {
     assert_eq!(asked.load(Ordering::Relaxed), 0);
     // The body never comes.
     let request = "POST /edge.Account/ada/deposit HTTP/1.1\r\nhost: x\r\ncontent-length: 9\r\n\r\n";
-    assert_eq!(crate::client::ask(served.address(), request).await.status, 403);
+    assert_eq!(ask(served.address(), request).await.status, 403);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 

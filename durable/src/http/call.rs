@@ -18,6 +18,7 @@ use http_body_util::LengthLimitError;
 
 use super::events::events;
 use super::fetch;
+use super::guest;
 use super::order::Place;
 use super::problem::{Problem, plain};
 use super::server::Attended;
@@ -152,7 +153,7 @@ impl Service {
     ) -> Result<Metadata, Problem> {
         let Target { door, method, object, way } = target;
         match way {
-            Way::Socket(_) => socket::check_origin(parts, &self.origins)?,
+            Way::Socket(_) => guest::check_origin(&parts.headers, &self.origins)?,
             _ if is_typed => check_verb(&parts.method, Verb::Post)?,
             Way::Named => check_verb(&parts.method, method.verb)?,
             Way::Fetch(_) => {}

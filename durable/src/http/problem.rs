@@ -97,6 +97,17 @@ impl Problem {
         Self::new(StatusCode::FORBIDDEN, "request.foreign_origin", title, &detail)
     }
 
+    /// It was asked for by a name that is not this machine's own.
+    pub(super) fn foreign_host(host: &str) -> Self {
+        let title = "The name is not this machine's own.";
+        let host = host.escape_debug().take(128).collect::<String>();
+        let detail = format!(
+            "`{host}` may be the name of a site whose pages would call by way of a browser here; ask for `localhost`, \
+             or say who may call by `Edge::authorize`, or `Edge::allow_all` if everyone may"
+        );
+        Self::new(StatusCode::FORBIDDEN, "request.foreign_host", title, &detail)
+    }
+
     /// The body has more bytes than it may.
     pub(super) fn too_large(bytes_max: usize) -> Self {
         let title = "The body is too large.";

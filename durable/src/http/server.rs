@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::body::{Body, HttpBody};
+use axum::response::IntoResponse;
 use futures_util::FutureExt;
 use futures_util::future::select;
 use hyper::body::Incoming;
@@ -25,6 +26,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use super::Service;
 use super::call::Arrival;
+use super::guest;
 use super::handshake::{Begun, Certificate, Handshake, Version};
 #[cfg(feature = "openapi")]
 use super::openapi;
@@ -292,6 +294,8 @@ where
 /// What a server serves.
 pub(super) struct Served {
     pub(super) service: Arc<Service>,
+    /// Only this machine is to call, and nothing else says who may.
+    pub(super) is_local: bool,
     /// `None`: it is not described.
     #[cfg(feature = "openapi")]
     pub(super) document: Option<openapi::Served>,
@@ -299,16 +303,18 @@ pub(super) struct Served {
 
 impl Served {
     /// What is answered without any object. `None`: an object is asked for.
-    #[cfg(feature = "openapi")]
     fn known(&self, request: &Request<Incoming>) -> Option<Response<Body>> {
-        let document = self.document.as_ref()?;
-        let is_asked = request.uri().path() == openapi::PATH;
-        is_asked.then(|| document.answer(request.method(), openapi::PATH))
-    }
-
-    /// As above.
-    #[cfg(not(feature = "openapi"))]
-    fn known(&self, _: &Request<Incoming>) -> Option<Response<Body>> {
+        if self.is_local
+            && let Err(problem) = guest::check_host(request.uri(), request.headers())
+        {
+            return Some(problem.into_response());
+        }
+        #[cfg(feature = "openapi")]
+        if let Some(document) = &self.document
+            && request.uri().path() == openapi::PATH
+        {
+            return Some(document.answer(request.method(), openapi::PATH));
+        }
         None
     }
 }

@@ -5,9 +5,9 @@ use std::task::{Context, Poll, ready};
 
 use axum::extract::FromRequestParts;
 use axum::extract::ws::{CloseFrame, Message as Frame, Utf8Bytes, WebSocket, WebSocketUpgrade};
-use axum::http::header::{HOST, ORIGIN, SEC_WEBSOCKET_PROTOCOL, UPGRADE};
+use axum::http::HeaderValue;
+use axum::http::header::{SEC_WEBSOCKET_PROTOCOL, UPGRADE};
 use axum::http::request::Parts;
-use axum::http::{HeaderValue, Uri};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Sink, Stream};
 use tokio_tungstenite::tungstenite::Error as WireError;
@@ -25,23 +25,6 @@ use crate::socket::{Close, Ending, Message, Refused, Signal};
 pub(super) fn is_wanted(parts: &Parts) -> bool {
     let upgrade = parts.headers.get(UPGRADE).and_then(|upgrade| upgrade.to_str().ok());
     upgrade.is_some_and(|upgrade| upgrade.eq_ignore_ascii_case("websocket"))
-}
-
-/// A page of another site does not open a socket unless that was said.
-pub(super) fn check_origin(parts: &Parts, allowed: &[String]) -> Result<(), Problem> {
-    let Some(origin) = parts.headers.get(ORIGIN) else { return Ok(()) };
-    let origin = origin.to_str().unwrap_or_default();
-    let is_allowed = |one: &String| one == "*" || one.eq_ignore_ascii_case(origin);
-    let asked = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
-    let site: Option<Uri> = origin.parse().ok();
-    let is_own = site
-        .as_ref()
-        .and_then(|site| site.authority())
-        .is_some_and(|site| asked.is_some_and(|asked| site.as_str().eq_ignore_ascii_case(asked)));
-    if is_own || allowed.iter().any(is_allowed) {
-        return Ok(());
-    }
-    Err(Problem::foreign_origin(origin))
 }
 
 /// A socket that was let pass.

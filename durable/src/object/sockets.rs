@@ -219,12 +219,18 @@ impl Sockets<'_> {
 
     /// How many are open.
     pub fn count(&self) -> usize {
-        self.all().len()
+        self.find(|_| true, |found| found.count())
     }
 
     /// Whether a socket is open, as far as anybody knows.
     pub fn is_open(&self, socket: Socket) -> bool {
-        self.all().contains(&socket)
+        let desk = self.desk.0.lock();
+        self.lobby.as_ref().is_some_and(|lobby| {
+            lobby.with(|sockets| {
+                let card = sockets.card(socket.0).filter(|_| sockets.hears(socket.0));
+                card.is_some_and(|card| with_deeds(card, socket.0, &desk.dealt.deeds).is_listed())
+            })
+        })
     }
 
     /// Sends a message to one socket. It leaves when what the turn did is durable, after those that earlier turns and this one have
@@ -369,15 +375,24 @@ impl Sockets<'_> {
     }
 
     fn listed(&self, is_wanted: impl Fn(&Card) -> bool) -> Vec<Socket> {
-        let Some(lobby) = &self.lobby else { return Vec::new() };
+        self.find(is_wanted, |found| found.map(Socket).collect())
+    }
+
+    /// What `take` makes of those that are open and wanted.
+    fn find<T: Default>(
+        &self,
+        is_wanted: impl Fn(&Card) -> bool,
+        take: impl FnOnce(&mut dyn Iterator<Item = u64>) -> T,
+    ) -> T {
+        let Some(lobby) = &self.lobby else { return T::default() };
         let desk = self.desk.0.lock();
         lobby.with(|sockets| {
-            let listed = sockets.open().filter(|socket| {
+            let mut found = sockets.open().filter(|socket| {
                 let card = sockets.card(*socket).expect("it is open");
                 let card = with_deeds(card, *socket, &desk.dealt.deeds);
                 card.is_listed() && is_wanted(&card)
             });
-            listed.map(Socket).collect()
+            take(&mut found)
         })
     }
 
