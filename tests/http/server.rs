@@ -2,12 +2,24 @@
 
 use std::time::Duration;
 
+use durable::limits::HTTP_HEADERS_MAX;
 use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::client::{ask, posting, read};
 use crate::{Account, served, served_as, started};
+
+#[tokio::test]
+async fn a_request_has_only_so_many_headers() {
+    let served = served().await;
+    // With `host`.
+    for (more, status) in [(HTTP_HEADERS_MAX - 1, 200), (HTTP_HEADERS_MAX, 431)] {
+        let headers: String = (0..more).map(|number| format!("x-{number}: y\r\n")).collect();
+        let request = format!("GET /edge.Account/x/balance HTTP/1.1\r\nhost: x\r\n{headers}\r\n");
+        assert_eq!(ask(served.address(), &request).await.status, status, "{more}");
+    }
+}
 
 #[tokio::test]
 async fn a_shutdown_answers_what_has_come_and_takes_nothing_more() {

@@ -1,5 +1,6 @@
 //! A class that is reached with JSON, or with encoded values, whatever its type.
 
+use std::fmt::{self, Write as _};
 use std::future::{IntoFuture, ready};
 use std::io;
 use std::pin::Pin;
@@ -243,13 +244,29 @@ type Made<O> = Call<O, Result<Answer, Error>>;
 /// A name is one that the class's own program could have written, so that no two names mean one key.
 fn check_key<O: Object>(name: &str) -> Result<(), Error> {
     match name.parse::<O::Key>() {
-        Ok(key) if key.to_string() == name => Ok(()),
+        Ok(key) if is_written(&key, name) => Ok(()),
         _ => Err(Code::KeyMalformed.error(format!(
             "`{}` is no key of class {}; write it as its `Display` does",
             name.escape_debug().take(NAMED_CHARS_MAX).collect::<String>(),
             O::CLASS.name
         ))),
     }
+}
+
+/// Whether a value's `Display` is this text.
+fn is_written(value: &impl fmt::Display, text: &str) -> bool {
+    /// What is still to be written.
+    struct Rest<'a>(&'a str);
+
+    impl fmt::Write for Rest<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            self.0 = self.0.strip_prefix(part).ok_or(fmt::Error)?;
+            Ok(())
+        }
+    }
+
+    let mut rest = Rest(text);
+    write!(rest, "{value}").is_ok() && rest.0.is_empty()
 }
 
 /// How much of a wrong name is told.

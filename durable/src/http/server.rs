@@ -35,9 +35,8 @@ use super::patient::Patient;
 use crate::error::{Code, Error};
 use crate::host::Host;
 use crate::limits::{
-    HTTP_ACCEPT_PAUSE, HTTP_CONNECTIONS_MAX, HTTP_HEADER_BYTES_MAX, HTTP_HEADERS_MAX,
-    HTTP_HEADERS_TIMEOUT, HTTP_PING_INTERVAL, HTTP_PING_TIMEOUT, HTTP_SHUTDOWN_GRACE,
-    HTTP_STREAMS_MAX,
+    HTTP_ACCEPT_PAUSE, HTTP_CONNECTIONS_MAX, HTTP_HEADER_BYTES_MAX, HTTP_HEADERS_TIMEOUT,
+    HTTP_PING_INTERVAL, HTTP_PING_TIMEOUT, HTTP_SHUTDOWN_GRACE, HTTP_STREAMS_MAX,
 };
 use crate::object::BoxFuture;
 use crate::protocol::{FROM, STUB, written};
@@ -231,7 +230,6 @@ fn http1() -> http1::Builder {
     builder
         .timer(TokioTimer::new())
         .header_read_timeout(HTTP_HEADERS_TIMEOUT)
-        .max_headers(HTTP_HEADERS_MAX)
         .max_buf_size(HTTP_HEADER_BYTES_MAX);
     builder
 }
@@ -250,14 +248,20 @@ fn http2() -> http2::Builder<TokioExecutor> {
 
 async fn to_its_end(connection: impl Graceful, stage: &watch::Sender<Stage>) {
     let (mut next, mut is_closing) = (reached(stage, Stage::Closing), false);
+    // All connections wait for the same, so it is looked at before it is asked to wake this one once more.
+    let (mut seen, mut is_waiting) = (stage.subscribe(), false);
     let mut connection = pin!(connection);
     poll_fn(|task: &mut Context<'_>| {
-        while next.as_mut().poll(task).is_ready() {
-            if is_closing {
-                return Poll::Ready(());
+        if !is_waiting || seen.has_changed().unwrap_or(true) {
+            is_waiting = true;
+            seen.mark_unchanged();
+            while next.as_mut().poll(task).is_ready() {
+                if is_closing {
+                    return Poll::Ready(());
+                }
+                connection.as_mut().take_no_more();
+                (next, is_closing) = (reached(stage, Stage::Closed), true);
             }
-            connection.as_mut().take_no_more();
-            (next, is_closing) = (reached(stage, Stage::Closed), true);
         }
         // What is wrong with a connection is its client's business.
         connection.as_mut().poll(task).map(drop)

@@ -27,8 +27,8 @@ pub const HTTP_STALL: Duration = Duration::from_secs(30);
 /// Bytes of the headers of a request.
 pub const HTTP_HEADER_BYTES_MAX: usize = 32 * 1024;
 
-/// Headers of a request.
-pub const HTTP_HEADERS_MAX: usize = 64;
+/// Headers of a request. It is what hyper takes if it is told nothing, and takes at the least cost.
+pub const HTTP_HEADERS_MAX: usize = 100;
 
 /// Requests of one connection of HTTP/2 that are under way.
 pub const HTTP_STREAMS_MAX: u32 = 256;
