@@ -178,11 +178,11 @@ impl<O: Exposed> Context<'_, O> {
     ///     }
     ///
     ///     #[on_close]
-    ///     fn lose(&mut self, cx: &mut Context<'_, Self>, _socket: Socket, _closed: Closed) -> Result<(), Error> {
-    ///         cx.alarm().set_in(std::time::Duration::from_secs(5))
+    ///     fn lose(&mut self, cx: &mut Context<'_, Self>, _socket: Socket, _closed: Closed) {
+    ///         cx.alarm().set_after(std::time::Duration::from_secs(5));
     ///     }
     ///
-    ///     #[on_alarm]
+    ///     #[alarm]
     ///     fn again(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Error> {
     ///         self.dial(cx)
     ///     }
