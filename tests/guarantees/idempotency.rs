@@ -348,8 +348,7 @@ async fn a_result_that_is_damaged_is_told_and_left_as_it_is() {
     pay(&till, "b", 5).await.unwrap();
     pay(&runtime.get::<Till>("south"), "b", 5).await.unwrap();
     runtime.shutdown().await.unwrap();
-    let flip =
-        "UPDATE results SET body = CAST(substr(body, 1, 24) || x'ff' || substr(body, 26) AS BLOB)";
+    let flip = "UPDATE results SET body = flipped(body, 24)";
     assert_eq!(first_shard(dir.path()).execute(flip, []).unwrap(), 1);
     let found = DataDirectory::open(dir.path()).unwrap().verify().unwrap();
     let [problem] = &found.problems[..] else { panic!("{:?}", found.problems) };
@@ -364,8 +363,7 @@ async fn a_result_that_is_damaged_is_told_and_left_as_it_is() {
     runtime.shutdown().await.unwrap();
     let found = DataDirectory::open(dir.path()).unwrap().verify().unwrap();
     assert_eq!(found.problems.len(), 1, "the bytes are as they were");
-    let flip = "UPDATE snapshots SET results =
-        CAST(substr(results, 1, 24) || x'ff' || substr(results, 26) AS BLOB)
+    let flip = "UPDATE snapshots SET results = flipped(results, 24)
         WHERE object_no = (SELECT object_no FROM objects WHERE name = 'south')";
     assert_eq!(first_shard(dir.path()).execute(flip, []).unwrap(), 1);
     let runtime = builder().start().await.unwrap();

@@ -587,7 +587,8 @@ async fn a_value_that_cannot_be_used_is_an_error_that_names_it_and_is_left_alone
     let error = drawer.get("raw".into()).await.unwrap_err().rejection().cloned().unwrap();
     assert!(error.is(durable::Code::KvUndecodable) && error.message().contains("put as bytes"));
     runtime.shutdown().await.unwrap();
-    let flip = "UPDATE kv SET value = CAST(substr(value, 1, 7) || x'00' AS BLOB) WHERE key = CAST('k' AS BLOB)";
+    let flip =
+        "UPDATE kv SET value = flipped(value, length(value) - 1) WHERE key = CAST('k' AS BLOB)";
     let row = |dir| -> Vec<u8> {
         let sql = "SELECT value FROM kv WHERE key = CAST('k' AS BLOB)";
         tests::first_shard(dir).query_row(sql, [], |row| row.get(0)).unwrap()

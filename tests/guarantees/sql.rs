@@ -520,7 +520,7 @@ async fn after_damage(damage: &str, code: &str) {
 #[tokio::test]
 async fn a_damaged_page_is_told_and_left() {
     let damage = "UPDATE sql_pages
-        SET page = CAST(substr(page, 1, 500) || x'55' || substr(page, 502) AS BLOB)
+        SET page = flipped(page, 500)
         WHERE place & 0xffffff = 2";
     after_damage(damage, "storage.corrupt").await;
 }

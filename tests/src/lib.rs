@@ -30,6 +30,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use durable::host::{Host, Lane, LaneWork, Lanes, Step};
+use rusqlite::functions::FunctionFlags;
 
 /// Holds the writer lanes of a host: while it is closed nothing becomes durable.
 #[derive(Clone, Debug, Default)]
@@ -116,10 +117,20 @@ impl LaneWork for GatedWork {
     }
 }
 
-/// The first shard's database of a data directory, for tests that look at rows or damage them.
+/// The first shard's database of a data directory, for tests that look at rows or damage them. Its SQL knows
+/// `flipped(blob, byte)`: the same blob with every bit of that byte turned over, so that it is another one whatever it was.
 pub fn first_shard(dir: &Path) -> rusqlite::Connection {
     let path: PathBuf = dir.join("shards").join("000.db");
-    rusqlite::Connection::open(path).expect("the shard exists")
+    let shard = rusqlite::Connection::open(path).expect("the shard exists");
+    shard
+        .create_scalar_function("flipped", 2, FunctionFlags::SQLITE_DETERMINISTIC, |given| {
+            let mut blob: Vec<u8> = given.get(0)?;
+            let byte: u32 = given.get(1)?;
+            blob[byte as usize] ^= 0xff;
+            Ok(blob)
+        })
+        .expect("the name is free");
+    shard
 }
 
 /// Every row of these tables of the first shard, each as its table and what is in these columns, with commas between them.
