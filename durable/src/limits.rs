@@ -171,6 +171,15 @@ pub const SHARDS: u16 = 1;
 /// Turns that an activation runs before it lets other tasks of its thread run.
 pub(crate) const TURNS_PER_SLICE: usize = 64;
 
+/// How long turns may take that callers run in their own task: about what it costs to wake another one.
+pub(crate) const DRIVE_TIME: Duration = Duration::from_micros(20);
+
+/// Calls, one of which looks how long the turns take that it runs.
+pub(crate) const DRIVE_LOOK_EVERY: u16 = 16;
+
+/// Calls, one of which tries whether turns that were too long still are.
+pub(crate) const DRIVE_TRIED_EVERY: u16 = 256;
+
 /// Supervisors that the activations of one class are spread over, at most, so that no one mailbox is the bottleneck.
 pub(crate) const GROUP_PARTITIONS: usize = 16;
 

@@ -56,7 +56,7 @@ impl Shared {
         residents: Arc<Residents>,
     ) -> Arc<Self> {
         let (is_draining, is_closed) = (AtomicBool::new(false), AtomicBool::new(false));
-        let in_flight = Places::new(config.in_flight_calls_max);
+        let in_flight = Places::new(config.in_flight_calls_max, host.parallelism);
         let (alarm_ends, leaving) = (Arc::default(), Arc::default());
         let service = Service::new(host.clone());
         Arc::new(Shared {

@@ -23,7 +23,7 @@ use crate::directory::{Group, Known};
 use crate::error::{Code, Error, Outcome};
 use crate::id::{Lineage, ObjectId, Placement};
 use crate::interceptor::Interceptors;
-use crate::object::{FromError, Kin, Object, PendingCall, Slot};
+use crate::object::{Arrived, FromError, Kin, Object, PendingCall, Slot};
 use crate::storage::{Fence, Shard};
 
 use self::away::Away;
@@ -107,8 +107,8 @@ struct Target<O: Object> {
 }
 
 impl<O: Object> Target<O> {
-    fn deliver(&self, pending: &Arc<PendingCall<O>>, time: Option<Duration>) {
-        self.group.deliver(self.slot(), pending, time);
+    fn deliver(&self, pending: &Arc<PendingCall<O>>, time: Option<Duration>) -> Arrived {
+        self.group.deliver(self.slot(), pending, time)
     }
 
     /// Its object's place.

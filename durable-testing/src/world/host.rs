@@ -116,6 +116,10 @@ impl Tasks for Part {
         #[expect(clippy::disallowed_methods, reason = "this is what the host spawns with")]
         drop(tokio::spawn(fenced));
     }
+
+    fn lends(&self, _: &mut Context<'_>) -> bool {
+        self.life.lends()
+    }
 }
 
 /// A task that ends with its life.

@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::host::SimLane;
+use crate::chance::Stream;
 use crate::disk::SimDisk;
 
 pub(crate) struct Life {
@@ -20,10 +21,12 @@ pub(crate) struct Life {
     /// How much later the next step of any lane comes, once.
     next_delay_ns: AtomicU64,
     lanes: Mutex<Vec<Weak<SimLane>>>,
+    /// Which callers run turns themselves.
+    lends: Mutex<Stream>,
 }
 
 impl Life {
-    pub(crate) fn new(number: u64, began_ns: u64, disk: SimDisk) -> Arc<Self> {
+    pub(crate) fn new(seed: u64, number: u64, began_ns: u64, disk: SimDisk) -> Arc<Self> {
         Arc::new(Life {
             number,
             began_ns,
@@ -32,6 +35,7 @@ impl Life {
             lane_delay_ns: AtomicU64::new(0),
             next_delay_ns: AtomicU64::new(0),
             lanes: Mutex::default(),
+            lends: Mutex::new(Stream::new(seed, 10_000 + number)),
         })
     }
 
@@ -43,6 +47,11 @@ impl Life {
     /// Ends it.
     pub(crate) fn end(&self) {
         self.is_over.store(true, Ordering::Release);
+    }
+
+    /// Whether a caller runs the next turn of an object that is idle: one of two does.
+    pub(super) fn lends(&self) -> bool {
+        self.is_alive() && self.lends.lock().below(2) == 0
     }
 
     pub(super) fn lane_delay_ns(&self) -> u64 {

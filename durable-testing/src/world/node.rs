@@ -96,7 +96,7 @@ impl World {
             }
             node.lives += 1;
             (node.phase, node.is_ailing) = (Phase::Starting, false);
-            let life = Life::new(node.lives, self.now_ns(), disk);
+            let life = Life::new(self.seed, node.lives, self.now_ns(), disk);
             node.life = Some(Arc::clone(&life));
             life
         };

@@ -21,7 +21,7 @@ use crate::kernel::waits::Link;
 use crate::limits::CHAIN_NAMED_MAX;
 use crate::listing::Listed;
 use crate::object::inside::Waits;
-use crate::object::{Incarnation, Kin, Object, PendingCall, Places, Refused, Slot, gone};
+use crate::object::{Arrived, Incarnation, Kin, Object, PendingCall, Places, Refused, Slot, gone};
 use crate::registry::{Registry, Shared};
 #[cfg(feature = "http")]
 use crate::socket::Lobbies;
@@ -71,7 +71,7 @@ impl<O: Object> Group<O> {
         let GroupSpec { shared, registry, named, fingerprint, supervision } = spec;
         let Named { class_no, origin, schemas } = named;
         let key = ClassKey::new(shared.store.id_key(), &origin);
-        let in_flight = admit::places::<O>(&shared.config);
+        let in_flight = admit::places::<O>(&shared.config, shared.host.parallelism);
         let residency = shared.residents.add_class(O::CLASS.idle.unwrap_or(shared.config.idle));
         let directory = Directory::new();
         let stored = shared.store.take_quarantines(class_no, |id| key.owns(id));
@@ -293,12 +293,13 @@ impl<O: Object> Group<O> {
         slot: &Arc<Slot<O>>,
         call: &Arc<PendingCall<O>>,
         time: Option<Duration>,
-    ) {
+    ) -> Arrived {
         if let Some(error) = self.stopped() {
-            return call.answer(Err(error.with_object(slot.label())));
+            call.answer(Err(error.with_object(slot.label())));
+            return Arrived::Seen;
         }
         let error = match slot.enqueue(call, time) {
-            Ok(()) => return,
+            Ok(arrived) => return arrived,
             Err(Refused::Abandoned) => {
                 Code::RuntimeClosed.error("the runtime is shut down; start it again")
             }
@@ -314,6 +315,7 @@ impl<O: Object> Group<O> {
             Err(Refused::TooSoon(until)) => admit::too_soon(slot, until),
         };
         call.answer(Err(error.with_object(slot.label())));
+        Arrived::Seen
     }
 
     /// The error of a call that the turn which makes it would wait for in vain.

@@ -11,6 +11,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::task::Context;
 
 pub use crate::kv::KvChange;
 pub use crate::sql::SqlChange;
@@ -127,6 +128,9 @@ pub type LockGuard = Box<dyn Send + Sync>;
 pub trait Tasks: Send + Sync {
     /// Starts `task`. May be called on any thread.
     fn spawn(&self, task: BoxFuture<'static, ()>);
+    /// Whether the task that is polled here, `caller`, may do a piece of what one of these would do next: it runs where they
+    /// do, and has not done so much in its turn already that others should come first.
+    fn lends(&self, caller: &mut Context<'_>) -> bool;
 }
 
 /// Starts lanes.

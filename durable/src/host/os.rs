@@ -6,16 +6,20 @@
 #[cfg(feature = "http")]
 mod dialer;
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Context;
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, Id};
+use tokio::task::coop;
 use tokio::time::Instant;
 
 use super::{
@@ -120,6 +124,10 @@ impl Tasks for NoTasks {
         // Whoever waits for the task learns that it is gone.
         drop(task);
     }
+
+    fn lends(&self, _: &mut Context<'_>) -> bool {
+        false
+    }
 }
 
 struct OsEntropy;
@@ -132,9 +140,33 @@ impl Entropy for OsEntropy {
 
 struct OsTasks(Handle);
 
+/// How often a thread believes that it is where it was.
+const LOOK_EVERY: u8 = 64;
+
+thread_local! {
+    /// Where this thread was when it looked, and how often that is still believed: a look touches what all threads share.
+    static HERE: Cell<(Option<Id>, u8)> = const { Cell::new((None, 0)) };
+}
+
 impl Tasks for OsTasks {
     fn spawn(&self, task: BoxFuture<'static, ()>) {
         self.0.spawn(task);
+    }
+
+    fn lends(&self, caller: &mut Context<'_>) -> bool {
+        let here = match HERE.get() {
+            (_, 0) => {
+                HERE.set((Handle::try_current().ok().map(|here| here.id()), LOOK_EVERY));
+                HERE.get().0
+            }
+            (here, left) => {
+                HERE.set((here, left - 1));
+                here
+            }
+        };
+        here == Some(self.0.id())
+            && coop::has_budget_remaining()
+            && pin!(coop::consume_budget()).poll(caller).is_ready()
     }
 }
 

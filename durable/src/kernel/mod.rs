@@ -23,6 +23,7 @@ pub(crate) mod overlay;
 pub(crate) mod pace;
 pub(crate) mod pages;
 pub(crate) mod quarantine;
+pub(crate) mod quick;
 pub(crate) mod range;
 pub(crate) mod rate;
 pub(crate) mod reads;

@@ -111,23 +111,19 @@ async fn live_through<O: Object>(slot: &Arc<Slot<O>>) -> Result<(), String> {
         slot.end();
         return Ok(());
     }
-    let mut live = match Box::pin(begin(slot)).await {
+    let live = match Box::pin(begin(slot)).await {
         Ok(live) => live,
         Err(cut) => {
             Box::pin(slot.end_children(cut)).await;
             return Ok(());
         }
     };
-    let mut is_known = false;
+    let fence = Arc::clone(live.fence());
     let end = {
-        let mut running = pin!(AssertUnwindSafe(run(slot, &mut live)).catch_unwind());
-        poll_fn(|task| match running.as_mut().poll(task) {
-            Poll::Ready(Ok(end)) => Poll::Ready(end),
-            Poll::Ready(Err(panic)) => {
-                slot.end();
-                let text = text_of(panic.as_ref()).to_owned();
-                Poll::Ready(End::Crash(Crash::of_panic(text, None)))
-            }
+        let turns = Box::pin(all_turns(Arc::clone(slot), live));
+        let (mut turns, mut is_known) = (pin!(slot.engine().run(turns)), false);
+        poll_fn(|task| match turns.as_mut().poll(task) {
+            Poll::Ready(end) => Poll::Ready(end),
             Poll::Pending => slot.poll_cut(task, &mut is_known).map(|cut| {
                 slot.end();
                 End::Cut(cut)
@@ -139,11 +135,24 @@ async fn live_through<O: Object>(slot: &Arc<Slot<O>>) -> Result<(), String> {
     let ended = Box::pin(ended(slot, end)).await;
     Box::pin(slot.end_children(Cut::Parted)).await;
     // Only then may another activation start: it begins with what is stored.
-    Box::pin(settled(slot, &live)).await;
-    if slot.was_erased() && live.fence().broken().is_none() {
+    Box::pin(settled(slot, &fence)).await;
+    if slot.was_erased() && fence.broken().is_none() {
         let _ = Box::pin(errand::forget(slot)).await;
     }
     ended
+}
+
+/// As [`run`], also if code panics that is not of a turn.
+async fn all_turns<O: Object>(slot: Arc<Slot<O>>, mut live: Live<O>) -> End {
+    let turns = async {
+        let end = run(&slot, &mut live).await;
+        drop(live);
+        end
+    };
+    AssertUnwindSafe(turns).catch_unwind().await.unwrap_or_else(|panic| {
+        slot.end();
+        End::Crash(Crash::of_panic(text_of(panic.as_ref()).to_owned(), None))
+    })
 }
 
 /// Runs turns until the object leaves memory.
@@ -173,7 +182,7 @@ async fn run<O: Object>(slot: &Arc<Slot<O>>, live: &mut Live<O>) -> End {
         }
         if shard.is_heavy() {
             slot.turn_is_over();
-            Box::pin(settled(slot, live)).await;
+            Box::pin(settled(slot, live.fence())).await;
         }
     }
 }

@@ -103,16 +103,11 @@ pub(crate) enum Begin<C> {
 }
 
 impl<O: Object> PendingCall<O> {
-    /// `permit`: `None` if it is given one later. `waker`: the caller's, until it looks again.
-    pub(crate) fn new(
-        call: O::Call,
-        spec: CallSpec,
-        permit: Option<Permit>,
-        waker: &Waker,
-    ) -> Arc<Self> {
+    /// `permit`: `None` if it is given one later.
+    pub(crate) fn new(call: O::Call, spec: CallSpec, permit: Option<Permit>) -> Arc<Self> {
         let CallSpec { method, number, deadline, made, durability, is_patient, nested, extras } =
             spec;
-        let (phase, waker) = (Phase::Waiting(call), Some(waker.clone()));
+        let (phase, waker) = (Phase::Waiting(call), None);
         let state = Mutex::new(State { phase, permit, waker });
         Arc::new(PendingCall {
             state,

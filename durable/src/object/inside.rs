@@ -284,6 +284,11 @@ pub(crate) fn calling_turn(waits: &Arc<Waits>) -> Option<CallingTurn> {
     Some(CallingTurn { nested, deadline: inside.deadline, call: inside.call })
 }
 
+/// Whether a turn of any runtime is polled on this thread.
+pub(crate) fn is_in_turn() -> bool {
+    RUNTIME.get() != 0
+}
+
 /// What is called, and what stands before it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Aim {

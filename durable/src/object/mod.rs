@@ -11,6 +11,7 @@ mod children;
 mod context;
 mod definition;
 mod ends;
+mod engine;
 mod erased;
 pub(crate) mod errand;
 pub(crate) mod inside;
@@ -62,7 +63,7 @@ pub(crate) use receive::{Delivery, InTrain};
 pub use schedule::{Planned, Schedule};
 pub(crate) use schedule::{schedules_full, schedules_torn, schedules_unreadable};
 pub(crate) use send::{check_room, later};
-pub(crate) use slot::{Cut, Incarnation, Kin, Refused, Resident, Slot, TooLate, gone};
+pub(crate) use slot::{Arrived, Cut, Incarnation, Kin, Refused, Resident, Slot, TooLate, gone};
 #[cfg(feature = "http")]
 pub use sockets::Sockets;
 pub use sql::{Sql, SqlExecuted, SqlRow, SqlRows};

@@ -3,7 +3,11 @@
 //! Nobody who waits is overtaken, and a place that is given back wakes one of them. A call that comes while there is room for
 //! twice as many pays nothing for that: only those that take up the second half of the room carry the bell that tells
 //! who waits. Whenever all places are taken, half of them carry it, so there is always one more ring to come.
+//!
+//! Every call takes a place and gives it back, on whatever thread: a count of their own keeps threads from waiting for each
+//! other's. Many places stand in rows, and a thread looks into the next one only if there is no room in its own.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
@@ -15,18 +19,35 @@ use parking_lot::Mutex;
 
 use crate::kernel::admission;
 
-/// So many places. The owners of the count, but for this one, *are* those that are taken.
+/// Places of a row for which there are rows.
+const ROW_MIN: usize = 64;
+
+/// So many places.
 #[derive(Debug)]
 pub(crate) struct Places {
-    count: Arc<()>,
+    rows: Box<[Arc<Row>]>,
     bell: Arc<Bell>,
 }
+
+/// Some of the places. The owners of it, but for [`Places`], *are* those that are taken. Alone in its lines of the cache.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Row {
+    max: usize,
+}
+
+thread_local! {
+    /// Which row this thread looks into first.
+    static FIRST: Cell<usize> = Cell::new(NEXT.fetch_add(1, Ordering::Relaxed));
+}
+
+/// That of the next thread.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
 
 /// Who waits for a place.
 #[derive(Debug)]
 struct Bell {
-    max: usize,
-    count: Weak<()>,
+    rows: Box<[Weak<Row>]>,
     /// How many wait, for those who look without the lock.
     waiting: AtomicUsize,
     seats: Mutex<VecDeque<Arc<Seat>>>,
@@ -45,15 +66,22 @@ struct Waits {
 }
 
 impl Places {
-    pub(crate) fn new(max: usize) -> Self {
-        let count = Arc::new(());
+    /// `threads`: how many of them take places beside each other.
+    pub(crate) fn new(max: usize, threads: usize) -> Self {
+        let count = (max / ROW_MIN).clamp(1, threads.next_power_of_two());
+        let room = |row| max / count + usize::from(row < max % count);
+        let rows: Box<[_]> = (0..count).map(|row| Arc::new(Row { max: room(row) })).collect();
         let (waiting, seats) = (AtomicUsize::new(0), Mutex::default());
-        let bell = Bell { max, count: Arc::downgrade(&count), waiting, seats };
-        Places { count, bell: Arc::new(bell) }
+        let bell = Bell { rows: rows.iter().map(Arc::downgrade).collect(), waiting, seats };
+        Places { rows, bell: Arc::new(bell) }
     }
 
     pub(crate) fn max(&self) -> usize {
-        self.bell.max
+        self.rows.iter().map(|row| row.max).sum()
+    }
+
+    fn taken(&self) -> usize {
+        self.rows.iter().map(|row| Arc::strong_count(row) - 1).sum()
     }
 
     /// Takes one, if nobody waits for it.
@@ -61,12 +89,16 @@ impl Places {
     /// # Errors
     /// How many are taken, if that is all or somebody waits for the next.
     pub(crate) fn take(&self) -> Result<Place, usize> {
-        let taken = Arc::strong_count(&self.count) - 1;
         if self.bell.waiting.load(Ordering::Acquire) > 0 {
-            return Err(taken);
+            return Err(self.taken());
         }
-        admission::enter(taken, self.bell.max)?;
-        Ok(self.bell.place(Arc::clone(&self.count), taken))
+        let (ahead, first) = self.rows.split_at(FIRST.get() % self.rows.len());
+        let free = first.iter().chain(ahead).find_map(|row| {
+            let taken = Arc::strong_count(row) - 1;
+            admission::enter(taken, row.max).ok()?;
+            Some(self.bell.place(Arc::clone(row), taken))
+        });
+        free.ok_or_else(|| self.taken())
     }
 
     /// Waits for one, behind all who wait already.
@@ -82,9 +114,17 @@ impl Places {
 }
 
 impl Bell {
-    fn place(self: &Arc<Self>, count: Arc<()>, taken: usize) -> Place {
-        let rings = 2 * (taken + 1) >= self.max;
-        Place { count: Some(count), bell: rings.then(|| Arc::clone(self)) }
+    /// A place of a row of which so many were taken.
+    fn place(self: &Arc<Self>, row: Arc<Row>, taken: usize) -> Place {
+        let rings = 2 * (taken + 1) >= row.max;
+        Place { row: Some(row), bell: rings.then(|| Arc::clone(self)) }
+    }
+
+    /// A row in which there is room. `None`: there is none, or nobody takes places any more.
+    fn with_room(&self) -> Option<Arc<Row>> {
+        let mut rows = self.rows.iter().filter_map(Weak::upgrade);
+        // Without that of whose places they are, and this one.
+        rows.find(|row| admission::enter(Arc::strong_count(row).saturating_sub(2), row.max).is_ok())
     }
 
     /// Gives the places that are free to those who wait, in their order.
@@ -97,16 +137,12 @@ impl Bell {
         let mut woken = Vec::new();
         let mut seats = self.seats.lock();
         while !seats.is_empty() {
-            let Some(count) = self.count.upgrade() else { break };
-            // Without that of whose places they are, and this one.
-            let taken = Arc::strong_count(&count).saturating_sub(2);
-            if admission::enter(taken, self.max).is_err() {
-                break;
-            }
+            let Some(row) = self.with_room() else { break };
             let Some(seat) = seats.pop_front() else { break };
             let mut waits = seat.0.lock();
             // Whoever has waited may be the only one to tell the next.
-            waits.place = Some(self.place(count, self.max));
+            let all = row.max;
+            waits.place = Some(self.place(row, all));
             woken.extend(waits.waker.take());
         }
         self.waiting.store(seats.len(), Ordering::SeqCst);
@@ -153,7 +189,7 @@ impl Drop for Waiting {
 #[derive(Debug)]
 pub(crate) struct Place {
     /// `None`: it is being given back.
-    count: Option<Arc<()>>,
+    row: Option<Arc<Row>>,
     /// `None`: others tell who waits.
     bell: Option<Arc<Bell>>,
 }
@@ -161,7 +197,7 @@ pub(crate) struct Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let Some(bell) = self.bell.take() else { return };
-        self.count = None;
+        self.row = None;
         bell.ring();
     }
 }
@@ -194,7 +230,7 @@ mod tests {
         let orders =
             [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0], [1, 0, 3, 2, 5, 4], [2, 5, 0, 4, 1, 3]];
         for order in orders {
-            let places = Places::new(order.len());
+            let places = Places::new(order.len(), 4);
             let mut taken: Vec<_> = order.iter().map(|_| places.take().ok()).collect();
             assert_eq!(places.take().expect_err("all are taken"), order.len());
             let mut waiting: Vec<_> = (0..4).map(|_| places.wait()).collect();
@@ -216,7 +252,7 @@ mod tests {
 
     #[test]
     fn whoever_no_longer_waits_holds_nobody_up() {
-        let places = Places::new(1);
+        let places = Places::new(1, 4);
         let place = places.take().expect("there is room");
         let (first, mut second, third) = (places.wait(), places.wait(), places.wait());
         drop(first);

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context as TaskContext, Poll};
 
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
@@ -58,7 +58,7 @@ pub(super) async fn run_reads<O: Object>(
         {
             passed.await;
         }
-        let step = poll_fn(|task| {
+        let mut step = |task: &mut TaskContext<'_>| {
             if let Some(Poll::Ready(Some(ended))) =
                 readers.as_mut().map(|readers| readers.poll_next_unpin(task))
             {
@@ -72,6 +72,14 @@ pub(super) async fn run_reads<O: Object>(
                 Some(_) => slot.poll_beside(task).map(Step::Work),
                 None => slot.poll_work(task, running).map(Step::Work),
             }
+        };
+        let step = poll_fn(|task| {
+            let step = step(task);
+            if step.is_pending() {
+                // Whoever polls goes on with something else.
+                *turns = 0;
+            }
+            step
         });
         let ended = match step.await {
             Step::Ended(ended) => ended,

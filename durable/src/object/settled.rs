@@ -6,18 +6,17 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::error::Error;
-use crate::object::live::Live;
 use crate::object::{Object, Slot};
-use crate::storage::Release;
+use crate::storage::{Fence, Release};
 
 /// Waits until every commit of the activation is stored or has failed.
-pub(crate) async fn settled<O: Object>(slot: &Slot<O>, live: &Live<O>) {
+pub(crate) async fn settled<O: Object>(slot: &Slot<O>, fence: &Arc<Fence>) {
     let shard = slot.group().shard(&slot.id());
-    if shard.durable() >= live.fence().submitted() {
+    if shard.durable() >= fence.submitted() {
         return;
     }
     let (sender, receiver) = oneshot::channel();
-    shard.release_after(live.fence(), Arc::new(Settled(Mutex::new(Some(sender)))));
+    shard.release_after(fence, Arc::new(Settled(Mutex::new(Some(sender)))));
     // It is dropped without a word if the shard closes; nothing can be started then.
     let _ = receiver.await;
 }

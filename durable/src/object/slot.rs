@@ -4,6 +4,7 @@
 //! an eviction costs nothing, and the next activation goes on with the same queue in the same order.
 
 mod arrival;
+mod idle;
 mod incarnation;
 mod kin;
 mod line;
@@ -34,12 +35,15 @@ use crate::kernel::restart::Exit;
 use crate::kernel::retry::Retry;
 use crate::kernel::turn::{self, Next, Sight};
 use crate::kernel::waits::Link;
+use crate::object::ends::End;
+use crate::object::engine::{Driven, Engine};
 use crate::object::errand::Errand;
 use crate::object::notice::Notice;
 use crate::object::{Firing, Object, PendingCall, Rung};
 use crate::stub::{Address, Origin};
 use crate::time::MonoNs;
 
+use self::idle::Idle;
 pub(crate) use self::incarnation::{Incarnation, Resident};
 use self::kin::{Bell, Ties};
 pub(crate) use self::kin::{Cut, Kin};
@@ -58,6 +62,7 @@ pub(crate) struct Slot<O: Object> {
     /// Empty for an object without a parent, and until a stub or storage told.
     lineage: OnceLock<Lineage>,
     bell: Bell,
+    engine: Engine<End>,
     state: Mutex<State<O>>,
 }
 
@@ -87,8 +92,7 @@ struct State<O: Object> {
     retry: Retry,
     /// It is in quarantine, and what the activation is there for. `None`: it is not.
     trial: Option<Trial>,
-    /// Set while the activation waits for a call.
-    waker: Option<Waker>,
+    idle: Idle,
     /// Set while it waits for reads to end before anything else begins, but for a read that one of them waits for.
     beside_waker: Option<Waker>,
     idle_since: MonoNs,
@@ -126,6 +130,15 @@ enum Trial {
 
 /// A look at the object between two turns.
 pub(crate) type Visit<O> = Box<dyn FnOnce(&O) + Send>;
+
+/// Whether anybody looks at a call that is queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "a call that nobody looks at waits for ever"]
+pub(crate) enum Arrived {
+    Seen,
+    /// The activation was idle, and is to be [driven](Slot::drive) or [recalled](Slot::recall).
+    Unseen,
+}
 
 /// Why a call could not be queued.
 pub(crate) enum Refused {
@@ -176,7 +189,7 @@ impl<O: Object> Slot<O> {
             refusal: None,
             retry: Retry::default(),
             trial: None,
-            waker: None,
+            idle: Idle::default(),
             beside_waker: None,
             idle_since: MonoNs(0),
             exit_waiters: Vec::new(),
@@ -188,8 +201,8 @@ impl<O: Object> Slot<O> {
             crowd: None,
         };
         let (name, placement, lineage) = (OnceLock::new(), OnceLock::new(), OnceLock::new());
-        let (bell, state) = (Bell::default(), Mutex::new(state));
-        Arc::new(Slot { id, group, name, placement, lineage, bell, state })
+        let (bell, engine, state) = (Bell::default(), Engine::default(), Mutex::new(state));
+        Arc::new(Slot { id, group, name, placement, lineage, bell, engine, state })
     }
 
     pub(crate) fn id(&self) -> ObjectId {
@@ -202,6 +215,27 @@ impl<O: Object> Slot<O> {
 
     pub(crate) fn group(&self) -> &Arc<Group<O>> {
         &self.group
+    }
+
+    /// What runs its turns while it is in memory.
+    pub(super) fn engine(&self) -> &Engine<End> {
+        &self.engine
+    }
+
+    /// Does in the place of an activation that was idle what it is to do next, if that is quick, or wakes it. Whoever calls this
+    /// holds no lock that a turn may want, and is where turns may run.
+    pub(crate) fn drive(&self) {
+        if self.engine.drive(&*self.host().clock) == Driven::Left {
+            self.recall();
+        }
+    }
+
+    /// Wakes the activation, which was idle.
+    pub(crate) fn recall(&self) {
+        let actor = self.state.lock().idle.recall();
+        if let Some(actor) = actor {
+            actor.wake();
+        }
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -317,12 +351,17 @@ impl<O: Object> Slot<O> {
 
     /// There is work: sees to it that an activation looks at it.
     fn wake(self: &Arc<Self>, mut state: MutexGuard<'_, State<O>>) {
-        let action = state.life.on_call();
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
+        let actor = state.idle.wake();
+        self.begin(state);
+        if let Some(actor) = actor {
+            actor.wake();
         }
+    }
+
+    /// There is work: sees to it that there is an activation.
+    fn begin(self: &Arc<Self>, mut state: MutexGuard<'_, State<O>>) {
+        let action = state.life.on_call();
+        drop(state);
         if action == Action::Start {
             self.group.begin(self);
         }
@@ -446,7 +485,7 @@ impl<O: Object> Slot<O> {
             }
             Next::AwaitReaderOrCall => {}
         }
-        state.waker = Some(task.waker().clone());
+        state.idle.begin(task);
         Poll::Pending
     }
 
@@ -551,7 +590,7 @@ impl<O: Object> Slot<O> {
             if let Some(wish) = wish {
                 state.life.on_evict(wish);
             }
-            (receiver, state.waker.take())
+            (receiver, state.idle.wake())
         };
         if let Some(waker) = waker {
             waker.wake();

@@ -16,8 +16,8 @@ use crate::caller::undecodable;
 use crate::class::MethodSpec;
 use crate::error::{Error, Outcome};
 use crate::host::Event;
-use crate::object::inside::calling_turn;
-use crate::object::{BoxFuture, CallSpec, FromError, Object, PendingCall};
+use crate::object::inside::{calling_turn, is_in_turn};
+use crate::object::{Arrived, BoxFuture, CallSpec, FromError, Object, PendingCall, is_carrying};
 
 /// What a director wants of a call.
 #[derive(Clone, Copy)]
@@ -68,14 +68,14 @@ impl<O: Object, Out> Unpin for CallFuture<O, Out> {}
 
 impl<O: Object, Out> Call<O, Out> {
     /// Sends it on its way.
-    fn make(self, task: &TaskContext<'_>) -> Result<State<O, Out>, Error> {
+    fn make(self, task: &mut TaskContext<'_>) -> Result<State<O, Out>, Error> {
         match self.address.way()? {
             Way::Here(_) => self.make_here(task),
             Way::Away(_) => self.make_away(),
         }
     }
 
-    fn make_here(self, task: &TaskContext<'_>) -> Result<State<O, Out>, Error> {
+    fn make_here(self, task: &mut TaskContext<'_>) -> Result<State<O, Out>, Error> {
         let Call { address, mut call, unpack, timeout, durability, options, is_patient, sent } =
             self;
         let Way::Here(target) = address.way()? else { unreachable!("the way was looked at") };
@@ -120,10 +120,11 @@ impl<O: Object, Out> Call<O, Out> {
                 args,
             });
         }
+        let is_free = !method.is_async && !is_in_turn() && !is_carrying();
         let nested = calling.map(|turn| turn.nested);
         let spec =
             CallSpec { method, number, deadline, made, durability, is_patient, nested, extras };
-        let pending = PendingCall::new(call, spec, permit, task.waker());
+        let pending = PendingCall::new(call, spec, permit);
         match &address.0.origin {
             Some(origin) if address.is_departing() || origin.is_behind() => {
                 address.0.departing.fetch_add(1, Ordering::AcqRel);
@@ -131,7 +132,15 @@ impl<O: Object, Out> Call<O, Out> {
                     Departure { address: address.clone(), pending: Arc::clone(&pending) };
                 origin.shard.release_after(&origin.fence, Arc::new(departure));
             }
-            _ => target.deliver(&pending, time),
+            _ => {
+                if target.deliver(&pending, time) == Arrived::Unseen {
+                    if is_free && host.tasks.lends(task) {
+                        target.slot().drive();
+                    } else {
+                        target.slot().recall();
+                    }
+                }
+            }
         }
         let patience = Patience::until(deadline);
         Ok(State::Made { pending, unpack, patience, object: address, watched })

@@ -22,16 +22,16 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit {
                 file: "durable/src/object/activation.rs",
-                find: "    let mut is_known = false;\n    let end = {",
+                find: "    let turns = async {\n        let end = run(&slot, &mut live).await;\n        drop(live);",
                 replace: r#"    let is_stored = crate::mutant("cut_turn_is_stored");
-    let mut kept = Kept(Arc::clone(slot), live, is_stored);
-    let mut live = &mut kept.1;
-    let mut is_known = false;
-    let end = {"#,
+    let mut kept = Kept(Arc::clone(&slot), live, is_stored);
+    let turns = async {
+        let end = run(&slot, &mut kept.1).await;
+        drop(kept);"#,
             },
             Edit {
                 file: "durable/src/object/activation.rs",
-                find: "/// Runs turns until the object leaves memory.",
+                find: "/// Runs turns until the object leaves memory.\n",
                 replace: r#"/// An object in memory, and what becomes of it when it is dropped.
 struct Kept<O: Object>(Arc<Slot<O>>, Live<O>, bool);
 
@@ -50,7 +50,8 @@ impl<O: Object> Drop for Kept<O> {
     }
 }
 
-/// Runs turns until the object leaves memory."#,
+/// Runs turns until the object leaves memory.
+"#,
             },
         ],
         seeds: 100,

@@ -48,9 +48,9 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "an activation ends while a commit of it is under way, and the next one loads what was before",
         edits: &[Edit {
             file: "durable/src/object/activation.rs",
-            find: "    Box::pin(settled(slot, &live)).await;",
+            find: "    Box::pin(settled(slot, &fence)).await;",
             replace: r#"    if !crate::mutant("ends_before_it_is_settled") {
-        Box::pin(settled(slot, &live)).await;
+        Box::pin(settled(slot, &fence)).await;
     }"#,
         }],
         seeds: 200,
@@ -356,11 +356,34 @@ pub const MUTANTS: &[Mutant] = &[
         name: "wake_up_lost",
         bug: "an activation that waits for a call is not woken by one",
         edits: &[Edit {
-            file: "durable/src/object/slot.rs",
-            find: "        state.waker = Some(task.waker().clone());",
-            replace: r#"        if !crate::mutant("wake_up_lost") {
-            state.waker = Some(task.waker().clone());
-        }"#,
+            file: "durable/src/object/slot/idle.rs",
+            find: "        self.is_idle = true;",
+            replace: r#"        self.is_idle = !crate::mutant("wake_up_lost");"#,
+        }],
+        seeds: 200,
+        found_by: &["stuck"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "idle_object_is_left",
+        bug: "neither a caller that finds an object idle nor the object's actor looks at the call",
+        edits: &[Edit {
+            file: "durable/src/object/slot/arrival.rs",
+            find: "        Ok(if was_idle {",
+            replace: r#"        Ok(if was_idle && !crate::mutant("idle_object_is_left") {"#,
+        }],
+        seeds: 200,
+        found_by: &["stuck"],
+        test: PLAIN,
+    },
+    Mutant {
+        name: "end_at_a_caller_untold",
+        bug: "an activation that a caller has brought to its end is not ended by its actor",
+        edits: &[Edit {
+            file: "durable/src/object/engine.rs",
+            find: "                self.turns = Turns::Ended(ended);\n                Driven::Left",
+            replace: r#"                self.turns = Turns::Ended(ended);
+                if crate::mutant("end_at_a_caller_untold") { Driven::Done } else { Driven::Left }"#,
         }],
         seeds: 200,
         found_by: &["stuck"],

@@ -20,9 +20,9 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a class has as many calls under way as its runtime",
         edits: &[Edit {
             file: "durable/src/directory/group/admit.rs",
-            find: "    (max < config.in_flight_calls_max).then(|| Places::new(max))",
+            find: "    (max < config.in_flight_calls_max).then(|| Places::new(max, threads))",
             replace: r#"    let is_bounded = max < config.in_flight_calls_max;
-    (is_bounded && !crate::mutant("class_without_bound")).then(|| Places::new(max))"#,
+    (is_bounded && !crate::mutant("class_without_bound")).then(|| Places::new(max, threads))"#,
         }],
         seeds: 100,
         found_by: &["P11"],
@@ -90,8 +90,8 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "a place that is given back wakes none of those who wait for one",
         edits: &[Edit {
             file: "durable/src/object/places.rs",
-            find: "        self.count = None;",
-            replace: r#"        self.count = None;
+            find: "        self.row = None;",
+            replace: r#"        self.row = None;
         if crate::mutant("place_wakes_nobody") {
             return;
         }"#,

@@ -8,10 +8,10 @@ use crate::object::{Object, Permit, Places, Slot, TooLate, gone};
 use crate::time::MonoNs;
 
 /// The places of a class that has a bound of its own.
-pub(super) fn places<O: Object>(config: &Config) -> Option<Places> {
+pub(super) fn places<O: Object>(config: &Config, threads: usize) -> Option<Places> {
     let own = O::CLASS.in_flight.map(|calls| calls as usize);
     let max = own.unwrap_or(config.class_in_flight_calls_max);
-    (max < config.in_flight_calls_max).then(|| Places::new(max))
+    (max < config.in_flight_calls_max).then(|| Places::new(max, threads))
 }
 
 /// What there are no more places in; how many calls are.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use parking_lot::MutexGuard;
 
 use super::shed::Overdue;
-use super::{Refused, Slot, State};
+use super::{Arrived, Refused, Slot, State};
 use crate::host::Event;
 use crate::kernel::admission;
 use crate::kernel::rate::Bucket;
@@ -22,13 +22,13 @@ impl<O: Object> Slot<O> {
         self: &Arc<Self>,
         call: &Arc<PendingCall<O>>,
         time: Option<Duration>,
-    ) -> Result<(), Refused> {
+    ) -> Result<Arrived, Refused> {
         let mut overdue = Overdue::new();
         let mut state = self.open_door()?;
         let is_inside = call.nested().is_some();
         if call.is_patient() && !is_inside {
             self.line_up(state, call);
-            return Ok(());
+            return Ok(Arrived::Seen);
         }
         if state.has_line() && !is_inside {
             self.shed(&mut state, &mut overdue);
@@ -57,9 +57,10 @@ impl<O: Object> Slot<O> {
         }
         let waiting = state.inbox.len();
         let waiting_max = if call.is_patient() { waiting.max(inbox_max) } else { inbox_max };
-        self.wake(state);
+        let was_idle = state.idle.end();
+        self.begin(state);
         self.report_queued(call.number(), (overtakes, is_held), (waiting, waiting_max));
-        Ok(())
+        Ok(if was_idle { Arrived::Unseen } else { Arrived::Seen })
     }
 
     /// The object's state, if calls may come.

@@ -24,7 +24,8 @@ impl<O: Object> Incarnation for Slot<O> {
         if state.life.is_abandoned() {
             return;
         }
-        (state.waker, state.beside_waker) = (None, None);
+        state.idle.forget();
+        state.beside_waker = None;
         (state.has_served, state.refusal, state.writing) = (false, None, None);
         state.is_failing = false;
         state.reading.clear();
@@ -72,7 +73,7 @@ impl<O: Object> Incarnation for Slot<O> {
     fn on_abandon(&self) {
         let mut state = self.state.lock();
         let was_resident = state.life.on_abandon();
-        state.waker = None;
+        state.idle.forget();
         let mut calls = std::mem::take(&mut state.inbox);
         calls.extend(state.take_line());
         let visits = std::mem::take(&mut state.visits);
@@ -132,7 +133,7 @@ impl<O: Object> Resident for Slot<O> {
             return false;
         }
         state.life.on_evict(EndWish::Soon);
-        let waker = state.waker.take();
+        let waker = state.idle.wake();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();

@@ -337,7 +337,7 @@ impl<O: Object> Slot<O> {
         self.act(acts);
         poll_fn(|task| {
             let mut state = self.state.lock();
-            state.waker = Some(task.waker().clone());
+            state.idle.begin(task);
             // They are taken away when the runtime is.
             let is_over = state.ties.as_ref().is_none_or(|ties| {
                 ties.family.as_ref().is_none_or(Family::has_ended) && ties.children.is_empty()

@@ -79,7 +79,7 @@ impl<O: Object> Kin for Slot<O> {
         let acts = self.with_family(ties, |family, given, deeds| {
             family.left(child, exit, given, deeds);
         });
-        let waker = state.waker.take();
+        let waker = state.idle.wake();
         if state.life.is_idle() {
             // It may have to hear of it, or be the next to leave.
             state.life.on_call();
@@ -106,7 +106,7 @@ impl<O: Object> Kin for Slot<O> {
     fn send_away(&self, wish: EndWish) {
         let mut state = self.state.lock();
         state.life.on_evict(wish);
-        let waker = state.waker.take();
+        let waker = state.idle.wake();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();

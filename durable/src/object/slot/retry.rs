@@ -40,7 +40,7 @@ impl<O: Object> Slot<O> {
             match state.life.end_wish() {
                 Some(EndWish::Soon) => return Poll::Ready(false),
                 Some(EndWish::Drained) => return Poll::Ready(true),
-                None => state.waker = Some(task.waker().clone()),
+                None => state.idle.begin(task),
             }
             drop(state);
             timer.as_mut().poll(task).map(|()| true)

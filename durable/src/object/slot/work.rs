@@ -103,7 +103,7 @@ impl<O: Object> Slot<O> {
             state.idle_since = self.host().clock.now();
         }
         // It may have waited for that to leave memory.
-        let waker = state.waker.take();
+        let waker = state.idle.wake();
         drop(state);
         drop(ended);
         if let Some(waker) = waker {
