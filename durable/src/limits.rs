@@ -211,6 +211,10 @@ pub const CHECKPOINT_PAGES: u32 = 16_384;
 /// The longest log before it is copied that may be asked for, in pages: 4 GiB.
 pub const CHECKPOINT_PAGES_MAX: u32 = 4_194_304;
 
+/// Bytes by which the file of a log is made longer at once: at least, and at most.
+pub(crate) const LOG_AHEAD_BYTES_MIN: u64 = 64 * 1024;
+pub(crate) const LOG_AHEAD_BYTES_MAX: u64 = 1024 * 1024;
+
 /// A rest of the log that the writer copies itself, as a share of [`CHECKPOINT_PAGES`]: 1 MiB of copying and one sync.
 pub(crate) const FINISH_SHARE: u32 = 16;
 

@@ -158,6 +158,15 @@ impl Core {
         Err(if kind == FaultKind::NoSpace { Failure::Full } else { Failure::Io })
     }
 
+    /// Writes zeros behind the end of a file. Nothing depends on that it works, so faults wait for writes of which something does.
+    pub(crate) fn lengthen(&self, life: u64, ino: Ino, by: usize) -> Result<usize, Failure> {
+        let mut state = self.state();
+        state.count(life, OpKind::Write, Subject::File(ino))?;
+        let length = state.file(ino).image().len();
+        state.file(ino).write(length, &vec![0; by]);
+        Ok(length + by)
+    }
+
     pub(crate) fn truncate(&self, life: u64, ino: Ino, len: usize) -> Result<(), Failure> {
         let mut state = self.state();
         state.count(life, OpKind::Truncate, Subject::File(ino))?;

@@ -21,6 +21,11 @@ impl<'a> Opened<'a> {
         Ok(Opened { life, ino: life.core.open(life.number, path, how)? })
     }
 
+    fn existing(life: &'a Life, path: &Path) -> Result<Self, Failure> {
+        let how = OpenHow { create: false, exclusive: false };
+        Ok(Opened { life, ino: life.core.open(life.number, path, how)? })
+    }
+
     /// Replaces everything, as two operations.
     fn rewrite(&self, bytes: &[u8]) -> Result<(), Failure> {
         let Opened { life, ino } = self;
@@ -78,6 +83,13 @@ impl Disk for SimDisk {
             Err(Failure::NotFound) => Ok(None),
             Err(failure) => Err(failure.into()),
         }
+    }
+
+    fn lengthen(&self, path: &Path, by: u64) -> io::Result<u64> {
+        let Life { core, number, .. } = &*self.life;
+        let file = Opened::existing(&self.life, &normalize(path))?;
+        let by = usize::try_from(by).map_err(io::Error::other)?;
+        Ok(core.lengthen(*number, file.ino, by)? as u64)
     }
 
     fn write_atomically(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {

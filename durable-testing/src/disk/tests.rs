@@ -68,6 +68,19 @@ fn a_power_cut_takes_what_was_not_synced_and_a_crash_of_the_process_does_not() {
 }
 
 #[test]
+fn a_file_that_there_is_is_made_longer_behind_its_end() {
+    let disk = disk();
+    let missing = disk.lengthen(Path::new(FILE), 1).expect_err("there is none");
+    assert_eq!(missing.kind(), std::io::ErrorKind::NotFound);
+    let file = named(&disk);
+    write(&file, 0, b"abc").expect("written");
+    sync(&file).expect("synced");
+    assert_eq!(disk.lengthen(Path::new(FILE), 3).expect("there is room"), 6);
+    assert_eq!(bytes(&disk).as_deref(), Some(&b"abc\0\0\0"[..]));
+    assert_eq!(bytes(&crash(&disk, Crash::PowerDropAll, 1)).as_deref(), Some(&b"abc"[..]));
+}
+
+#[test]
 fn torn_writes_are_kept_dropped_reordered_and_cut_at_sectors() {
     let (mut states, mut is_reordered, mut is_torn) = (BTreeSet::new(), false, false);
     for seed in 0..4_000 {

@@ -107,6 +107,9 @@ pub trait Disk: Send + Sync {
     /// The names of the files and directories in `path`, in their order; `None` if there is no such directory.
     fn names_in(&self, path: &Path) -> io::Result<Option<Vec<String>>>;
 
+    /// Writes so many zeros behind the end of a file that there is, and gives how long it is then. They need not be durable.
+    fn lengthen(&self, path: &Path, by: u64) -> io::Result<u64>;
+
     /// Replaces a file durably: after a crash it holds the earlier bytes or these, never a mixture.
     fn write_atomically(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
 
@@ -128,6 +131,7 @@ pub type LockGuard = Box<dyn Send + Sync>;
 pub trait Tasks: Send + Sync {
     /// Starts `task`. May be called on any thread.
     fn spawn(&self, task: BoxFuture<'static, ()>);
+
     /// Whether the task that is polled here, `caller`, may do a piece of what one of these would do next: it runs where they
     /// do, and has not done so much in its turn already that others should come first.
     fn lends(&self, caller: &mut Context<'_>) -> bool;

@@ -5,6 +5,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod admission;
+pub(crate) mod ahead;
 pub(crate) mod alarm;
 pub(crate) mod breaker;
 pub(crate) mod commit;

@@ -7,6 +7,7 @@
 //! Rows carry their slot, and an epoch stands on every commit, so that a shard can later be split,
 //! moved and owned by another process.
 
+mod ahead;
 mod backup;
 mod batch;
 mod checkpoint;

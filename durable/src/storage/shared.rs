@@ -207,9 +207,14 @@ impl Shared {
         self.log_length.store(pages, Ordering::Relaxed);
     }
 
+    /// Pages in the log after the last commit.
+    pub(super) fn log_length(&self) -> u32 {
+        self.log_length.load(Ordering::Relaxed)
+    }
+
     /// Whether the last commit left a log that is to be copied into the database.
     pub(super) fn is_log_long(&self) -> bool {
-        self.log_length.load(Ordering::Relaxed) >= self.log_pages
+        self.log_length() >= self.log_pages
     }
 
     /// Length of the log from which the writer waits until it can start over.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use rusqlite::Connection;
 
 use self::tables::Tables;
+use super::ahead;
 use super::batch::{Batch, Change, Item, Run};
 use super::checkpoint;
 use super::history::{self, Pass, Present};
@@ -29,6 +30,7 @@ use super::shared::{DirectoryLock, Shared, closed};
 use super::sqlite::{self, Checkpoint, Fault};
 use crate::error::{Code, Error, Outcome};
 use crate::host::{Event, Lane, LaneWork, Step};
+use crate::kernel::ahead::Ahead;
 use crate::limits::HISTORY_SWEEP_BATCHES;
 use crate::time::WallMs;
 
@@ -55,9 +57,11 @@ pub(super) struct Writer {
     _lock: Arc<DirectoryLock>,
 }
 
-/// What the writer remembers of the databases of objects from one batch to the next.
+/// What the writer remembers from one batch to the next.
 struct Memory {
     log: Log,
+    /// How long the file of the write-ahead log is.
+    ahead: Ahead,
     /// Those whose past is kept, as they are stored.
     present: Present,
 }
@@ -97,7 +101,11 @@ impl Writer {
         lock: Arc<DirectoryLock>,
     ) -> Self {
         Writer {
-            memory: Memory { log: Log::new(shared.log_pages), present: Present::default() },
+            memory: Memory {
+                log: Log::new(shared.log_pages),
+                ahead: Ahead::default(),
+                present: Present::default(),
+            },
             shared,
             connection,
             checkpointer,
@@ -362,6 +370,7 @@ fn apply_all(
         batch.fail_run(range, Some(&error));
     }
     tables.memory.log.sweep(connection)?;
+    ahead::make_room(shared, &mut tables.memory.ahead);
     Ok(tables.applied)
 }
 

@@ -161,3 +161,17 @@ async fn sleep_ends_at_its_time_and_not_before() {
     assert!(host.clock.now() >= end);
     host.clock.sleep_until(MonoNs(0)).await;
 }
+
+#[test]
+fn a_file_that_there_is_is_made_longer_behind_its_end() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (there, missing) = (dir.path().join("there"), dir.path().join("missing"));
+    fs::write(&there, b"abc").expect("written");
+    assert_eq!(OsDisk.lengthen(&there, 100_000).expect("there is room"), 100_003);
+    let bytes = fs::read(&there).expect("readable");
+    assert!(bytes.starts_with(b"abc") && bytes[3..].iter().all(|byte| *byte == 0));
+    assert_eq!(bytes.len(), 100_003);
+    let error = OsDisk.lengthen(&missing, 1).expect_err("there is none");
+    assert_eq!(error.kind(), io::ErrorKind::NotFound);
+    assert!(!missing.exists(), "and none is made");
+}

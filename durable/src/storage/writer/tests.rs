@@ -404,6 +404,29 @@ fn the_writer_itself_bounds_a_log_that_nobody_copies() {
     assert!(longest < 17 * CHECKPOINT_PAGES, "the log grew to {longest} pages");
 }
 
+/// A log that grew within its file stays within it, and what was made room with is no frame to those who read it anew.
+#[test]
+fn the_log_has_room_in_its_file_before_it_needs_it() {
+    let mut bench = Bench::new();
+    let a = fence(1);
+    let length = |bench: &Bench| {
+        let log = bench.shared.place.path.with_extension("db-wal");
+        std::fs::metadata(log).expect("there is a log").len()
+    };
+    let (mut lengths, body) = (Vec::new(), vec![7; 900]);
+    for commit_no in 1..=400 {
+        bench.submit_body(&a, 1, commit_no, 1, &body);
+        assert_eq!(bench.run(), [ok(1)]);
+        let pages = sqlite::checkpoint(&bench.reader, Checkpoint::Look).expect("a look").pages;
+        let used = u64::from(pages) * u64::from(SHARD_PAGE_BYTES + 24);
+        lengths.push(length(&bench));
+        assert!(length(&bench) > used, "{used} bytes are used of {lengths:?}");
+    }
+    lengths.dedup();
+    assert!((2..10).contains(&lengths.len()), "it was made longer now and then: {lengths:?}");
+    assert_eq!(bench.count("objects"), 1, "and it is read as it was written");
+}
+
 #[test]
 fn the_clock_of_the_host_stamps_births() {
     let mut bench = Bench::new();
