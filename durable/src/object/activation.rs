@@ -34,8 +34,8 @@ use crate::object::sql::{Fate, SqlDealt};
 use crate::object::uncalled::{AfterRing, Firing};
 use crate::object::witness::Presence;
 use crate::object::write::run_write;
-use crate::object::{Cut, Object, Ran, Slot};
-use crate::storage::Release;
+use crate::object::{BoxFuture, Cut, Object, Ran, Slot};
+use crate::storage::{Fence, Release};
 
 /// The changes of a hook: of no call, and nobody waits for them.
 pub(super) const HOOK: (u64, Option<Arc<dyn Release>>) = (0, None);
@@ -111,16 +111,16 @@ async fn live_through<O: Object>(slot: &Arc<Slot<O>>) -> Result<(), String> {
         slot.end();
         return Ok(());
     }
-    let live = match Box::pin(begin(slot)).await {
-        Ok(live) => live,
+    // Only what the turns run on holds the object.
+    let begun = async { begin(slot).await.map(|live| turns_of(slot, live)) };
+    let (fence, turns) = match Box::pin(begun).await {
+        Ok(begun) => begun,
         Err(cut) => {
             Box::pin(slot.end_children(cut)).await;
             return Ok(());
         }
     };
-    let fence = Arc::clone(live.fence());
     let end = {
-        let turns = Box::pin(all_turns(Arc::clone(slot), live));
         let (mut turns, mut is_known) = (pin!(slot.engine().run(turns)), false);
         poll_fn(|task| match turns.as_mut().poll(task) {
             Poll::Ready(end) => Poll::Ready(end),
@@ -142,17 +142,20 @@ async fn live_through<O: Object>(slot: &Arc<Slot<O>>) -> Result<(), String> {
     ended
 }
 
-/// As [`run`], also if code panics that is not of a turn.
-async fn all_turns<O: Object>(slot: Arc<Slot<O>>, mut live: Live<O>) -> End {
-    let turns = async {
-        let end = run(&slot, &mut live).await;
-        drop(live);
-        end
-    };
-    AssertUnwindSafe(turns).catch_unwind().await.unwrap_or_else(|panic| {
-        slot.end();
-        End::Crash(Crash::of_panic(text_of(panic.as_ref()).to_owned(), None))
-    })
+/// All turns of an object, which come to an end also if code panics that is not of a turn; and its fence.
+fn turns_of<O: Object>(
+    slot: &Arc<Slot<O>>,
+    mut live: Live<O>,
+) -> (Arc<Fence>, BoxFuture<'static, End>) {
+    let (fence, own, slot) = (Arc::clone(live.fence()), Arc::clone(slot), Arc::clone(slot));
+    let turns = async move { run(&own, &mut live).await };
+    let turns = AssertUnwindSafe(turns).catch_unwind().map(move |ended| {
+        ended.unwrap_or_else(|panic| {
+            slot.end();
+            End::Crash(Crash::of_panic(text_of(panic.as_ref()).to_owned(), None))
+        })
+    });
+    (fence, Box::pin(turns))
 }
 
 /// Runs turns until the object leaves memory.

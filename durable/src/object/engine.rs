@@ -35,7 +35,7 @@ enum Turns<T> {
     Off,
     Run(BoxFuture<'static, T>),
     /// A caller has brought them to their end.
-    Ended(T),
+    Ended(Box<T>),
 }
 
 /// What has become of the work that a caller has found.
@@ -82,7 +82,7 @@ impl<T> Engine<T> {
                 polled
             }
             Turns::Ended(_) => match mem::replace(&mut seat.turns, Turns::Off) {
-                Turns::Ended(ended) => Poll::Ready(ended),
+                Turns::Ended(ended) => Poll::Ready(*ended),
                 _ => unreachable!("it was seen"),
             },
             Turns::Off => unreachable!("turns are polled until they end"),
@@ -144,7 +144,7 @@ impl<T> Seat<T> {
         match polled {
             Poll::Pending => Driven::Done,
             Poll::Ready(ended) => {
-                self.turns = Turns::Ended(ended);
+                self.turns = Turns::Ended(Box::new(ended));
                 Driven::Left
             }
         }

@@ -22,12 +22,10 @@ pub const MUTANTS: &[Mutant] = &[
         edits: &[
             Edit {
                 file: "durable/src/object/activation.rs",
-                find: "    let turns = async {\n        let end = run(&slot, &mut live).await;\n        drop(live);",
+                find: "    let turns = async move { run(&own, &mut live).await };",
                 replace: r#"    let is_stored = crate::mutant("cut_turn_is_stored");
-    let mut kept = Kept(Arc::clone(&slot), live, is_stored);
-    let turns = async {
-        let end = run(&slot, &mut kept.1).await;
-        drop(kept);"#,
+    let mut kept = Kept(Arc::clone(&own), live, is_stored);
+    let turns = async move { run(&own, &mut kept.1).await };"#,
             },
             Edit {
                 file: "durable/src/object/activation.rs",

@@ -381,8 +381,8 @@ pub const MUTANTS: &[Mutant] = &[
         bug: "an activation that a caller has brought to its end is not ended by its actor",
         edits: &[Edit {
             file: "durable/src/object/engine.rs",
-            find: "                self.turns = Turns::Ended(ended);\n                Driven::Left",
-            replace: r#"                self.turns = Turns::Ended(ended);
+            find: "                self.turns = Turns::Ended(Box::new(ended));\n                Driven::Left",
+            replace: r#"                self.turns = Turns::Ended(Box::new(ended));
                 if crate::mutant("end_at_a_caller_untold") { Driven::Done } else { Driven::Left }"#,
         }],
         seeds: 200,
