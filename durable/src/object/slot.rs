@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context as TaskContext, Poll, Waker};
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::class::Access;
@@ -30,19 +30,20 @@ use crate::directory::Group;
 use crate::error::{Code, Error};
 use crate::host::{Event, Host};
 use crate::id::{Lineage, ObjectId, Placement};
-use crate::kernel::activation::{Action, EndWish, Lifecycle};
+use crate::kernel::activation::{EndWish, Lifecycle};
 use crate::kernel::restart::Exit;
 use crate::kernel::retry::Retry;
 use crate::kernel::turn::{self, Next, Sight};
 use crate::kernel::waits::Link;
 use crate::object::ends::End;
-use crate::object::engine::{Driven, Engine};
+use crate::object::engine::Engine;
 use crate::object::errand::Errand;
 use crate::object::notice::Notice;
 use crate::object::{Firing, Object, PendingCall, Rung};
 use crate::stub::{Address, Origin};
 use crate::time::MonoNs;
 
+pub(crate) use self::idle::Arrived;
 use self::idle::Idle;
 pub(crate) use self::incarnation::{Incarnation, Resident};
 use self::kin::{Bell, Ties};
@@ -131,15 +132,6 @@ enum Trial {
 /// A look at the object between two turns.
 pub(crate) type Visit<O> = Box<dyn FnOnce(&O) + Send>;
 
-/// Whether anybody looks at a call that is queued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use = "a call that nobody looks at waits for ever"]
-pub(crate) enum Arrived {
-    Seen,
-    /// The activation was idle, and is to be [driven](Slot::drive) or [recalled](Slot::recall).
-    Unseen,
-}
-
 /// Why a call could not be queued.
 pub(crate) enum Refused {
     /// The runtime is gone.
@@ -215,27 +207,6 @@ impl<O: Object> Slot<O> {
 
     pub(crate) fn group(&self) -> &Arc<Group<O>> {
         &self.group
-    }
-
-    /// What runs its turns while it is in memory.
-    pub(super) fn engine(&self) -> &Engine<End> {
-        &self.engine
-    }
-
-    /// Does in the place of an activation that was idle what it is to do next, if that is quick, or wakes it. Whoever calls this
-    /// holds no lock that a turn may want, and is where turns may run.
-    pub(crate) fn drive(&self) {
-        if self.engine.drive(&*self.host().clock) == Driven::Left {
-            self.recall();
-        }
-    }
-
-    /// Wakes the activation, which was idle.
-    pub(crate) fn recall(&self) {
-        let actor = self.state.lock().idle.recall();
-        if let Some(actor) = actor {
-            actor.wake();
-        }
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -347,24 +318,6 @@ impl<O: Object> Slot<O> {
             || state.has_unattended_line()
             || !state.visits.is_empty()
             || !state.firings.is_empty()
-    }
-
-    /// There is work: sees to it that an activation looks at it.
-    fn wake(self: &Arc<Self>, mut state: MutexGuard<'_, State<O>>) {
-        let actor = state.idle.wake();
-        self.begin(state);
-        if let Some(actor) = actor {
-            actor.wake();
-        }
-    }
-
-    /// There is work: sees to it that there is an activation.
-    fn begin(self: &Arc<Self>, mut state: MutexGuard<'_, State<O>>) {
-        let action = state.life.on_call();
-        drop(state);
-        if action == Action::Start {
-            self.group.begin(self);
-        }
     }
 
     /// What the activation does next. `readers`: reads that run. Pending while nothing may begin; then `task` is woken
