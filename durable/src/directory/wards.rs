@@ -383,6 +383,10 @@ impl<O: Object> Group<O> {
         let forgotten = self.wards().with(self.host().clock.now(), forget);
         for object in &forgotten {
             self.host().report(|| Event::QuarantineEnded { object, is_trial: false });
+            // It may be in memory for a trial that nothing hangs on any more.
+            if let Some(slot) = self.directory().find(object) {
+                slot.end_trial();
+            }
         }
         !forgotten.is_empty()
     }

@@ -38,6 +38,14 @@ impl<O: Object> Slot<O> {
         true
     }
 
+    /// What it was tried for is forgotten: everybody is served again.
+    pub(crate) fn end_trial(&self) {
+        let mut state = self.state.lock();
+        if state.trial.take().is_some() {
+            state.refusal = None;
+        }
+    }
+
     /// A turn has ended and not crashed. If it was the one call that was let through, everybody is served again, before its
     /// caller is told and may call again.
     pub(crate) fn turn_ended_well(&self) {
