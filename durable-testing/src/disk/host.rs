@@ -16,13 +16,9 @@ struct Opened<'a> {
 }
 
 impl<'a> Opened<'a> {
-    fn create(life: &'a Life, path: &Path) -> Result<Self, Failure> {
-        let how = OpenHow { create: true, exclusive: false };
-        Ok(Opened { life, ino: life.core.open(life.number, path, how)? })
-    }
-
-    fn existing(life: &'a Life, path: &Path) -> Result<Self, Failure> {
-        let how = OpenHow { create: false, exclusive: false };
+    /// `create`: it is made if it is missing.
+    fn at(life: &'a Life, path: &Path, create: bool) -> Result<Self, Failure> {
+        let how = OpenHow { create, exclusive: false };
         Ok(Opened { life, ino: life.core.open(life.number, path, how)? })
     }
 
@@ -87,7 +83,7 @@ impl Disk for SimDisk {
 
     fn lengthen(&self, path: &Path, by: u64) -> io::Result<u64> {
         let Life { core, number, .. } = &*self.life;
-        let file = Opened::existing(&self.life, &normalize(path))?;
+        let file = Opened::at(&self.life, &normalize(path), false)?;
         let by = usize::try_from(by).map_err(io::Error::other)?;
         Ok(core.lengthen(*number, file.ino, by)? as u64)
     }
@@ -98,7 +94,7 @@ impl Disk for SimDisk {
         let mut name = path.file_name().unwrap_or_default().to_owned();
         name.push(".tmp");
         let temporary = path.with_file_name(name);
-        let file = Opened::create(&self.life, &temporary)?;
+        let file = Opened::at(&self.life, &temporary, true)?;
         file.rewrite(bytes)?;
         core.sync(*number, file.ino)?;
         core.rename(*number, &temporary, &path)?;
@@ -107,7 +103,7 @@ impl Disk for SimDisk {
 
     fn lock(&self, path: &Path, contents: &str) -> io::Result<Result<LockGuard, String>> {
         let Life { core, number, .. } = &*self.life;
-        let file = Opened::create(&self.life, path)?;
+        let file = Opened::at(&self.life, path, true)?;
         let mut held = self.life.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.contains(&file.ino) {
             let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

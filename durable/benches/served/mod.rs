@@ -101,11 +101,13 @@ impl Asking {
     }
 }
 
-/// Whether an answer has come, whose body is as long as it says.
+/// Whether an answer has come, whose body is as long as it says. Its head is looked for from its end, which is near.
 fn is_whole(answer: &[u8]) -> bool {
-    let Some(head) = answer.windows(4).position(|four| four == b"\r\n\r\n") else { return false };
-    let text = std::str::from_utf8(&answer[..head]).expect("headers are text");
-    let length = text.lines().find_map(|line| line.strip_prefix("content-length: "));
-    let length: usize = length.expect("it says its length").parse().expect("a length is a number");
+    const LENGTH: &[u8] = b"content-length: ";
+    let Some(head) = answer.windows(4).rposition(|four| four == b"\r\n\r\n") else { return false };
+    let mut lines = answer[..head].split(|byte| *byte == b'\n');
+    let digits = lines.find_map(|line| line.strip_prefix(LENGTH)).expect("it says its length");
+    let digits = digits.iter().take_while(|byte| byte.is_ascii_digit());
+    let length = digits.fold(0, |length, digit| 10 * length + usize::from(digit - b'0'));
     answer.len() >= head + 4 + length
 }

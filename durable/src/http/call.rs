@@ -7,14 +7,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use axum::BoxError;
-use axum::body::{Body, Bytes, HttpBody, to_bytes};
+use axum::body::{Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http_body_util::LengthLimitError;
+use http_body_util::BodyExt;
 
 use super::events::events;
 use super::fetch;
@@ -264,17 +264,29 @@ impl Service {
         }
         let clock = &self.runtime.host().clock;
         let time_over = || clock.sleep_until(clock.now() + self.settings.body_timeout);
-        let read = before(to_bytes(Body::new(body), bytes_max), time_over)
-            .await
-            .ok_or_else(Problem::slow)?;
-        read.map_err(|error| {
-            let cause = std::error::Error::source(&error);
-            match cause.is_some_and(|cause| cause.is::<LengthLimitError>()) {
-                true => Problem::too_large(bytes_max),
-                false => Problem::malformed("the body was cut off; send it again"),
-            }
-        })
+        before(whole(body, bytes_max), time_over).await.ok_or_else(Problem::slow)?
     }
+}
+
+/// All of a body, which is not copied if it comes in one piece, as most do.
+async fn whole<B: Incoming>(body: B, bytes_max: usize) -> Result<Bytes, Problem> {
+    let (mut body, mut first, mut all) = (pin!(body), Bytes::new(), Vec::new());
+    while !body.is_end_stream()
+        && let Some(frame) = body.frame().await
+    {
+        let frame = frame.map_err(|_| Problem::malformed("the body was cut off; send it again"))?;
+        let Ok(piece) = frame.into_data() else { continue };
+        if first.len() + all.len() + piece.len() > bytes_max {
+            return Err(Problem::too_large(bytes_max));
+        }
+        if first.is_empty() && all.is_empty() {
+            first = piece;
+        } else {
+            all.extend_from_slice(&std::mem::take(&mut first));
+            all.extend_from_slice(&piece);
+        }
+    }
+    Ok(if all.is_empty() { first } else { all.into() })
 }
 
 /// The body of a request.
@@ -312,9 +324,10 @@ fn check_verb(given: &Method, verb: Verb) -> Result<(), Problem> {
 /// Whether a body says that it is JSON. Pages of other sites cannot make a browser say that unasked.
 fn is_json(headers: &HeaderMap) -> bool {
     let given = headers.get(CONTENT_TYPE).and_then(|given| given.to_str().ok()).unwrap_or_default();
-    let essence = given.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    let is_other_json = essence.starts_with("application/") && essence.ends_with("+json");
-    essence == "application/json" || is_other_json
+    let essence = given.split(';').next().unwrap_or_default().trim();
+    let Some((kind, form)) = essence.split_once('/') else { return false };
+    let suffix = form.rsplit_once('+').map_or(form, |(_, suffix)| suffix);
+    kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
 /// The one header of this name. `None`: there is none.

@@ -250,6 +250,38 @@ mod tests {
         }
     }
 
+    /// Whichever row has room: all of its places are there for everyone, and none is given twice.
+    #[test]
+    fn places_of_all_rows_are_taken_and_go_to_those_who_wait() {
+        const ALL: usize = 4 * ROW_MIN + 3;
+        for last in 0..4 {
+            let places = Places::new(ALL, 4);
+            assert_eq!((places.rows.len(), places.max()), (4, ALL));
+            let mut taken: Vec<_> = (0..ALL).map_while(|_| places.take().ok()).collect();
+            assert_eq!(taken.len(), ALL);
+            assert_eq!(places.take().expect_err("all are taken"), ALL);
+            let mut waiting: Vec<_> = (0..ALL).map(|_| places.wait()).collect();
+            let row_of = |place: &Place| {
+                let own = place.row.as_ref().expect("it is taken");
+                places.rows.iter().position(|row| Arc::ptr_eq(row, own)).expect("one of them")
+            };
+            taken.sort_by_key(|place| (row_of(place) + last) % 4);
+            let mut got = Vec::new();
+            for place in taken {
+                drop(place);
+                while let Some(Poll::Ready(place)) = waiting.get_mut(got.len()).map(poll) {
+                    got.push(place);
+                }
+                let next = waiting.get_mut(got.len() + 1).map(poll);
+                assert!(next.is_none_or(|polled| polled.is_pending()), "nobody is overtaken");
+            }
+            assert_eq!(got.len(), ALL, "each has one");
+            assert_eq!(places.take().expect_err("all are taken"), ALL);
+            drop(got);
+            assert_eq!(places.taken(), 0);
+        }
+    }
+
     #[test]
     fn whoever_no_longer_waits_holds_nobody_up() {
         let places = Places::new(1, 4);
