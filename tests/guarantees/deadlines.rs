@@ -78,8 +78,32 @@ impl Sloth {
     }
 }
 
+/// Waits for something before it serves, and for nothing that ever comes if it is new.
+#[derive(Default, DurableState)]
+pub struct Riser {
+    is_known: bool,
+}
+
+#[durable_object(name = "time.Riser", turn_limit = "200ms")]
+impl Riser {
+    #[on_activate]
+    async fn rise(&mut self, cx: &mut Context<'_, Self>) -> Result<(), Error> {
+        let is_known = cx.get::<Counter>("known").count().await? > 0;
+        if !is_known {
+            pending::<()>().await;
+        }
+        self.is_known = true;
+        Ok(())
+    }
+
+    pub fn is_known(&self) -> bool {
+        self.is_known
+    }
+}
+
 async fn start(dir: &Path) -> Runtime {
-    let builder = Runtime::builder(dir).register::<Sloth>().register::<Counter>();
+    let builder =
+        Runtime::builder(dir).register::<Sloth>().register::<Counter>().register::<Riser>();
     builder.turn_limit(ms(1_000)).start().await.unwrap()
 }
 
@@ -165,6 +189,22 @@ async fn a_class_that_does_not_say_it_has_the_limit_of_the_runtime() {
     let error = counter.add_slowly(1, 1_100).await.unwrap_err();
     assert_eq!(error.code(), "call.overlong");
     assert_eq!(counter.count().await.unwrap(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_does_not_come_up_within_its_limit_fails_its_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let runtime = start(dir.path()).await;
+    let riser = runtime.get::<Riser>("r");
+    let began = tokio::time::Instant::now();
+    let error = riser.is_known().timeout(ms(5_000)).await.unwrap_err();
+    assert_eq!(began.elapsed().as_millis(), 200);
+    assert_eq!((error.code(), error.outcome()), ("object.unstartable", Outcome::NotStarted));
+    for part in ["`#[on_activate]`", "200ms", "turn_limit"] {
+        assert!(error.message().contains(part), "{error}");
+    }
+    runtime.get::<Counter>("known").add(1).await.unwrap();
+    assert!(riser.is_known().await.unwrap(), "what it waits for is there");
 }
 
 #[tokio::test(start_paused = true)]

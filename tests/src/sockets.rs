@@ -36,7 +36,7 @@ impl Room {
         let sockets = cx.sockets();
         let who: u64 = request.uri().path().trim_matches('/').parse().unwrap();
         sockets.tag(socket, &who.to_string()).unwrap();
-        sockets.attach(socket, &who).unwrap();
+        sockets.attach(socket, &(who, self.said.len())).unwrap();
         if request.uri().query() == Some("refused") {
             self.said.push((who, u64::MAX));
             sockets.send_all("never").unwrap();
@@ -54,7 +54,10 @@ impl Room {
         from: Socket,
         message: Message,
     ) -> Result<(), Close> {
-        let who: u64 = cx.sockets().attachment(from).unwrap().expect("it was attached");
+        let (who, count) = card(cx, from);
+        if count > self.said.len() {
+            cx.sockets().send_all(format!("{count} of {}", self.said.len())).unwrap();
+        }
         assert_eq!(cx.sockets().tags(from), [who.to_string()], "what is known of a socket stays");
         assert!(cx.sockets().tagged(&who.to_string()).contains(&from));
         let (verb, number) = message.as_text().unwrap().split_once(' ').unwrap();
@@ -103,9 +106,14 @@ impl Room {
         self.say(cx, 0, number);
     }
 
-    /// Shows everybody how much was said, by a turn that only reads.
+    /// Shows everybody how much was said, and notes it, by a turn that only reads.
     pub fn show(&self, cx: &Context<'_, Self>) {
-        cx.sockets().send_all(format!("count {}", self.said.len())).unwrap();
+        let sockets = cx.sockets();
+        sockets.send_all(format!("count {}", self.said.len())).unwrap();
+        for socket in sockets.all() {
+            let (who, _) = card(cx, socket);
+            sockets.attach(socket, &(who, self.said.len())).unwrap();
+        }
     }
 
     /// Everything that was said.
@@ -130,6 +138,11 @@ impl Room {
         let place = self.said.len() - 1;
         cx.sockets().send_all(format!("said {place} {who} {number}")).unwrap();
     }
+}
+
+/// Who is at the other end of a socket, and how much was said when that was last noted.
+fn card(cx: &Context<'_, Room>, socket: Socket) -> (u64, usize) {
+    cx.sockets().attachment(socket).unwrap().expect("it was attached")
 }
 
 /// A node with rooms.

@@ -6,9 +6,8 @@
 
 use std::any::Any;
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, ready};
@@ -190,17 +189,6 @@ async fn run_until<O: Object, T>(
         }
     })
     .await
-}
-
-/// Runs a hook that has no limit of its own.
-pub(super) async fn run_hook<O: Object, T>(
-    slot: &Slot<O>,
-    hook: &'static MethodSpec,
-    turn: impl Future<Output = T>,
-) -> T {
-    let mut stand = Stand::new(slot.group().waits(), Inside::of_none(slot, hook, 0));
-    let mut turn = pin!(turn);
-    poll_fn(|task| stand.poll(|| turn.as_mut().poll(task))).await
 }
 
 /// The error of a call whose turn was cut off.

@@ -192,7 +192,8 @@ impl RuntimeBuilder {
     }
 
     /// How long the turn of a call may run, unless its class says otherwise by `turn_limit = "5s"`. A turn that has not ended
-    /// by then is cut off at an `.await` and undone, and its caller gets `call.overlong`. Default: 30 s.
+    /// by then is cut off at an `.await` and undone, and its caller gets `call.overlong`; an `#[on_activate]` has as long.
+    /// Default: 30 s.
     pub fn turn_limit(mut self, limit: Duration) -> Self {
         self.config.turn_limit = limit;
         self

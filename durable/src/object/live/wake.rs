@@ -1,16 +1,15 @@
 //! What runs when an object has been loaded: its tables' migrations, and `#[on_activate]`.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::panic::resume_unwind;
 use std::sync::Arc;
-
-use futures_util::FutureExt;
+use std::time::Duration;
 
 use super::{Changes, Live, seal};
 use crate::class::{Access, MethodSpec};
 use crate::directory::Fault;
 use crate::error::{Code, Error, Outcome};
 use crate::history::Cause;
-use crate::object::inside::run_hook;
+use crate::object::inside::{Inside, Ran, run_limited};
 use crate::object::sql::Fate;
 use crate::object::{Dealt, Object, Slot};
 
@@ -30,25 +29,23 @@ impl<O: Object> Live<O> {
             self.framed = seal::<O>(encoded, slot.group().fingerprint());
         }
         let (object, mut cx) = self.turn(slot, 0);
+        let limit = slot.group().turn_limit();
         let ran = match object.on_activate(&mut cx) {
             Some(hook) => {
-                let ran = run_hook(slot, &ON_ACTIVATE, hook);
-                Box::pin(AssertUnwindSafe(ran).catch_unwind()).await
+                let inside = Inside::of_none(slot, &ON_ACTIVATE, 0);
+                Box::pin(run_limited(slot, inside, limit, hook)).await
             }
-            None => Ok(Ok(())),
+            None => Ran::Returned(Ok(())),
         };
         let dealt = cx.into_dealt();
         if let Some(error) = &dealt.fault
-            && !matches!(ran, Ok(Ok(())))
+            && !matches!(ran, Ran::Returned(Ok(())))
             && (Fault::of_start(error) == Fault::System || error.is(Code::SqlRolledBack))
         {
             // Whatever the hook makes of it, it is not the hook that has failed.
             return Err(error.clone());
         }
-        ran.unwrap_or_else(|panic| resume_unwind(panic)).map_err(|reason| {
-            Code::ObjectUnstartable
-                .error(format!("`#[on_activate]` failed: {reason}; mend its cause and call again"))
-        })?;
+        woken(ran, limit)?;
         let Dealt { kv, sql, alarm, schedules, sends, erases, fault, .. } = dealt.without_work()?;
         if let Some(error) = fault {
             return Err(error);
@@ -86,4 +83,18 @@ impl<O: Object> Live<O> {
         self.end_sql(Fate::Keep)?;
         Ok(self.sql.get().is_some_and(|sql| sql.has_changes()))
     }
+}
+
+/// What has become of `#[on_activate]`.
+fn woken(ran: Ran<Result<(), String>>, limit: Duration) -> Result<(), Error> {
+    let text = match ran {
+        Ran::Returned(Ok(())) => return Ok(()),
+        Ran::Returned(Err(reason)) => format!("failed: {reason}; mend its cause and call again"),
+        Ran::Late => format!(
+            "had not ended after {limit:?} and was cut off; mend what it waits for, \
+             or give its class more time with `turn_limit`"
+        ),
+        Ran::Panicked(panic) => resume_unwind(panic),
+    };
+    Err(Code::ObjectUnstartable.error(format!("`#[on_activate]` {text}")))
 }
