@@ -133,6 +133,8 @@ pub struct Edge {
     settings: Settings,
     /// Sites, beside the one that is asked, whose pages may open sockets.
     origins: Vec<String>,
+    /// `None`: nothing is served beside the objects.
+    routes: Option<axum::Router>,
     guard: Guard,
     /// `None`: what is served is not described.
     #[cfg(feature = "openapi")]
@@ -156,6 +158,8 @@ struct Service {
     doors: BTreeMap<&'static str, Arc<dyn Door>>,
     settings: Settings,
     origins: Vec<String>,
+    /// `None`: nothing is served beside the objects.
+    routes: Option<axum::Router>,
     /// `None`: everyone passes.
     authorize: Option<Arc<dyn DynAuthorize>>,
 }
@@ -174,6 +178,7 @@ impl Edge {
             runtime: runtime.clone(),
             settings,
             origins: Vec::new(),
+            routes: None,
             guard: Guard::Unsaid,
             #[cfg(feature = "openapi")]
             openapi: Some(OpenApi::default()),
@@ -198,6 +203,30 @@ impl Edge {
     /// the one that is asked are refused unless this is said. `*`: those of all sites may.
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.origins.push(origin.into());
+        self
+    }
+
+    /// Serves routes of the program's own beside the objects, such as pages and a check of its health: they are asked for whatever is not
+    /// below the name of a class that is served. [`authorize`](Self::authorize) is not asked about them, and settings that are about
+    /// calls are not theirs. The last ones that are said stand.
+    ///
+    /// ```
+    /// use axum::routing::get;
+    /// use durable::http::Edge;
+    /// # use durable::prelude::*;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Error> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let runtime = Runtime::builder(dir.path()).start().await?;
+    /// let routes = axum::Router::new().route("/health", get(async || "well"));
+    /// let server = Edge::new(&runtime).routes(routes).serve(([127, 0, 0, 1], 0)).await?;
+    /// # server.shutdown().await;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn routes(mut self, routes: axum::Router) -> Self {
+        self.routes = Some(routes);
         self
     }
 
@@ -283,6 +312,7 @@ impl Edge {
         }
         #[cfg(feature = "openapi")]
         let routes = self.with_document(routes);
+        let routes = if self.routes.is_some() { routes.fallback(answer) } else { routes };
         routes.with_state(self.service())
     }
 
@@ -364,10 +394,10 @@ impl Edge {
     }
 
     fn service(self) -> Arc<Service> {
-        let Edge { runtime, settings, origins, guard, .. } = self;
+        let Edge { runtime, settings, origins, routes, guard, .. } = self;
         let authorize = guard.asked().cloned();
         let doors = runtime.doors().into_iter().map(|door| (door.class(), door)).collect();
-        Arc::new(Service { runtime, doors, settings, origins, authorize })
+        Arc::new(Service { runtime, doors, settings, origins, routes, authorize })
     }
 }
 

@@ -12,7 +12,6 @@ mod room;
 mod tests;
 
 use std::ffi::OsString;
-use std::io;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,10 +19,9 @@ use std::process::ExitCode;
 use axum::Router;
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName};
 use axum::routing::get;
-use durable::RuntimeBuilder;
-use durable::http::Edge;
+use durable::http::{Edge, Server};
 use durable::prelude::*;
-use tokio::net::TcpListener;
+use durable::{Code, RuntimeBuilder};
 
 use room::Room;
 
@@ -63,34 +61,31 @@ async fn main() -> ExitCode {
 
 /// Serves until it is interrupted.
 async fn run(arguments: Arguments) -> Result<(), Failure> {
-    let listener = listen(arguments.port).await?;
     let runtime = rooms(Runtime::builder(arguments.data)).start().await?;
-    println!("http://{}", listener.local_addr()?);
-    axum::serve(listener, routes(&runtime)).with_graceful_shutdown(interrupted()).await?;
-    // Turns end, what they did is on the disk, and sockets are told.
+    let server = serve(&runtime, arguments.port).await?;
+    println!("http://{}", server.address());
+    interrupted().await;
+    // Sockets are told, turns end, and what they did is on the disk.
+    server.shutdown().await;
     runtime.shutdown().await?;
     Ok(())
 }
 
-/// The objects, and beside them the page.
-fn routes(runtime: &Runtime) -> Router {
+/// Serves the objects, and beside them the page.
+async fn serve(runtime: &Runtime, port: Option<u16>) -> Result<Server, Error> {
     let pages = Router::new().route("/", get(page)).route("/room/{name}", get(page));
-    pages.merge(Edge::new(runtime).into_router())
+    let edge =
+        |port: u16| Edge::new(runtime).routes(pages.clone()).serve((Ipv4Addr::LOCALHOST, port));
+    match edge(port.unwrap_or(PORT)).await {
+        Err(error) if port.is_none() && error.is(Code::ServerUnbound) => edge(0).await,
+        served => served,
+    }
 }
 
 /// One page for all rooms: which one it is stands in its address.
 async fn page() -> ([(HeaderName, &'static str); 2], &'static str) {
     let headers = [(CONTENT_TYPE, "text/html; charset=utf-8"), (CONTENT_SECURITY_POLICY, POLICY)];
     (headers, PAGE)
-}
-
-async fn listen(port: Option<u16>) -> io::Result<TcpListener> {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port.unwrap_or(PORT))).await {
-        Err(error) if port.is_none() && error.kind() == io::ErrorKind::AddrInUse => {
-            TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await
-        }
-        bound => bound,
-    }
 }
 
 /// Ends with Ctrl-C.

@@ -82,9 +82,8 @@ async fn the_newest_ten_thousand_stay(sim: Sim) -> TestResult {
 async fn a_room_out_of_memory_keeps_its_members_and_is_not_woken_by_pings() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = rooms(Runtime::builder(dir.path())).start().await.unwrap();
-    let listener = listen(Some(0)).await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(axum::serve(listener, routes(&runtime)).into_future());
+    let server = serve(&runtime, Some(0)).await.unwrap();
+    let address = server.address();
     let enter = async |name: &str| {
         let url = format!("ws://{address}/chat.Room/hall/?name={name}");
         let mut socket = tokio_tungstenite::connect_async(url).await.unwrap().0;

@@ -310,9 +310,14 @@ fn the_page_is_at_the_root_and_at_each_room() {
         assert!(answer.contains("<!doctype html>") && answer.contains("default-src 'none'"));
     }
     assert!(chat.get("/nowhere").starts_with("HTTP/1.1 404"));
-    let taken =
-        Command::new(env!("CARGO_BIN_EXE_chat")).args(["--port", &chat.port.to_string()]).output();
-    assert!(!taken.unwrap().status.success(), "a port that was asked for is taken");
+    let other = tempfile::tempdir().unwrap();
+    let taken = Command::new(env!("CARGO_BIN_EXE_chat"))
+        .args(["--port", &chat.port.to_string(), "--data"])
+        .arg(other.path())
+        .output()
+        .unwrap();
+    assert!(!taken.status.success(), "a port that was asked for is taken");
+    assert!(String::from_utf8_lossy(&taken.stderr).contains("cannot be served"));
     let wrong = Command::new(env!("CARGO_BIN_EXE_chat")).arg("--prot").output().unwrap();
     assert!(String::from_utf8_lossy(&wrong.stderr).contains("usage: chat"));
 }

@@ -97,6 +97,44 @@ async fn routes_nest_into_a_programs_own() {
 }
 
 #[tokio::test]
+async fn routes_of_the_program_are_served_beside_the_objects() {
+    let routes = || {
+        let echo = async |body: String| format!("{body}, too");
+        axum::Router::new()
+            .route("/", axum::routing::get(async || "a page"))
+            .route("/rooms/{name}", axum::routing::post(echo))
+            .route("/edge.Account/ada/balance", axum::routing::get(async || "never"))
+            .fallback(async || (axum::http::StatusCode::NOT_FOUND, "nowhere"))
+    };
+    let served = served_as(|edge| edge.routes(routes())).await;
+    let app = durable::http::Edge::new(&served.runtime).routes(routes()).into_router();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let of_the_program = listener.local_addr().unwrap();
+    let serving = tokio::spawn(async move { axum::serve(listener, app).await });
+    for (address, cents) in [(served.address(), "7"), (of_the_program, "14")] {
+        let get = async |path: &str| {
+            ask(address, &format!("GET {path} HTTP/1.1\r\nhost: x\r\n\r\n")).await
+        };
+        assert_eq!(get("/").await.body, "a page");
+        let path = "/edge.Account/ada/deposit";
+        assert_eq!(crate::client::post(address, path, r#"{"cents":7}"#).await.body, cents);
+        assert_eq!(get("/edge%2EAccount/ada/balance").await.body, cents, "objects come first");
+        let reply = crate::client::post(address, "/rooms/one/", "{}").await;
+        assert_eq!((reply.status, &*reply.body), (404, "nowhere"));
+        let reply = crate::client::post(address, "/rooms/one", "{}").await;
+        assert_eq!((reply.status, &*reply.body), (200, "{}, too"));
+        for unknown in ["/edge.Vault/v/opened", "/edge.None/v/opened", "/edge.None"] {
+            assert_eq!(get(unknown).await.body, "nowhere", "{unknown}");
+        }
+        let unknown = get("/edge.Account/ada/opened").await;
+        assert_eq!(unknown.problem(), (404, "call.unknown_method".to_owned()));
+    }
+    let foreign = ask(served.address(), "GET / HTTP/1.1\r\nhost: evil.example\r\n\r\n").await;
+    assert_eq!(foreign.problem(), (403, "request.foreign_host".to_owned()));
+    serving.abort();
+}
+
+#[tokio::test]
 async fn who_sends_slowly_is_cut_off() {
     let served = served_as(|edge| edge.body_timeout(Duration::from_millis(50))).await;
     let begun = "POST /edge.Account/ada/deposit HTTP/1.1\r\nhost: x\r\n\

@@ -6,15 +6,17 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use axum::BoxError;
-use axum::body::{Bytes, HttpBody};
+use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::{BoxError, Router};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 
 use super::events::events;
 use super::fetch;
@@ -83,6 +85,12 @@ impl Service {
         request: Request<B>,
         arrival: Arrival<'_>,
     ) -> Result<Response, Problem> {
+        if let Some(routes) = self.beside(request.uri().path()) {
+            drop(arrival);
+            let answered = TowerToHyperService::new(routes.clone()).call(request.map(Body::new));
+            let Ok(response) = Box::pin(answered).await;
+            return Ok(response);
+        }
         let (parts, body) = request.into_parts();
         let Arrival { by, place } = arrival;
         let is_typed = is_typed(&parts.headers);
@@ -142,6 +150,14 @@ impl Service {
         // Its texts lie in the buffer that the connection reads into, which is only taken again when nobody has them.
         drop(parts);
         self.answered(call.await, label)
+    }
+
+    /// The program's own routes, if they are asked and not an object.
+    fn beside(&self, path: &str) -> Option<&Router> {
+        let routes = self.routes.as_ref()?;
+        let class = path.strip_prefix('/').unwrap_or(path).split('/').next().unwrap_or_default();
+        let is_known = unescape(class).is_ok_and(|class| self.doors.contains_key(&*class));
+        (!is_known).then_some(routes)
     }
 
     /// Whether a request may pass. Gives what travels with it.
