@@ -10,7 +10,7 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::{Request, State};
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method};
 use axum::response::{IntoResponse, Response};
 use axum::{BoxError, Router};
 use futures_util::FutureExt;
@@ -22,7 +22,7 @@ use super::events::events;
 use super::fetch;
 use super::guest;
 use super::order::Place;
-use super::problem::{Problem, plain};
+use super::problem::{Problem, headed};
 use super::server::Attended;
 use super::socket::{self, Comes};
 use super::typed::{TypedCall, is_typed};
@@ -147,9 +147,11 @@ impl Service {
                 door.call(Asked { args, ..asked })
             }
         };
-        // Its texts lie in the buffer that the connection reads into, which is only taken again when nobody has them.
-        drop(parts);
-        self.answered(call.await, label)
+        // Its texts lie in the buffer that the connection reads into, which is only taken again when nobody has them. What its headers
+        // stood in takes those of the answer.
+        let Parts { mut headers, .. } = parts;
+        headers.clear();
+        self.answered(call.await, headers, label)
     }
 
     /// The program's own routes, if they are asked and not an object.
@@ -190,14 +192,19 @@ impl Service {
         authorize.ask(&asking).await.map_err(Problem::denied)
     }
 
-    /// The response to a call that is not typed. `label`: its object.
+    /// The response to a call that is not typed. `headers`: an empty map with room. `label`: its object.
     fn answered(
         &self,
         given: Result<Answer, Error>,
+        headers: HeaderMap,
         label: impl Fn() -> String,
     ) -> Result<Response, Problem> {
         match given {
-            Ok(Answer::Value(json)) => Ok(plain(StatusCode::OK, "application/json", json)),
+            Ok(Answer::Value(json)) => {
+                let mut response = Response::new(Body::from(json));
+                *response.headers_mut() = headers;
+                Ok(headed(response, "application/json"))
+            }
             Ok(Answer::Rejection(json)) => Err(Problem::rejected(json, label())),
             Ok(Answer::Response(response)) => {
                 fetch::response(response).map_err(|error| Problem::from(error).about(label()))
