@@ -87,9 +87,7 @@ impl Service {
     ) -> Result<Response, Problem> {
         if let Some(routes) = self.beside(request.uri().path()) {
             drop(arrival);
-            let answered = TowerToHyperService::new(routes.clone()).call(request.map(Body::new));
-            let Ok(response) = Box::pin(answered).await;
-            return Ok(response);
+            return Ok(ask(routes, request).await);
         }
         let (parts, body) = request.into_parts();
         let Arrival { by, place } = arrival;
@@ -147,10 +145,7 @@ impl Service {
                 door.call(Asked { args, ..asked })
             }
         };
-        // Its texts lie in the buffer that the connection reads into, which is only taken again when nobody has them. What its headers
-        // stood in takes those of the answer.
-        let Parts { mut headers, .. } = parts;
-        headers.clear();
+        let headers = emptied(parts);
         self.answered(call.await, headers, label)
     }
 
@@ -289,6 +284,19 @@ impl Service {
         let time_over = || clock.sleep_until(clock.now() + self.settings.body_timeout);
         before(whole(body, bytes_max), time_over).await.ok_or_else(Problem::slow)?
     }
+}
+
+/// What routes of the program answer.
+fn ask<B: Incoming>(routes: &Router, request: Request<B>) -> BoxFuture<'static, Response> {
+    let answered = TowerToHyperService::new(routes.clone()).call(request.map(Body::new));
+    Box::pin(answered.map(|Ok(response)| response))
+}
+
+/// What the headers of a request stood in, for those of its answer. Its texts lie in the buffer that the connection reads into, which is
+/// only taken again when nobody has them.
+fn emptied(Parts { mut headers, .. }: Parts) -> HeaderMap {
+    headers.clear();
+    headers
 }
 
 /// All of a body, which is not copied if it comes in one piece, as most do.
