@@ -18,7 +18,7 @@ pub const MUTANTS: &[Mutant] = &[
         }
         let written = host.disk.write_atomically(&path, text.as_bytes());"#,
         }],
-        seeds: 1_500,
+        seeds: 5_000,
         found_by: &["backup"],
         test: EVERYWHERE,
     },

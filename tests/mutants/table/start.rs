@@ -43,7 +43,7 @@ pub const MUTANTS: &[Mutant] = &[
         }
         state.retry.on_failed(is_passing, now, u64::from_le_bytes(chance))"#,
         }],
-        seeds: 20,
+        seeds: 200,
         found_by: &["P5"],
         test: BEDS,
     },

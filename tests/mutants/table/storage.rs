@@ -186,7 +186,7 @@ pub const MUTANTS: &[Mutant] = &[
         if matches!(fault, Fault::Unsynced | Fault::Damaged) && is_final {"#,
             },
         ],
-        seeds: 800,
+        seeds: 3_000,
         found_by: &["P2"],
         test: SMALL,
     },
